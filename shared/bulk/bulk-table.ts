@@ -6,7 +6,7 @@ import {
   visibleColumns,
 } from '../catalog/describe-table.ts';
 import { showTable } from '../catalog/parse-table-name.ts';
-import { accountColumnOf, type Resource, tablesReadFor } from '../domain/catalog.ts';
+import { accountColumnsOf, type Resource, tablesReadFor } from '../domain/catalog.ts';
 import type { Queryable } from '../postgres/queryable.ts';
 import { SetupError } from '../runtime/errors.ts';
 
@@ -41,7 +41,8 @@ export async function loadBulkTable(db: Queryable, resource: Resource): Promise<
     if (found === undefined) throw new SetupError(`${showTable(of.table)} has no column ${name}`);
     return found;
   };
-  const account = accountColumnOf(resource);
+  // All are of one type.
+  const [account] = accountColumnsOf(resource);
   const key = resource.key.map((name) => need(name));
   if (!isKeyOf(table, resource.key)) {
     throw new SetupError(

@@ -1,4 +1,4 @@
-import { type Resource, SHARED } from '../domain/catalog.ts';
+import { type ParentAccount, type Resource, SHARED } from '../domain/catalog.ts';
 import { type ResourceEntry, SHARED_WORD } from './catalog-schema.ts';
 import type { Problem } from './check-names.ts';
 
@@ -9,43 +9,33 @@ interface Hop {
   readonly to: string | undefined;
 }
 
-/** For each resource with `via`, its columns and its parent. */
-export type ParentNames = ReadonlyMap<
-  string,
-  { readonly columns: readonly string[]; readonly parent: string }
->;
+/** For each resource with `via`, its columns and its parents. */
+export type ParentNames = ReadonlyMap<string, NamedParents>;
+
+interface NamedParents {
+  readonly columns: readonly string[];
+  readonly typeColumn?: string;
+  readonly parents: readonly { readonly type?: string; readonly name: string }[];
+}
 
 /**
  * Finds the parent of each resource whose account is its parent's. The catalog names it with `to`, or with
- * `customers.customer_id`, or the column is called after it: `invoice_id` refers to the resource with the event `invoice`.
- * `checkAccountPaths` compares what is found here with the columns of the source.
+ * `customers.customer_id`, or the column is called after it: `invoice_id` refers to the resource with the event `invoice`. With `by`, `to`
+ * names the parent of each type. `checkAccountPaths` compares what is found here with the columns of the source.
  */
 export function findParents(
   entries: ReadonlyMap<string, ResourceEntry>,
   names: readonly string[],
 ): { parents: ParentNames; problems: Problem[] } {
-  const parents = new Map<string, { columns: readonly string[]; parent: string }>();
+  const parents = new Map<string, NamedParents>();
   const problems: Problem[] = [];
   for (const [name, { account }] of entries) {
-    const report = (message: string) => problems.push({ path: ['resources', name, 'account'], message });
     if (typeof account === 'string') continue;
-    const [hop] = hopsOf(account, names);
-    if (hop === undefined) continue;
-    const parent = parentOf(hop, entries);
-    if (parent === undefined) {
-      const column = hop.columns.join(', ');
-      report(
-        hop.to === undefined || names.includes(hop.to)
-          ? `which resource ${column} refers to is not clear: say it, like {via: ${column}, to: ${names[0]}}`
-          : `there is no resource ${hop.to}`,
-      );
-      continue;
-    }
-    if (entries.get(parent)?.account === SHARED_WORD) {
-      report(`leads to ${parent}, which is everybody's`);
-      continue;
-    }
-    parents.set(name, { columns: hop.columns, parent });
+    const found = namedParents(account, entries, names);
+    const toShared = found.parents.find((parent) => entries.get(parent.name)?.account === SHARED_WORD);
+    const message = found.problem ?? (toShared && `leads to ${toShared.name}, which is everybody's`);
+    if (message === undefined) parents.set(name, found);
+    else problems.push({ path: ['resources', name, 'account'], message });
   }
   for (const [name, { account }] of entries) {
     const message =
@@ -55,12 +45,35 @@ export function findParents(
   return { parents, problems };
 }
 
+function namedParents(
+  account: ViaRule,
+  entries: ReadonlyMap<string, ResourceEntry>,
+  names: readonly string[],
+): NamedParents & { readonly problem?: string } {
+  const [hop = { columns: [], to: undefined }] = hopsOf(account, names);
+  const { columns } = hop;
+  if (account.by !== undefined && typeof account.to === 'object') {
+    const parents = Object.entries(account.to).map(([type, name]) => ({ type, name }));
+    const unknown = parents.find((parent) => !entries.has(parent.name));
+    const named = { columns, typeColumn: account.by, parents };
+    return unknown === undefined ? named : { ...named, problem: `there is no resource ${unknown.name}` };
+  }
+  const parent = parentOf(hop, entries);
+  if (parent !== undefined) return { columns, parents: [{ name: parent }] };
+  const list = columns.join(', ');
+  const problem =
+    hop.to === undefined || names.includes(hop.to)
+      ? `which resource ${list} refers to is not clear: say it, like {via: ${list}, to: ${names[0]}}`
+      : `there is no resource ${hop.to}`;
+  return { columns, parents: [], problem };
+}
+
 type ViaRule = Exclude<ResourceEntry['account'], string>;
 
 function hopsOf({ via, to }: ViaRule, names: readonly string[]): Hop[] {
   const hops = typeof via === 'string' ? [via] : via;
   return hops.map((hop, index) => {
-    const given = index === 0 ? to : undefined;
+    const given = index === 0 && typeof to === 'string' ? to : undefined;
     if (typeof hop !== 'string') return { columns: hop, to: given };
     const dot = hop.indexOf('.');
     const named = hop.slice(0, dot);
@@ -81,7 +94,7 @@ function parentOf({ columns, to }: Hop, entries: ReadonlyMap<string, ResourceEnt
 
 const toSnake = (name: string) => name.replaceAll(/([a-z0-9])([A-Z])/g, '$1_$2').toLowerCase();
 
-/** What is wrong with the path behind its first hop. */
+/** What is wrong with the paths behind their first hop. */
 function checkPath(
   name: string,
   account: ViaRule,
@@ -90,38 +103,49 @@ function checkPath(
   parents: ParentNames,
 ): string | undefined {
   const own = parents.get(name);
-  if (own === undefined) return undefined;
-  const parentKey = entries.get(own.parent)?.key ?? [];
-  if (parentKey.length !== own.columns.length) {
-    return `has ${count(own.columns.length)}, and the key of ${own.parent} (${parentKey.join(', ')}) has ${count(parentKey.length)}`;
-  }
-  const seen = [name];
   const hops = hopsOf(account, names);
-  let at = own.parent;
-  for (let depth = 1; ; depth += 1) {
+  let ways = 0;
+  const follow = (at: string, seen: readonly string[]): string | undefined => {
     if (seen.includes(at))
       return `leads in a circle: ${[...seen, at].join(', ')}; end it at a resource with an account column`;
-    seen.push(at);
+    const depth = seen.length;
     const hop = hops[depth];
     const next = parents.get(at);
     if (next === undefined) {
+      ways += 1;
+      if (ways > MAX_WAYS) return `leads over more than ${MAX_WAYS} ways to account columns`;
       const column = entries.get(at)?.account;
       // A path whose middle is wrong is reported there.
-      if (typeof column !== 'string') return undefined;
-      if (hops.length > 1 && hop !== undefined)
-        return `continues behind ${at}, which has the account column ${column}`;
-      return undefined;
+      return typeof column === 'string' && hops.length > 1 && hop !== undefined
+        ? `continues behind ${at}, which has the account column ${column}`
+        : undefined;
     }
     if (depth > MAX_DEPTH) return `has more than ${MAX_DEPTH} hops`;
     if (hop !== undefined && hop.columns.join() !== next.columns.join()) {
       return `says that the account of ${at} is found by ${hop.columns.join(', ')}, and ${at} itself says ${next.columns.join(', ')}`;
     }
-    at = next.parent;
+    return firstOf(next.parents, (parent) => follow(parent.name, [...seen, at]));
+  };
+  return firstOf(own?.parents ?? [], (parent) => {
+    const { length } = own?.columns ?? [];
+    const parentKey = entries.get(parent.name)?.key ?? [];
+    return parentKey.length === length
+      ? follow(parent.name, [name])
+      : `has ${count(length)}, and the key of ${parent.name} (${parentKey.join(', ')}) has ${count(parentKey.length)}`;
+  });
+}
+
+function firstOf<T>(all: readonly T[], problemOf: (each: T) => string | undefined): string | undefined {
+  for (const each of all) {
+    const problem = problemOf(each);
+    if (problem !== undefined) return problem;
   }
+  return undefined;
 }
 
 /** Each hop is a join of every statement. */
 const MAX_DEPTH = 8;
+const MAX_WAYS = 100;
 
 const count = (columns: number) => `${columns} column${columns === 1 ? '' : 's'}`;
 
@@ -139,14 +163,23 @@ export function linkParents(
     const plain = resources.find((each) => each.name === name);
     const account = entries.get(name)?.account;
     if (plain === undefined || account === undefined) return undefined;
-    const named = parents.get(name);
-    const parent = named && link(named.parent);
-    const viaParent = named && parent && { columns: named.columns, parent };
     const own = account === SHARED_WORD ? SHARED : account;
-    const rule = typeof own === 'string' || 'isShared' in own ? own : viaParent;
+    const rule = typeof own === 'string' || 'isShared' in own ? own : linkAll(parents.get(name));
     const resource = rule === undefined ? undefined : { ...plain, account: rule };
     linked.set(name, resource);
     return resource;
+  };
+  const linkAll = (named: NamedParents | undefined): ParentAccount | undefined => {
+    if (named === undefined) return undefined;
+    const found = named.parents.flatMap((parent) => {
+      const resource = link(parent.name);
+      return resource === undefined
+        ? []
+        : [parent.type === undefined ? { resource } : { type: parent.type, resource }];
+    });
+    if (found.length < named.parents.length) return undefined;
+    const { columns, typeColumn } = named;
+    return typeColumn === undefined ? { columns, parents: found } : { columns, typeColumn, parents: found };
   };
   return resources.flatMap(({ name }) => link(name) ?? []);
 }

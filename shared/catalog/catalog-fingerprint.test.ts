@@ -24,6 +24,23 @@ test.each([
   expect(one === other).toBe(isSame);
 });
 
+test('another type, or another column for it, is another fingerprint', () => {
+  const typed = (account: string) => {
+    const entry = `notes: { table: shop.notes, event: note, key: [id], account: ${account} }`;
+    const { resources } = parseCatalog(
+      `catalog: c\nresources:\n  orders: { ${ENTRY} }\n  ${entry}\n`,
+      'c.yaml',
+    );
+    return resources.flatMap((each) => (each.name === 'notes' ? [catalogFingerprint(each)] : [])).join();
+  };
+  const rules = [
+    'of_type, to: { Order: orders }',
+    'of_type, to: { Sale: orders }',
+    'of, to: { Order: orders }',
+  ];
+  expect(new Set(rules.map((rule) => typed(`{ via: of_id, by: ${rule} }`))).size).toBe(3);
+});
+
 test('another value of where is another fingerprint, the order of hidden columns is none', () => {
   const where = (value: string) => fingerprint(`${ENTRY}, where: { state: { eq: ${value} } }`);
   expect(where('open')).not.toBe(where('done'));

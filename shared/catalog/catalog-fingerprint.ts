@@ -20,7 +20,11 @@ export function catalogFingerprint(resource: Resource): string {
       ? typeof account === 'string'
         ? nameOf(account)
         : account
-      : [parent.columns.map(nameOf), catalogFingerprint(parent.parent)],
+      : [
+          parent.columns.map(nameOf),
+          parent.typeColumn === undefined ? null : nameOf(parent.typeColumn),
+          parent.parents.map((each) => [each.type ?? null, catalogFingerprint(each.resource)]),
+        ],
     softDelete === undefined ? null : nameOf(softDelete),
     ...(fields === undefined
       ? [expose?.toSorted() ?? null, hide.toSorted()]

@@ -12,7 +12,7 @@ const DEFAULT_HTTP_TIMEOUT_MS = 5_000;
 const ACCOUNT_RULE =
   'must be the name of a column, or {via: invoice_id} with a column that refers to another resource';
 const BY_TYPE_RULE =
-  'a path for each type of parent is not supported yet: add an account column to this table, and name it here';
+  'a path to several kinds of parents is {via: owner_id, by: owner_type, to: {Invoice: invoices, Customer: customers}}, with one hop';
 
 export const apiName = z.string({ error: 'must be a name' }).regex(API_NAME, API_NAME_RULE);
 
@@ -160,16 +160,32 @@ export const SHARED_WORD = 'shared';
 /** More hops than a product's schema has. */
 const MAX_HOPS = 8;
 
+/** Each kind of parent is a join of every statement. */
+const MAX_TYPES = 50;
+const MAX_TYPE_CHARACTERS = 200;
+
 /** The columns of one hop; several for a key of several columns. */
 const viaHop = z.union([columnName, columnNames.min(1, 'names no column')], { error: ACCOUNT_RULE });
 
 const accountRule = z.union(
   [
     z.string().min(1),
-    z.strictObject({
-      via: z.union([columnName, z.array(viaHop).min(1).max(MAX_HOPS)]),
-      to: z.string().optional(),
-    }),
+    z
+      .strictObject({
+        via: z.union([columnName, z.array(viaHop).min(1).max(MAX_HOPS)]),
+        by: columnName.optional(),
+        to: z.union([z.string(), z.record(z.string(), z.string())]).optional(),
+      })
+      .refine(
+        ({ via, by, to }) => {
+          if (by === undefined && typeof to !== 'object') return true;
+          const types = typeof to === 'object' ? Object.keys(to) : [];
+          const isOneHop = typeof via === 'string' || via.length === 1;
+          const isShort = types.every((type) => type !== '' && type.length <= MAX_TYPE_CHARACTERS);
+          return by !== undefined && types.length > 0 && types.length <= MAX_TYPES && isOneHop && isShort;
+        },
+        { error: BY_TYPE_RULE },
+      ),
   ],
   {
     error: ({ input }) => {

@@ -1,5 +1,13 @@
 import { createHash } from 'node:crypto';
-import { ancestorsOf, type Catalog, type ParentAccount, parentOf, type Resource } from '../domain/catalog.ts';
+import {
+  accountColumnsOf,
+  ancestorsOf,
+  type Catalog,
+  ownerColumns,
+  type ParentAccount,
+  parentOf,
+  type Resource,
+} from '../domain/catalog.ts';
 import type { Queryable } from '../postgres/queryable.ts';
 import { refusalOf } from './account-columns.ts';
 import { catalogFingerprint } from './catalog-fingerprint.ts';
@@ -35,53 +43,97 @@ function familyOf({ name, schema, kind }: ColumnFacts): string {
   return name === 'varchar' ? 'text' : name;
 }
 
+/** A column of a resource's table. */
+interface PathColumn {
+  readonly of: Resource;
+  readonly column: string;
+}
+
 async function checkReferenceTypes(db: Queryable, children: readonly ChildResource[]): Promise<Finding[]> {
-  const findings: Finding[] = [];
-  const pairs = children.flatMap((child) => [
-    ...child.account.columns.map((column) => ({ child, of: child as Resource, column })),
-    ...child.account.parent.key.map((column) => ({ child, of: child.account.parent, column })),
+  const wanted = children.flatMap((child): PathColumn[] => [
+    ...ownerColumns(child).map((column) => ({ of: child, column })),
+    ...child.account.parents.flatMap(({ resource }) =>
+      resource.key.map((column) => ({ of: resource, column })),
+    ),
+    ...accountColumnsOf(child).map(({ resource, column }) => ({ of: resource, column })),
   ]);
   const facts = await readColumnFacts(
     db,
-    pairs.map(({ of, column }) => ({
-      resource: of.name,
-      schema: of.table.schema,
-      table: of.table.name,
-      column,
-    })),
+    [...new Map(wanted.map((each) => [`${each.of.name} ${each.column}`, each])).values()].map(
+      ({ of: { name, table }, column }) => ({
+        resource: name,
+        schema: table.schema,
+        table: table.name,
+        column,
+      }),
+    ),
   );
-  const factOf = (of: Resource, column: string) =>
+  const factOf = ({ of, column }: PathColumn) =>
     facts.find((each) => each.resource === of.name && each.column === column);
-  for (const child of children) {
-    const { columns, parent } = child.account;
-    for (const [at, column] of columns.entries()) {
-      const key = parent.key[at] ?? '';
-      const [own, other] = [factOf(child, column), factOf(parent, key)];
-      if (own === undefined || other === undefined || familyOf(own) === familyOf(other)) continue;
-      findings.push({
-        code: 'account_path',
-        resource: child.name,
-        message:
-          `${column} is ${own.typeName}, and ${parent.name}.${key}, which it refers to, is ${other.typeName}: ` +
-          'a path needs columns whose values PostgreSQL compares by `=`, and finds equal exactly if their texts are.',
-      });
-    }
-  }
-  for (const { child, of, column } of pairs) {
-    const found = factOf(of, column);
-    if (found === undefined) continue;
+  return children.flatMap((child) => {
+    const messages = [
+      ...child.account.parents.flatMap(({ resource }) => differences(child, resource, factOf)),
+      ...unlikeTexts(child, factOf),
+      ...unlikeAccounts(child, factOf),
+    ];
+    return messages.map((message) => ({ code: 'account_path' as const, resource: child.name, message }));
+  });
+}
+
+type FactOf = (column: PathColumn) => ColumnFacts | undefined;
+
+/** References of another type than the parent's key. */
+function differences(child: ChildResource, parent: Resource, factOf: FactOf): string[] {
+  return child.account.columns.flatMap((column, at) => {
+    const key = parent.key[at] ?? '';
+    const [own, other] = [factOf({ of: child, column }), factOf({ of: parent, column: key })];
+    if (own === undefined || other === undefined || familyOf(own) === familyOf(other)) return [];
+    return [
+      `${column} is ${own.typeName}, and ${parent.name}.${key}, which it refers to, is ${other.typeName}: ` +
+        'a path needs columns whose values PostgreSQL compares by `=`, and finds equal exactly if their texts are.',
+    ];
+  });
+}
+
+/** References and keys whose equal values may have different texts, which a join finds and the feed does not. */
+function unlikeTexts(child: ChildResource, factOf: FactOf): string[] {
+  const { columns, parents } = child.account;
+  const names = parents.map(({ resource }) => resource.name).join(', ');
+  const used: PathColumn[] = [
+    ...columns.map((column) => ({ of: child, column })),
+    ...parents.flatMap(({ resource }) => resource.key.map((column) => ({ of: resource, column }))),
+  ];
+  return used.flatMap((column) => {
+    const found = factOf(column);
     const refusal =
-      found.name === 'citext' ? 'is citext, whose equal values may have different texts' : refusalOf(found);
-    if (refusal === undefined) continue;
-    findings.push({
-      code: 'account_path',
-      resource: child.name,
-      message:
-        `${of === child ? column : `${of.name}.${column}`}, by which records have the account of ${child.account.parent.name}, ${refusal}. ` +
-        'A path needs columns of type text, varchar, char, uuid, integer, numeric or an enum.',
-    });
-  }
-  return findings;
+      found?.name === 'citext'
+        ? 'is citext, whose equal values may have different texts'
+        : found && refusalOf(found);
+    if (refusal === undefined) return [];
+    const name = column.of === child ? column.column : `${column.of.name}.${column.column}`;
+    return [
+      `${name}, by which records have the account of ${names}, ${refusal}. ` +
+        'A path needs columns of type text, varchar, char, uuid, integer, numeric or an enum, with a deterministic collation: ' +
+        'refer to another unique key, or give the table an account column of its own.',
+    ];
+  });
+}
+
+/** Several kinds of parents whose accounts are not of one type. */
+function unlikeAccounts(child: ChildResource, factOf: FactOf): string[] {
+  const ends = accountColumnsOf(child).map(({ resource, column }) => ({ of: resource, column }));
+  const types = new Map(
+    ends.flatMap((end) => {
+      const found = factOf(end);
+      return found === undefined
+        ? []
+        : [[`${found.schema}.${found.name}`, `${end.of.name}.${end.column} (${found.typeName})`]];
+    }),
+  );
+  if (types.size < 2) return [];
+  return [
+    `leads to account columns of different types: ${[...types.values()].join(', ')}. Give them one type.`,
+  ];
 }
 
 /** The resources with descendants, which say whose those are. */

@@ -101,7 +101,8 @@ function ownColumns({ account }: ResourceEntry): readonly string[] {
   if (account === SHARED_WORD) return [];
   if (typeof account === 'string') return [account];
   const hop = typeof account.via === 'string' ? account.via : account.via[0];
-  return typeof hop === 'string' ? [hop.slice(hop.indexOf('.') + 1)] : (hop ?? []);
+  const columns = typeof hop === 'string' ? [hop.slice(hop.indexOf('.') + 1)] : (hop ?? []);
+  return account.by === undefined ? columns : [account.by, ...columns];
 }
 
 function* checkOperations(entry: ResourceEntry): Generator<FieldProblem> {

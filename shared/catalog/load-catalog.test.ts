@@ -126,16 +126,16 @@ const PATHS = `${MINIMAL}  lines:
 test('a resource has the account of what its column refers to, over any number of hops', () => {
   const [orders, lines, notes] = parseCatalog(PATHS, 'shop.yaml').resources;
   expect(orders?.account).toBe('account_id');
-  expect(lines?.account).toEqual({ columns: ['order_id'], parent: orders });
-  expect(notes?.account).toEqual({ columns: ['lineId'], parent: lines });
+  expect(lines?.account).toEqual({ columns: ['order_id'], parents: [{ resource: orders }] });
+  expect(notes?.account).toEqual({ columns: ['lineId'], parents: [{ resource: lines }] });
   const named = PATHS.replace('{ via: order_id }', '{ via: parent, to: orders }').replace(
     '{ via: [lineId, order_id] }',
     '{ via: lines.of }',
   );
   expect(parseCatalog(named, 'shop.yaml').resources.map(({ account }) => account)).toEqual([
     'account_id',
-    { columns: ['parent'], parent: orders },
-    { columns: ['of'], parent: expect.objectContaining({ name: 'lines' }) },
+    { columns: ['parent'], parents: [{ resource: orders }] },
+    { columns: ['of'], parents: [{ resource: expect.objectContaining({ name: 'lines' }) }] },
   ]);
 });
 
@@ -148,9 +148,22 @@ test.each([
   ['{ via: [[a, b]], to: orders }', 'has 2 columns, and the key of orders (id) has 1 column'],
   ['{ via: note_id }', 'leads in a circle: lines, notes, lines; end it at a resource with an account column'],
   ['{ via: [order_id, buyer_id] }', 'continues behind orders, which has the account column account_id'],
-  [
+  ...[
     '{ via: { Order: order_id } }',
-    'a path for each type of parent is not supported yet: add an account column to this table, and name it here',
+    '{ via: of_id, by: of_type }',
+    '{ via: of_id, by: of_type, to: {} }',
+  ].map((rule) => [
+    rule,
+    'a path to several kinds of parents is {via: owner_id, by: owner_type, to: {Invoice: invoices, Customer: customers}}, with one hop',
+  ]),
+  ['{ via: of_id, by: of_type, to: { Order: orders, Buyer: buyers } }', 'there is no resource buyers'],
+  [
+    '{ via: [[a, b]], by: of_type, to: { Order: orders } }',
+    'has 2 columns, and the key of orders (id) has 1 column',
+  ],
+  [
+    '{ via: of_id, by: of_type, to: { Order: orders, Note: notes } }',
+    'leads in a circle: lines, notes, lines; end it at a resource with an account column',
   ],
   [
     '[order_id]',
@@ -159,6 +172,30 @@ test.each([
 ])('an account path that cannot be followed is refused: %s', (account, message) => {
   const findings = findingsOf(PATHS.replace('{ via: order_id }', account));
   expect(findings[0]).toBe(`shop.yaml:12: resources.lines.account: ${message}`);
+});
+
+test('a resource that refers to several kinds of parents names each by its type', () => {
+  const typed = PATHS.replace(
+    '{ via: [lineId, order_id] }',
+    '{ via: of_id, by: of_type, to: { Order: orders, 2: lines } }',
+  );
+  const [orders, lines, notes] = parseCatalog(typed, 'shop.yaml').resources;
+  expect(notes?.account).toEqual({
+    columns: ['of_id'],
+    typeColumn: 'of_type',
+    parents: [
+      { type: '2', resource: lines },
+      { type: 'Order', resource: orders },
+    ],
+  });
+  expect(
+    findingsOf(
+      typed.replace(
+        'key: [id]\n    account: { via: of',
+        'key: [id]\n    hide: [of_type]\n    account: { via: of',
+      ),
+    ),
+  ).toEqual([expect.stringMatching(/of_type can't be hidden: it is the account column/)]);
 });
 
 test('a shared resource is everybody’s, and so changed by no operation and the parent of none', () => {

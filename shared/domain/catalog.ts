@@ -54,14 +54,23 @@ export const SHARED: SharedAccount = { isShared: true };
 export interface ParentAccount {
   /** They refer to the parent's key, each to the key's column at its place. */
   readonly columns: readonly string[];
-  readonly parent: Resource;
+  /** The column whose text says which of the parents it is; undefined where there is one only. */
+  readonly typeColumn?: string | undefined;
+  /** A record of another type is nobody's. */
+  readonly parents: readonly TypedParent[];
+}
+
+export interface TypedParent {
+  /** As the type column prints it; undefined without one. */
+  readonly type?: string | undefined;
+  readonly resource: Resource;
 }
 
 export function isShared({ account }: Pick<Resource, 'account'>): boolean {
   return typeof account !== 'string' && 'isShared' in account;
 }
 
-/** The parent whose account the records have; undefined for a resource with an account column, and for a shared one. */
+/** The parents whose account the records have; undefined for a resource with an account column, and for a shared one. */
 export function parentOf({ account }: Pick<Resource, 'account'>): ParentAccount | undefined {
   return typeof account === 'string' || 'isShared' in account ? undefined : account;
 }
@@ -69,23 +78,24 @@ export function parentOf({ account }: Pick<Resource, 'account'>): ParentAccount 
 /** The record's own columns that decide whose it is; none where everybody has it. */
 export function ownerColumns(resource: Pick<Resource, 'account'>): readonly string[] {
   const { account } = resource;
-  return typeof account === 'string' ? [account] : (parentOf(resource)?.columns ?? []);
+  if (typeof account === 'string') return [account];
+  const { typeColumn, columns } = parentOf(resource) ?? { columns: [] };
+  return typeColumn === undefined ? columns : [typeColumn, ...columns];
 }
 
-/** The resources on the way to the one with an account column, nearest first; none for that one itself. */
+/** The resources on the ways to those with an account column, the nearest of each way first; none for such a one itself. */
 export function ancestorsOf(resource: Pick<Resource, 'account'>): readonly Resource[] {
-  const parent = parentOf(resource)?.parent;
-  return parent === undefined ? [] : [parent, ...ancestorsOf(parent)];
+  const parents = parentOf(resource)?.parents ?? [];
+  return parents.flatMap(({ resource: parent }) => [parent, ...ancestorsOf(parent)]);
 }
 
-/** The account column at the end of a resource's path; undefined for a shared resource. */
-export function accountColumnOf(
+/** The account columns at the ends of a resource's paths; none for a shared resource. */
+export function accountColumnsOf(
   resource: Resource,
-): { readonly resource: Resource; readonly column: string } | undefined {
+): readonly { readonly resource: Resource; readonly column: string }[] {
   const { account } = resource;
-  if (typeof account === 'string') return { resource, column: account };
-  const parent = parentOf(resource)?.parent;
-  return parent && accountColumnOf(parent);
+  if (typeof account === 'string') return [{ resource, column: account }];
+  return (parentOf(resource)?.parents ?? []).flatMap(({ resource: parent }) => accountColumnsOf(parent));
 }
 
 /** The resources with all that say whose their records are, each once. */

@@ -27,10 +27,18 @@ export function referenceText(
  * @param pgNames of their types
  */
 export function referenceOf(
-  { parent }: ParentAccount,
+  { typeColumn, parents }: ParentAccount,
   pgTexts: readonly (string | null)[],
   pgNames: readonly string[],
 ): RecordRef | undefined {
-  const key = referenceText(pgTexts, pgNames);
-  return key === null ? undefined : { resource: parent.name, key };
+  const isTyped = typeColumn !== undefined;
+  const type = isTyped ? typeText(pgTexts[0] ?? null, pgNames[0] ?? '') : undefined;
+  const parent = parents.find((each) => each.type === type);
+  const key = isTyped ? referenceText(pgTexts.slice(1), pgNames.slice(1)) : referenceText(pgTexts, pgNames);
+  return parent === undefined || key === null ? undefined : { resource: parent.resource.name, key };
+}
+
+/** As a cast to text gives it, which cuts the blanks at the end of a char. */
+function typeText(pgText: string | null, pgName: string): string | null {
+  return pgText !== null && accountForm(pgName) === 'without_padding' ? pgText.replace(/ +$/, '') : pgText;
 }

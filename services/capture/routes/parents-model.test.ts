@@ -33,7 +33,9 @@ const PARENTS = [1, 2];
 const ACCOUNTS = ['a', 'b'];
 
 const parents = resource('parents');
-const children = resource('children', { account: { columns: ['parent_id'], parent: parents } });
+const children = resource('children', {
+  account: { columns: ['parent_id'], parents: [{ resource: parents }] },
+});
 const CATALOG = { name: 'model', resources: [parents, children] };
 
 interface Step {

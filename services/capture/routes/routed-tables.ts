@@ -1,5 +1,5 @@
 import { type ChildResource, childrenOf, parentsOf } from '../../../shared/catalog/check-account-paths.ts';
-import type { Catalog, Resource } from '../../../shared/domain/catalog.ts';
+import { type Catalog, ownerColumns, type Resource } from '../../../shared/domain/catalog.ts';
 import type { RecordRef } from '../../../shared/domain/record-ref.ts';
 import { SetupError } from '../../../shared/runtime/errors.ts';
 import { referenceOf } from '../../../shared/values/reference-text.ts';
@@ -95,7 +95,7 @@ function createReferenceReader(
   { columns }: RelationMessage,
   types: ValueTypes,
 ): RoutedTable['references'] {
-  const places = child.account.columns.map((name) => columns.findIndex((column) => column.name === name));
+  const places = ownerColumns(child).map((name) => columns.findIndex((column) => column.name === name));
   const names = places.map((at) => {
     const column = columns[at];
     return column === undefined ? '' : types.valueType(column.typeOid, column.typeModifier).pgName;

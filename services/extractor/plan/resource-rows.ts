@@ -6,7 +6,7 @@ import {
   type TableDescription,
 } from '../../../shared/catalog/describe-table.ts';
 import {
-  accountColumnOf,
+  accountColumnsOf,
   listedColumns,
   type Resource,
   tablesReadFor,
@@ -174,7 +174,8 @@ async function registerRows(
 
 /** The account column may be hidden, so the row type may lack it. */
 function accountFormOf(resource: Resource, tables: readonly TableDescription[], types: Types): AccountForm {
-  const account = accountColumnOf(resource);
+  // All are of one type.
+  const [account] = accountColumnsOf(resource);
   const table = account && findTable(tables, account.resource.table);
   const column = table?.columns.find(({ name }) => name === account?.column);
   return column === undefined

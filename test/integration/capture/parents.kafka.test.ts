@@ -20,6 +20,7 @@ const SCHEMA = `
   create table app.shops (id bigint primary key, account_id text) partition by hash (id);
   create table app.shops_0 partition of app.shops for values with (modulus 1, remainder 0);
   create table app.orders (id bigint primary key, shop_id bigint references app.shops);
+  create table app.comments (id bigint primary key, of_type char(10), of_id int, body text);
   insert into app.shops values (1, 'globex');
   insert into app.customers values (1, 'acme'), (2, 'globex'), (3, 'acme'), (4, null);
   insert into app.invoices values (10, 5, 1), (20, 5, 2), (40, 5, 4);
@@ -34,6 +35,11 @@ resources:
   lines: { table: app.lines, event: line, key: [id], account: { via: [invoice_id, customer_id] } }
   shops: { table: app.shops, event: shop, key: [id], account: account_id }
   orders: { table: app.orders, event: order, key: [id], account: { via: shop_id } }
+  comments:
+    table: app.comments
+    event: comment
+    key: [id]
+    account: { via: of_id, by: of_type, to: { Order: orders, Customer: customers } }
 `;
 
 const cleanup = new AsyncDisposableStack();
@@ -555,6 +561,53 @@ test('without a foreign key a parent that comes, goes or moves is told to those 
   ]);
 }, 60_000);
 
+test('a record has the account of what it refers to by its type, and none of another type or of nothing', async () => {
+  await world.pool.query(`insert into app.shops values (950, 'acme'); insert into app.orders values (950, 950);
+    insert into app.customers values (950, 'globex')`);
+  await start();
+  expect(
+    await toldOf(`insert into app.comments values (1, 'Order', 950), (2, 'Customer', 950), (3, 'Team', 950),
+      (4, 'Customer', null), (5, null, 950)`),
+  ).toEqual([
+    'insert comments 1 acme',
+    'insert comments 2 globex',
+    'insert comments 3 -',
+    'insert comments 4 -',
+    'insert comments 5 -',
+  ]);
+  expect(await toldOf(`update app.comments set of_type = 'Customer' where id = 1`)).toEqual([
+    'delete comments 1 acme',
+    'insert comments 1 globex',
+  ]);
+  expect(
+    await toldOf(
+      `update app.comments set of_type = null where id = 1; update app.comments set of_id = null where id = 2`,
+    ),
+  ).toEqual([
+    'delete comments 1 globex',
+    'insert comments 1 -',
+    'delete comments 2 globex',
+    'insert comments 2 -',
+  ]);
+  await toldOf(`update app.comments set of_type = 'Order', of_id = 950 where id in (1, 2)`);
+  // A record under the same key of another kind concerns nobody.
+  expect(await toldOf(`update app.customers set account_id = 'acme' where id = 950`)).toEqual([
+    'delete customers 950 globex',
+    'insert customers 950 acme',
+  ]);
+  expect(await toldOf(`update app.shops set account_id = 'globex' where id = 950`)).toEqual([
+    'delete shops 950 acme',
+    'insert shops 950 globex',
+    'parent_moved orders acme',
+    'parent_moved orders globex',
+    'parent_moved comments acme',
+    'parent_moved comments globex',
+  ]);
+  await toldOf(
+    `delete from app.comments; delete from app.orders where id = 950; delete from app.customers where id = 950`,
+  );
+});
+
 test('an account is told if its snapshot sees a child and not its parent, which committed before', async () => {
   await start();
   const control = createControlPool(world.url, silentLog, { applicationName: 'test order' });
@@ -593,7 +646,7 @@ test('an account is told if its snapshot sees a child and not its parent, which 
   expect(await told({ xmin: parent, xmax: parent, xip: [] })).toEqual([]);
   expect(await told({ xmin: parent, xmax: after, xip: [child] })).toEqual([]);
   expect(new Set(await told({ xmin: parent, xmax: after, xip: [parent] }))).toEqual(
-    new Set(['invoices', 'lines', 'orders']),
+    new Set(['invoices', 'lines', 'orders', 'comments']),
   );
   await world.pool.query('delete from app.customers where id = 900');
 });

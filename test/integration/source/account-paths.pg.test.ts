@@ -6,7 +6,7 @@ import { type Application, applyStatement, checkStatement } from '../../../share
 import { loadBulkTable } from '../../../shared/bulk/bulk-table.ts';
 import { LEDGER_DDL } from '../../../shared/bulk/ledger.ts';
 import { countItems, selectItems } from '../../../shared/bulk/select-items.ts';
-import { accountValueSql } from '../../../shared/catalog/account-sql.ts';
+import { accountValueSql, ownedSql } from '../../../shared/catalog/account-sql.ts';
 import { checkAccountPaths } from '../../../shared/catalog/check-account-paths.ts';
 import { parseCatalog } from '../../../shared/catalog/load-catalog.ts';
 import { parseFilter } from '../../../shared/domain/bulk-filter.ts';
@@ -20,12 +20,16 @@ const SCHEMA = `
   create table app."Teams" (region int, id int, "orgId" uuid, primary key (region, id));
   create table app.projects (id text primary key, team_region int, team int,
     foreign key (team_region, team) references app."Teams");
+  create table app.tags (id bigint primary key, of_type char(8), of_id text);
   create table app.notes (id bigint primary key, project_id text references app.projects, body text);
   insert into app."Teams" select n % 2, n / 2, ('00000000-0000-0000-0000-00000000000' || n % 3)::uuid from generate_series(0, 11) n;
   insert into app."Teams" values (9, 9, null);
   insert into app.projects select 'p' || n, n % 2, n / 2 from generate_series(0, 11) n;
   insert into app.projects values ('nobody', 9, 9), ('none', null, 3);
   insert into app.notes select n, 'p' || n % 12, 'b' from generate_series(0, 99) n;
+  insert into app.tags select n, case n % 3 when 0 then 'Project' when 1 then 'project' else 'Note' end,
+    case n % 3 when 2 then (n % 100)::text else 'p' || (n / 3) % 12 end from generate_series(0, 99) n;
+  insert into app.tags values (100, null, 'p1'), (101, 'Project', null), (102, 'Project', 'none'), (103, 'Project', 'gone');
   insert into app.notes values (100, null), (101, 'nobody'), (102, 'none');
 `;
 
@@ -34,6 +38,11 @@ catalog: paths
 resources:
   teams: { table: app."Teams", event: team, key: [region, id], account: orgId }
   projects: { table: app.projects, event: project, key: [id], account: { via: [[team_region, team]], to: teams } }
+  tags:
+    table: app.tags
+    event: tag
+    key: [id]
+    account: { via: of_id, by: of_type, to: { Project: projects } }
   notes:
     table: app.notes
     event: note
@@ -97,6 +106,26 @@ test('every statement of an account takes its rows and nobody else’s', async (
   expect((await pool.query(count.text, [...count.values])).rows[0]).toEqual({ count: String(OWN.length) });
 });
 
+test('a row that refers to a record of its type is that record’s account’s, and of another type nobody’s', async () => {
+  const tags = findResource(catalog, 'tags') as Resource;
+  const own = (column: string) => `t.${quoteIdent(column)}`;
+  const { rows } = await pool.query(
+    `select t.id, ${ownedSql(tags, own, (column) => `${column} = $1`)} as is_own, ${accountValueSql(tags, own)} as account
+     from app.tags t order by 1`,
+    [ACCOUNT],
+  );
+  const wanted = Array.from({ length: 100 }, (_, n) => n).filter(
+    (n) => n % 3 === 0 && ((n / 3) % 12) % 3 === 1,
+  );
+  const typed = Array.from({ length: 100 }, (_, n) => n).filter((n) => n % 3 === 0);
+  expect(idsOf(rows.filter(({ is_own: isOwn }) => isOwn))).toEqual(wanted);
+  expect(idsOf(rows.filter(({ account }) => account === ACCOUNT))).toEqual(wanted);
+  expect(idsOf(rows.filter(({ account }) => account !== null))).toEqual(typed);
+  const table = await loadBulkTable(pool, tags);
+  const items = selectItems(table, parseFilter({ of_type: { eq: 'Project' } }, ''), ACCOUNT);
+  expect(idsOf((await pool.query(items.text, [...items.values])).rows, 'k1')).toEqual(wanted);
+});
+
 test('a bulk operation changes no row of another account, and none of nobody', async () => {
   await pool.query(LEDGER_DDL.join('; '));
   const table = await loadBulkTable(pool, notes);
@@ -154,6 +183,7 @@ test('a path over values without one text is refused by name, and needs no forei
     alter table app.notes alter project_id type text collate app.loose;
     alter table app.projects alter id type text collate app.loose`);
   expect(await messages()).toEqual([
+    expect.stringMatching(/^tags: projects\.id, by which .* nondeterministic collation/),
     expect.stringMatching(/^notes: project_id, by which .* nondeterministic collation/),
     expect.stringMatching(/^notes: projects\.id, by which .* nondeterministic collation/),
   ]);
