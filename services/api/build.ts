@@ -31,6 +31,7 @@ import { createAccountRespeller } from './admin/account-respeller.ts';
 import { findAccount } from './admin/accounts.ts';
 import { createFeedGuard } from './admin/feed-guard.ts';
 import { createFeedStallWatch } from './admin/feed-stall-watch.ts';
+import { readChecks } from './admin/health-routes.ts';
 import { createSourceFacts } from './admin/source-facts.ts';
 import type { ApiConfig } from './config.ts';
 import { createActiveSessions } from './dashboard/active-sessions.ts';
@@ -203,6 +204,9 @@ export async function buildApi(config: ApiConfig, context: ServiceContext): Prom
     now: Date.now,
   });
   addStatusMetrics(health.metrics, readStatus);
+  const isRelayRunning = () => relay.isRunning();
+  health.isServing = async () =>
+    Object.values(await readChecks({ reservedPool, isRelayRunning })).every(Boolean);
   const live = createLiveHub({
     findActive: createActiveSessions({
       reservedPool,
@@ -288,7 +292,7 @@ export async function buildApi(config: ApiConfig, context: ServiceContext): Prom
       reservedPool,
       source: sourceFacts,
       ...sourceDeps,
-      isRelayRunning: () => relay.isRunning(),
+      isRelayRunning,
       metrics: health.metrics,
       cursorSigner,
       urls,

@@ -192,6 +192,7 @@ export async function runCaptureLoop(
       changeCount: batch.changes.length,
       transactionCount: lastBatch.commitCount,
       durationMs,
+      lookups: routing?.counts(),
       oldestCommitMs: oldestCommitMicros === undefined ? undefined : Number(oldestCommitMicros / 1_000n),
     });
     oldestCommitMicros = undefined;

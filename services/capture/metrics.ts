@@ -40,6 +40,24 @@ export const CAPTURE_METRICS = defineMetrics({
     normal: 'p99 below 1 s',
     buckets: [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 30, 300, 3_600],
   },
+  lookups: {
+    name: 'tandem_account_lookups_total',
+    type: 'counter',
+    help: 'Lookups of the account of a record by its parents.',
+    normal: 'follows the changes of such records',
+  },
+  lookupsRead: {
+    name: 'tandem_account_lookups_read_total',
+    type: 'counter',
+    help: 'Records whose parents were read from the control store for that.',
+    normal: 'a small share of the lookups',
+  },
+  lookupsUnresolved: {
+    name: 'tandem_account_lookups_unresolved_total',
+    type: 'counter',
+    help: "Lookups that found no account: the change is nobody's.",
+    normal: 'follows the records without a parent',
+  },
   setAside: {
     name: 'tandem_resource_set_aside',
     type: 'gauge',
@@ -56,6 +74,8 @@ export interface PublishedBatch {
   readonly durationMs: number;
   /** Epoch milliseconds of the oldest commit that ended in it; undefined without one that has changes. */
   readonly oldestCommitMs: number | undefined;
+  /** Of the session so far; undefined where no record has its parent's account. */
+  readonly lookups?: Readonly<Record<'lookups' | 'reads' | 'unresolved', number>> | undefined;
 }
 
 export interface CaptureMetrics {
@@ -89,8 +109,15 @@ export function addCaptureMetrics(
   const transactions = metrics.counter(CAPTURE_METRICS.transactions);
   const duration = metrics.histogram(CAPTURE_METRICS.duration);
   const delay = metrics.histogram(CAPTURE_METRICS.delay);
+  const lookups = {
+    lookups: metrics.counter(CAPTURE_METRICS.lookups),
+    reads: metrics.counter(CAPTURE_METRICS.lookupsRead),
+    unresolved: metrics.counter(CAPTURE_METRICS.lookupsUnresolved),
+  };
+  const counted = { lookups: 0, reads: 0, unresolved: 0 };
   return {
     streaming() {
+      Object.assign(counted, { lookups: 0, reads: 0, unresolved: 0 });
       sessionCount += 1;
       sessions.add(1);
       return {
@@ -99,10 +126,14 @@ export function addCaptureMetrics(
         },
       };
     },
-    published({ changeCount, transactionCount, durationMs, oldestCommitMs }) {
+    published({ changeCount, transactionCount, durationMs, oldestCommitMs, lookups: soFar = counted }) {
       changes.add(changeCount);
       transactions.add(transactionCount);
       duration.observe(durationMs / 1_000);
+      for (const name of ['lookups', 'reads', 'unresolved'] as const) {
+        lookups[name].add(soFar[name] - counted[name]);
+        counted[name] = soFar[name];
+      }
       // The two clocks are mostly those of two machines.
       if (oldestCommitMs !== undefined) delay.observe(Math.max(0, now() - oldestCommitMs) / 1_000);
     },

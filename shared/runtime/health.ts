@@ -6,6 +6,8 @@ import { METRICS_CONTENT_TYPE, type Metrics } from './metrics.ts';
 export interface Health {
   live: boolean;
   ready: boolean;
+  /** What `/readyz` of a service with an HTTP surface of its own adds to `ready`. */
+  isServing?: () => Promise<boolean>;
   /** What the process tells of itself, beside its probes. */
   readonly metrics: Metrics;
 }

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { openHealthServer } from './health.ts';
-import { createLog } from './log.ts';
+import { createLog, silentLog } from './log.ts';
 import { createMetrics } from './metrics.ts';
 import { addProcessMetrics } from './process-metrics.ts';
 
@@ -99,6 +99,24 @@ test('warnings and errors are counted by event, also those of a child and those 
   expect(values).toContain('tandem_ready 0');
   expect(values.join()).not.toContain('service.ready');
   expect(lines.map((line) => JSON.parse(line))).toMatchObject([{ event: 'export.failed', jobId: 'exp_1' }]);
+});
+
+test('a process is ready when its workers run and it serves requests, as its probe says', async () => {
+  let isServing = true;
+  const health = {
+    live: true,
+    ready: false,
+    isServing: async () => isServing,
+    metrics: createMetrics(),
+  };
+  addProcessMetrics(health, silentLog);
+  const ready = async () =>
+    valuesOf(await health.metrics.text()).find((line) => line.startsWith('tandem_ready'));
+  expect(await ready()).toBe('tandem_ready 0');
+  health.ready = true;
+  expect(await ready()).toBe('tandem_ready 1');
+  isServing = false;
+  expect(await ready()).toBe('tandem_ready 0');
 });
 
 test('every service serves them beside its probes, with those of its process under the usual names', async () => {

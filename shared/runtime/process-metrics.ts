@@ -7,7 +7,7 @@ export const PROCESS_METRICS = defineMetrics({
   ready: {
     name: 'tandem_ready',
     type: 'gauge',
-    help: 'Whether every worker of the process runs: 1 or 0.',
+    help: 'Whether the process works, as /readyz says: 1 or 0.',
     normal: '1 within seconds of the start',
   },
   build: {
@@ -16,6 +16,12 @@ export const PROCESS_METRICS = defineMetrics({
     help: 'Always 1, with the version of Tandem.',
     normal: 'one version, two during an upgrade',
     labels: { version: 'the versions that run' },
+  },
+  resources: {
+    name: 'tandem_catalog_resources',
+    type: 'gauge',
+    help: 'Resources of the catalog that the process works with.',
+    normal: 'the same number in all processes',
   },
   logLines: {
     name: 'tandem_log_lines_total',
@@ -41,7 +47,10 @@ export const ALERTED_EVENTS = [
 /** Adds what every process reports. @returns the log, which counts its warnings and errors from now on */
 export function addProcessMetrics(health: Readonly<Health>, log: Log): Log {
   const { metrics } = health;
-  metrics.gauge(PROCESS_METRICS.ready, () => [{ value: health.ready ? 1 : 0 }]);
+  metrics.gauge(PROCESS_METRICS.ready, async () => {
+    const isReady = health.ready && ((await health.isServing?.()) ?? true);
+    return [{ value: isReady ? 1 : 0 }];
+  });
   metrics.gauge(PROCESS_METRICS.build, () => [{ value: 1, labels: { version: productVersion() } }]);
   const lines = metrics.counter(PROCESS_METRICS.logLines);
   for (const event of ALERTED_EVENTS) lines.add(0, { level: 'error', event });

@@ -12,6 +12,7 @@ import { createControlPool, type PoolOptions } from '../postgres/pool.ts';
 import { watchPool } from '../postgres/pool-metrics.ts';
 import { type Subjects, subjectsOf } from '../protocol/names.ts';
 import { type Health, openHealthServer } from '../runtime/health.ts';
+import { PROCESS_METRICS } from '../runtime/process-metrics.ts';
 import type { ServiceContext } from '../runtime/run-service.ts';
 import { announceProcess } from './announce-process.ts';
 import { type BaseConfig, type BaseName, describeConfig } from './base-config.ts';
@@ -26,13 +27,15 @@ export type ServiceName = 'api' | 'bulk' | 'capture' | 'dispatcher' | 'extractor
  * @param ownNames settings of the service alone that the log shows
  * @throws SetupError when the catalog can't be read or is wrong
  */
-export function beginService<Config extends BaseConfig<'catalogPath'>>(
-  { log }: ServiceContext,
+export async function beginService<Config extends BaseConfig<'catalogPath'>>(
+  { log, health }: ServiceContext,
   config: Config,
   ownNames: readonly Exclude<keyof Config & string, BaseName>[],
 ): Promise<Catalog> {
   log.info('service.configured', describeConfig(config, ownNames));
-  return loadCatalog(config.catalogPath);
+  const catalog = await loadCatalog(config.catalogPath);
+  health.metrics.gauge(PROCESS_METRICS.resources, () => [{ value: catalog.resources.length }]);
+  return catalog;
 }
 
 /** A pool on the control store, closed with the service. `purpose` tells it from the service's other pools. */

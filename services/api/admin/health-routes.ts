@@ -34,12 +34,22 @@ const EXAMPLE_READY: z.input<typeof readySchema> = {
   warnings: [],
 };
 
-export function healthRoutes({ reservedPool, isRelayRunning, slotWatch }: HealthDeps): Route[] {
+/** What a process needs to serve requests, by what `/readyz` calls it. */
+export async function readChecks({
+  reservedPool,
+  isRelayRunning,
+}: Pick<HealthDeps, 'reservedPool' | 'isRelayRunning'>): Promise<
+  Record<'control_store' | 'outbox_relay', boolean>
+> {
+  return { control_store: await isStoreUp(reservedPool), outbox_relay: isRelayRunning() };
+}
+
+export function healthRoutes({ slotWatch, ...deps }: HealthDeps): Route[] {
   const open = { method: 'GET', access: 'public', account: 'none' } as const;
-  let probing: Promise<StoreFacts> | undefined;
+  let probing: Promise<ProbeFacts> | undefined;
   // Anybody may ask, and one probe at a time answers all of them: the connections also serve the lookup of keys.
   const probe = () => {
-    probing ??= probeStore(reservedPool).finally(() => {
+    probing ??= readFacts(deps).finally(() => {
       probing = undefined;
     });
     return probing;
@@ -72,8 +82,7 @@ export function healthRoutes({ reservedPool, isRelayRunning, slotWatch }: Health
         },
       },
       async handle() {
-        const { isUp, feedWarnings } = await probe();
-        const checks = { control_store: isUp, outbox_relay: isRelayRunning() };
+        const { checks, feedWarnings } = await probe();
         const isReady = Object.values(checks).every(Boolean);
         const slot = slotWatch.latest()?.state ?? 'ok';
         const warnings = [...(slot === 'ok' ? [] : [`slot_${slot}`]), ...feedWarnings];
@@ -87,14 +96,14 @@ export function healthRoutes({ reservedPool, isRelayRunning, slotWatch }: Health
   ];
 }
 
-interface StoreFacts {
-  readonly isUp: boolean;
+interface ProbeFacts {
+  readonly checks: Awaited<ReturnType<typeof readChecks>>;
   readonly feedWarnings: readonly string[];
 }
 
-async function probeStore(pool: Pool): Promise<StoreFacts> {
-  const isUp = await isStoreUp(pool);
-  return { isUp, feedWarnings: isUp ? await readFeedWarnings(pool) : [] };
+async function readFacts(deps: Omit<HealthDeps, 'slotWatch'>): Promise<ProbeFacts> {
+  const checks = await readChecks(deps);
+  return { checks, feedWarnings: checks.control_store ? await readFeedWarnings(deps.reservedPool) : [] };
 }
 
 /** A warning must not fail the probe. */

@@ -8,7 +8,7 @@ import { loadTypes } from '../../../shared/values/database-types.ts';
 import type { AccountSpellings, ParentAccounts } from '../changes/captured-table.ts';
 import type { CaptureProgress } from '../publish/capture-progress.ts';
 import { openRoutes, type RoutesSource } from './open-routes.ts';
-import { createRecordAccounts, type RecordAccounts } from './record-accounts.ts';
+import { createRecordAccounts, type LookupCounts, type RecordAccounts } from './record-accounts.ts';
 import { createRouteStage, type RouteStage } from './route-stage.ts';
 
 export interface RoutingDeps {
@@ -26,6 +26,8 @@ export interface WatchedStage extends RouteStage {
 
 /** Finds the accounts of records by their parents. */
 export interface Routing {
+  /** Of this session; undefined before `open`. */
+  counts(): LookupCounts | undefined;
   /** Usable once `open` has returned. */
   readonly parents: ParentAccounts;
   open(
@@ -47,6 +49,7 @@ export function createRouting({ catalog, source, routes, spellings, log }: Routi
   if (routes === undefined || childrenOf(catalog).length === 0) return undefined;
   let accounts: RecordAccounts | undefined;
   return {
+    counts: () => accounts?.counts,
     parents: {
       accountOf(...of) {
         if (accounts === undefined) throw new Error('the routes are not open');
