@@ -2,6 +2,7 @@ import type { ColumnDescription, TableDescription } from '../../../shared/catalo
 import { type AccountRoot, isAccountName } from './find-root.ts';
 import { findUsable } from './guess-columns.ts';
 import { wordsOf } from './names.ts';
+import { findTypedColumns, type TypedColumns } from './several-parents.ts';
 import { areComparable, idOf, type TableReference } from './table-references.ts';
 
 /** Whose a table's rows are, as far as columns can tell. */
@@ -13,7 +14,7 @@ export type TableAccount =
   /** A column may say so, or something else. */
   | { readonly kind: 'unsure'; readonly why: string }
   /** A type and an ID name a record of one of several tables. */
-  | { readonly kind: 'several'; readonly columns: readonly string[] }
+  | { readonly kind: 'several'; readonly columns: TypedColumns }
   | { readonly kind: 'nobody' };
 
 /**
@@ -36,7 +37,7 @@ export function findAccounts(
   addVia(accounts, references);
   for (const table of tables) {
     if (accounts.has(idOf(table))) continue;
-    const columns = severalParents(table);
+    const columns = findTypedColumns(table);
     accounts.set(idOf(table), columns === undefined ? { kind: 'nobody' } : { kind: 'several', columns });
   }
   return accounts;
@@ -153,14 +154,4 @@ function addVia(accounts: Map<string, TableAccount>, references: readonly TableR
 function weightOf({ from, columns, isConstraint }: TableReference): number {
   const isNullable = columns.some((name) => findUsable(from, name)?.isNotNull !== true);
   return (isNullable ? 2 : 0) + (isConstraint ? 0 : 1);
-}
-
-/** `subject_type` and `subject_id`. */
-function severalParents({ columns }: TableDescription): readonly string[] | undefined {
-  for (const { name } of columns) {
-    const stem = /^(.+)_type$/.exec(wordsOf(name))?.[1];
-    const id = columns.find((one) => wordsOf(one.name) === `${stem}_id`);
-    if (stem !== undefined && id !== undefined) return [name, id.name];
-  }
-  return undefined;
 }

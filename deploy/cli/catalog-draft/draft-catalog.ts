@@ -15,7 +15,8 @@ import { keptBack } from './kept-back.ts';
 import { type LeftOut, leftOutBy } from './left-out.ts';
 import { apiNameOf, singularOf, uniqueName, wordsOf } from './names.ts';
 import type { DatabaseTables } from './read-tables.ts';
-import { findReferences, idOf, type TableReference } from './table-references.ts';
+import { type TypedColumns, tableWordOf } from './several-parents.ts';
+import { areComparable, findReferences, idOf, singularsOf, type TableReference } from './table-references.ts';
 
 /** A resource as guessed, to be looked through by a person. */
 export interface DraftResource {
@@ -24,7 +25,7 @@ export interface DraftResource {
   readonly event: string;
   readonly key: readonly string[];
   /** A column of its own, or those that refer to the resource whose account it has. */
-  readonly account: string | { readonly via: readonly string[]; readonly to: string };
+  readonly account: string | DraftPath;
   /** What a person has to look at. */
   readonly accountNote: string | undefined;
   readonly range: string | undefined;
@@ -37,6 +38,13 @@ export interface DraftResource {
   /** What a person may add to `expose`. */
   readonly keptBack: readonly string[];
   readonly related: readonly string[];
+}
+
+export interface DraftPath {
+  readonly via: readonly string[];
+  /** The column that says which parent it is; then `to` names one for each of its values. */
+  readonly by?: string | undefined;
+  readonly to: string | ReadonlyMap<string, string>;
 }
 
 export interface CatalogDraft {
@@ -57,7 +65,13 @@ const MAX_GUESSES = 5;
 /** What a table's own columns say of its account. */
 type ChosenAccount =
   | Extract<TableAccount, { kind: 'column' }>
-  | { readonly kind: 'parent'; readonly reference: TableReference; readonly note: string };
+  | { readonly kind: 'parent'; readonly reference: TableReference; readonly note: string }
+  | {
+      readonly kind: 'parents';
+      readonly columns: TypedColumns;
+      readonly types: ReadonlyMap<string, TableDescription>;
+      readonly note: string;
+    };
 
 interface Chosen {
   readonly table: TableDescription;
@@ -67,7 +81,7 @@ interface Chosen {
 }
 
 /**
- * Guesses a catalog from tables and foreign keys. Pure, and the same for the same database. What is not certain is left out: a draft
+ * Guesses a catalog from tables, foreign keys and names. Pure, and the same for the same database. What is not certain is left out: a draft
  * that lacks a table is mended by adding it, and one that gives an account the rows of another is not.
  *
  * @param accountColumns the operator's word for the columns that say whose a row is, in order of preference
@@ -86,7 +100,11 @@ export function draftCatalog(
   const chosen: Chosen[] = [];
   // Parents before their children.
   for (const table of tables.toSorted((a, b) => hopsOf(accounts, a) - hopsOf(accounts, b))) {
-    const found = choose(table, accounts.get(idOf(table)) ?? { kind: 'nobody' }, references, chosen);
+    const found = choose(table, accounts.get(idOf(table)) ?? { kind: 'nobody' }, {
+      database,
+      references,
+      chosen,
+    });
     if ('reason' in found) leftOut.push(found);
     else if (chosen.length === MAX_RESOURCES) leftOut.push({ table, reason: 'too_many', detail: undefined });
     else chosen.push(found);
@@ -115,10 +133,11 @@ export function draftCatalog(
 
 function hopsOf(accounts: ReadonlyMap<string, TableAccount>, table: TableDescription): number {
   const account = accounts.get(idOf(table));
+  if (account?.kind === 'several') return Number.POSITIVE_INFINITY;
   return account?.kind === 'via' ? account.steps.length : 0;
 }
 
-/** A path needs a foreign key to the parent's key, as `checkAccountPaths` says. Undefined where there is none. */
+/** A path leads to the key of the parent, by a foreign key or by the column's name alone. Undefined where it does not. */
 function byParent(
   table: TableDescription,
   account: TableAccount,
@@ -126,24 +145,63 @@ function byParent(
 ): Extract<ChosenAccount, { kind: 'parent' }> | undefined {
   const reference = account.kind === 'via' ? account.steps[0] : undefined;
   const parent = chosen.find((each) => each.table === reference?.to);
-  if (reference === undefined || parent === undefined || !reference.isConstraint) return undefined;
+  if (reference === undefined || parent === undefined) return undefined;
   if (parent.key.toSorted().join() !== reference.toColumns.toSorted().join()) return undefined;
   const isNullable = reference.columns.some((name) => findUsable(table, name)?.isNotNull !== true);
-  const note = `by its foreign key to ${reference.to.name}${isNullable ? "; it may be null, and such a row is nobody's" : ''}`;
+  const why = reference.isConstraint
+    ? `by its foreign key to ${reference.to.name}`
+    : `by its name alone, no foreign key says so: are its values the ${parent.key.join(', ')} of ${reference.to.name}?`;
+  const note = `${why}${isNullable ? "; it may be null, and such a row is nobody's" : ''}`;
   // In the order of the parent's key.
   const columns = parent.key.map((name) => reference.columns[reference.toColumns.indexOf(name)] ?? '');
   return { kind: 'parent', reference: { ...reference, columns, toColumns: parent.key }, note };
 }
 
+/** The parents that the types of a table's rows are called after. Undefined where none is. */
+function byParents(
+  table: TableDescription,
+  account: TableAccount,
+  { types }: DatabaseTables,
+  chosen: readonly Chosen[],
+): Extract<ChosenAccount, { kind: 'parents' }> | undefined {
+  if (account.kind !== 'several') return undefined;
+  const { columns } = account;
+  const found = new Map<string, TableDescription>();
+  const others: string[] = [];
+  for (const type of types.get(idOf(table)) ?? []) {
+    const named = chosen.filter((each) => singularsOf(each.table).includes(tableWordOf(type)));
+    const [parent] = named;
+    const key = parent?.table.columns.find(({ name }) => name === parent.key[0]);
+    const isFitting = named.length === 1 && parent?.key.length === 1 && key && areComparable(columns.id, key);
+    if (parent !== undefined && isFitting === true) found.set(type, parent.table);
+    else others.push(type);
+  }
+  if (found.size === 0) return undefined;
+  const note =
+    `by the names of the types in its first rows${others.length === 0 ? '' : `; rows of ${others.join(', ')} are nobody's`}. ` +
+    'Add types that are missing';
+  return { kind: 'parents', columns, types: found, note };
+}
+
 function choose(
   table: TableDescription,
   found: TableAccount,
-  references: readonly TableReference[],
-  chosen: readonly Chosen[],
+  {
+    database,
+    references,
+    chosen,
+  }: {
+    readonly database: DatabaseTables;
+    readonly references: readonly TableReference[];
+    readonly chosen: readonly Chosen[];
+  },
 ): Chosen | LeftOut {
-  const account = found.kind === 'column' ? found : byParent(table, found, chosen);
+  const account =
+    found.kind === 'column'
+      ? found
+      : (byParent(table, found, chosen) ?? byParents(table, found, database, chosen));
   if (account === undefined) return leftOutBy(table, found as Exclude<TableAccount, { kind: 'column' }>);
-  const owners = account.kind === 'column' ? [account.column.name] : account.reference.columns;
+  const owners = ownersOf(account);
   const detail = whyNotInWal(table);
   if (detail !== undefined) return { table, reason: 'storage', detail };
   const isReference = (name: string) =>
@@ -159,6 +217,32 @@ function choose(
     reason: 'no_key',
     detail: secret === undefined ? undefined : `its key ${secret} may be a secret`,
   };
+}
+
+function ownersOf(account: ChosenAccount): readonly string[] {
+  switch (account.kind) {
+    case 'column':
+      return [account.column.name];
+    case 'parent':
+      return account.reference.columns;
+    case 'parents':
+      return [account.columns.type.name, account.columns.id.name];
+  }
+}
+
+function pathOf(account: ChosenAccount, names: ReadonlyMap<string, string>): DraftResource['account'] {
+  const nameOf = (table: TableDescription) => names.get(idOf(table)) ?? '';
+  switch (account.kind) {
+    case 'column':
+      return account.column.name;
+    case 'parent':
+      return { via: account.reference.columns, to: nameOf(account.reference.to) };
+    case 'parents': {
+      const { type, id } = account.columns;
+      const to = new Map([...account.types].map(([value, table]) => [value, nameOf(table)]));
+      return { via: [id.name], by: type.name, to };
+    }
+  }
 }
 
 function whyNotInWal(table: TableDescription): string | undefined {
@@ -181,10 +265,7 @@ function toResource(
     table,
     event: uniqueName(singularOf(name), events),
     key,
-    account:
-      account.kind === 'column'
-        ? account.column.name
-        : { via: account.reference.columns, to: names.get(idOf(account.reference.to)) ?? '' },
+    account: pathOf(account, names),
     accountNote: account.note,
     range: guessRange(table),
     softDelete,

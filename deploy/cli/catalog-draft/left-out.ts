@@ -18,11 +18,11 @@ const REASONS = {
   no_key:
     'They have no primary key, and no other unique key of columns that are never null and hold no secret. Each works with one.',
   via:
-    'Their account is that of another table, and no foreign key to the key of a resource leads there. ' +
-    'Each works once its owner has added one, or with an account column of its own.',
+    'Their account is that of another table, which is no resource, or whose key they do not refer to. ' +
+    'Each works once that table does, with its key as the column refers to it, or with an account column of its own.',
   several:
-    'They refer to records of several kinds, by a type and an ID, which is not supported as an account yet. ' +
-    'Each works with an account column of its own.',
+    'They refer to records of several kinds, by a type and an ID, and no type in their rows is called after a resource. ' +
+    'Each works with the resource of each type: account: { via: subject_id, by: subject_type, to: { Invoice: invoices } }.',
   nobody:
     'No column leads to an account. Lists that every customer may have, as of currencies, work with account: shared; ' +
     'others work with an account column of their own.',
@@ -42,7 +42,11 @@ export function leftOutBy(table: TableName, account: Exclude<TableAccount, { kin
     case 'unsure':
       return { table, reason: 'unsure', detail: account.why };
     case 'several':
-      return { table, reason: 'several', detail: `by ${account.columns.join(' and ')}` };
+      return {
+        table,
+        reason: 'several',
+        detail: `by ${account.columns.type.name} and ${account.columns.id.name}`,
+      };
     case 'nobody':
       return { table, reason: 'nobody', detail: undefined };
   }

@@ -12,7 +12,7 @@ const MAX_LINE = 130;
 export function printDraft(draft: CatalogDraft): string {
   const { name, resources, leftOut } = draft;
   const lines = [
-    '# A first draft, guessed from tables and foreign keys. Review it before you use it:',
+    '# A first draft, guessed from tables, foreign keys and names. Review it before you use it:',
     '# - account: it decides which customer gets a row. A wrong column shows one customer the records of another.',
     ...rootLines(draft),
     '# - expose: the only columns that leave. What sounds like a secret is left out; search for secrets with other names.',
@@ -81,7 +81,10 @@ function accountText(account: DraftResource['account']): string {
   if (typeof account === 'string') return scalar(account);
   const columns = account.via.map(scalar);
   const via = columns.length === 1 ? columns[0] : `[[${columns.join(', ')}]]`;
-  return `{ via: ${via}, to: ${scalar(account.to)} }`;
+  const { by, to } = account;
+  if (typeof to === 'string') return `{ via: ${via}, to: ${scalar(to)} }`;
+  const types = [...to].map(([type, name]) => `${scalar(type)}: ${scalar(name)}`);
+  return `{ via: ${via}, by: ${scalar(by ?? '')}, to: { ${types.join(', ')} } }`;
 }
 
 /** As `parseTableName` reads it. */

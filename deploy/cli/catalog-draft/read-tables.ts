@@ -2,6 +2,7 @@ import { describeTables, type TableDescription } from '../../../shared/catalog/d
 import type { TableName } from '../../../shared/domain/catalog.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import { SetupError } from '../../../shared/runtime/errors.ts';
+import { readTypes } from './several-parents.ts';
 
 /** Columns of one table that name a row of another. */
 export interface ForeignKey {
@@ -14,6 +15,8 @@ export interface ForeignKey {
 export interface DatabaseTables {
   readonly tables: readonly TableDescription[];
   readonly foreignKeys: readonly ForeignKey[];
+  /** The types of the rows of tables that refer to several kinds of parents, by `idOf`. */
+  readonly types: ReadonlyMap<string, readonly string[]>;
 }
 
 /** A draft of more tables than that is read by nobody. */
@@ -62,7 +65,7 @@ SELECT json_build_object(
 )::text AS facts`;
 
 /**
- * What the database has, sorted by name. Reads the catalog of the server only, no rows.
+ * What the database has, sorted by name. Reads the catalog of the server, and the types in some rows of tables with a type column.
  *
  * @param schemas undefined for all
  * @throws SetupError when there are too many tables to make sense of at once
@@ -86,5 +89,6 @@ export async function readTables(
   const described = await describeTables(db, tables);
   const place = new Map(tables.map(({ schema, name }, index) => [JSON.stringify([schema, name]), index]));
   const placeOf = ({ schema, name }: TableName) => place.get(JSON.stringify([schema, name])) ?? 0;
-  return { tables: described.toSorted((a, b) => placeOf(a) - placeOf(b)), foreignKeys };
+  const sorted = described.toSorted((a, b) => placeOf(a) - placeOf(b));
+  return { tables: sorted, foreignKeys, types: await readTypes(db, sorted) };
 }

@@ -143,6 +143,11 @@ test.each([
   expect(await checkCatalog(db, draft, { publication: schema })).toEqual([]);
 });
 
+const viaOf = (columns: readonly string[], parent: string) => ({
+  columns,
+  parents: [{ resource: expect.objectContaining({ name: parent }) }],
+});
+
 test('the operator says which columns tell whose a row is, and what belongs to an account by the first is none by the second', async () => {
   schema = 'named';
   await db.query(`create schema named; set search_path = named;
@@ -151,6 +156,10 @@ test('the operator says which columns tell whose a row is, and what belongs to a
     create table visits (id int primary key, "clinicId" int not null references clinics);
     create table notes (id int primary key, owner int not null);
     create table bills (id int primary key, visit_id int not null);
+    create table attachments (id int primary key, subject_type text, subject_id int);
+    insert into attachments values (1, 'App\\Visit', 1), (2, 'Clinic', 1), (3, 'Robot', 1);
+    create table marks (id int primary key, of_type text, of_id int);
+    insert into marks values (1, 'Robot', 1);
     reset search_path`);
   const path = join(temporaryDirectory(), 'draft.yaml');
   await expect(init('--output', path, '--schema', 'named')).rejects.toThrow(
@@ -161,17 +170,38 @@ test('the operator says which columns tell whose a row is, and what belongs to a
   );
   const said = await init('--output', path, '--schema', 'named', '--account', 'practice_id, clinicId,owner');
   const { resources } = await loadCatalog(path);
-  expect(resources.map(({ name, account }) => [name, account])).toEqual([
-    ['clinics', 'practiceId'],
-    ['notes', 'owner'],
-    ['practices', 'id'],
-    ['visits', { columns: ['clinicId'], parent: expect.objectContaining({ name: 'clinics' }) }],
-  ]);
-  expect(said.join('\n')).toContain(
-    '  named.bills: its account is that of visits by visit_id, and of that one clinics by clinicId',
+  expect(resources.map(({ name, account }) => [name, account])).toEqual(
+    [
+      [
+        'attachments',
+        {
+          columns: ['subject_id'],
+          typeColumn: 'subject_type',
+          parents: [
+            { type: 'App\\Visit', resource: expect.objectContaining({ name: 'visits' }) },
+            { type: 'Clinic', resource: expect.objectContaining({ name: 'clinics' }) },
+          ],
+        },
+      ],
+      ['bills', viaOf(['visit_id'], 'visits')],
+      ['clinics', 'practiceId'],
+      ['notes', 'owner'],
+      ['practices', 'id'],
+      ['visits', viaOf(['clinicId'], 'clinics')],
+    ].toSorted(([a], [b]) => (String(a) < String(b) ? -1 : 1)),
   );
+  expect(said.join('\n')).toMatch(
+    /by a type and an ID, and no type in their rows is called after a resource/,
+  );
+  expect(said.join('\n')).toContain('named.marks: by of_type and of_id');
   expect(await readFile(path, 'utf8')).toContain(
     'account: { via: clinicId, to: clinics } # Check: by its foreign key to clinics',
+  );
+  expect(await readFile(path, 'utf8')).toContain(
+    "# Check: by the names of the types in its first rows; rows of Robot are nobody's. Add",
+  );
+  expect(await readFile(path, 'utf8')).toContain(
+    '# Check: by its name alone, no foreign key says so: are its values the id of visits?',
   );
   expect(await readFile(path, 'utf8')).toContain('account: owner # Check: other tables have practice_id');
 });
