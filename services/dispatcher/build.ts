@@ -1,4 +1,6 @@
 import { randomUUID } from 'node:crypto';
+import type { Pool } from 'pg';
+import { correctRestored, type StoreMark } from '../../shared/control/restored-store.ts';
 import {
   claimEndpoints,
   noteApplied,
@@ -11,8 +13,9 @@ import {
 } from '../../shared/control/webhooks/lease-endpoints.ts';
 import { saveProgress } from '../../shared/control/webhooks/save-progress.ts';
 import { claimWebhookTests, saveTestResult } from '../../shared/control/webhooks/test-deliveries.ts';
-import { findResource } from '../../shared/domain/catalog.ts';
+import { type Catalog, findResource } from '../../shared/domain/catalog.ts';
 import { findUrlProblem } from '../../shared/domain/delivery-url.ts';
+import { formatLsn } from '../../shared/domain/lsn.ts';
 import { formatPosition } from '../../shared/domain/position.ts';
 import { connectAdmin } from '../../shared/kafka/connect-admin.ts';
 import { ensureTopics } from '../../shared/kafka/ensure-topics.ts';
@@ -20,6 +23,7 @@ import { createUncommittedAdmin } from '../../shared/kafka/internals/uncommitted
 import { GROUP_SETTINGS } from '../../shared/kafka/run-consumer.ts';
 import { topicsOf } from '../../shared/kafka/topics.ts';
 import { feedMirrorGroup, recorderGroup } from '../../shared/protocol/names.ts';
+import type { Log } from '../../shared/runtime/log.ts';
 import type { ServiceContext } from '../../shared/runtime/run-service.ts';
 import { createSecretBox, WEBHOOK_SECRETS } from '../../shared/runtime/secret-box.ts';
 import type { Worker } from '../../shared/runtime/worker.ts';
@@ -45,7 +49,7 @@ import { toEndpoint } from './endpoints/endpoint.ts';
 import { createLease, RENEW_LIMIT_MS } from './endpoints/lease.ts';
 import { keepTrying } from './keep-trying.ts';
 import { addDispatcherMetrics, addHeldMetrics } from './metrics.ts';
-import { createFeedMirror } from './mirror/feed-mirror.ts';
+import { createFeedMirror, findStoreMark } from './mirror/feed-mirror.ts';
 import { createEventKeeper, ensurePartitions, keptSince } from './record/event-partitions.ts';
 import { createExpiredEvents } from './record/expired-events.ts';
 import { insertEvents } from './record/insert-events.ts';
@@ -83,6 +87,8 @@ export async function buildDispatcher(config: DispatcherConfig, context: Service
   const kafka = openKafka(context, config, 'dispatcher');
   const admin = await connectAdmin(kafka, config.kafka);
   await ensureTopics(admin, topics.declarations, { settings: config.topicSettings, log });
+  const mark = await findStoreMark(admin, feedMirrorGroup(config.topicPrefix), topics.capture);
+  if (mark !== undefined) await correctStore(pool, mark, catalog, log);
   const { topics: found } = await admin.fetchTopicMetadata({ topics: [topics.changes] });
   await admin.disconnect();
   const partitionCount = found[0]?.partitions.length ?? 1;
@@ -247,4 +253,17 @@ export async function buildDispatcher(config: DispatcherConfig, context: Service
     tests,
     leases,
   ];
+}
+
+/** Before anything works with the store: a seal that reaches it would complete an export that may have been completed before. */
+async function correctStore(pool: Pool, mark: StoreMark, { resources }: Catalog, log: Log): Promise<void> {
+  const names = resources.map(({ name }) => name);
+  const correction = await correctRestored(pool, mark, names);
+  if (correction === undefined) return;
+  log.error('control_store.restored', {
+    ...correction,
+    knownLsn: formatLsn(mark.passedLsn),
+    effect: 'jobs that ran or waited have failed; changes since the backup are recorded again from Kafka',
+    remedy: 'see "Restoring the control store" in deploy/README.md',
+  });
 }

@@ -21,7 +21,7 @@ export type ExportStatus =
 /**
  * - `claim`: an extractor starts a run, the first or another after a lost one.
  * - `complete`: a writer publishes the files.
- * - `fail`: a run, a chunk or the assembly can't succeed.
+ * - `fail`: a run, a chunk or the assembly can't succeed, or the control store was restored from before its end.
  * - `cancel`: the customer asks; what runs is told to stop.
  * - `let_go`: nobody works any longer on an export that is to be cancelled.
  * - `expire`: its files are due for removal.
@@ -31,7 +31,7 @@ export type ExportEvent = 'claim' | 'complete' | 'fail' | 'cancel' | 'let_go' | 
 const EXPORT_OVER = { claim: null, complete: null, fail: null, cancel: null, let_go: null, expire: null };
 
 const EXPORT_STATUS: StateMachine<ExportStatus, ExportEvent> = {
-  pending: { ...EXPORT_OVER, claim: 'running', cancel: 'cancelled' },
+  pending: { ...EXPORT_OVER, claim: 'running', fail: 'failed', cancel: 'cancelled' },
   running: { ...EXPORT_OVER, claim: 'running', complete: 'completed', fail: 'failed', cancel: 'cancelling' },
   cancelling: { ...EXPORT_OVER, cancel: 'cancelling', let_go: 'cancelled' },
   completed: { ...EXPORT_OVER, expire: 'expired' },

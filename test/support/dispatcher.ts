@@ -42,6 +42,8 @@ const INVOICES: RowType = {
 
 /** A dispatcher that runs in this process. */
 export interface RunningDispatcher extends AsyncDisposable {
+  /** Settles when it ends, by itself or because it was stopped. */
+  readonly ended: Promise<void>;
   /** As on SIGTERM: resolves when it has ended. */
   stop(): Promise<void>;
 }
@@ -158,7 +160,7 @@ export async function openDispatcherBed(settings: Env = {}): Promise<DispatcherB
         stop.abort();
         await ended;
       };
-      return { stop: end, [Symbol.asyncDispose]: end };
+      return { ended, stop: end, [Symbol.asyncDispose]: end };
     },
     async addAccount(sourceId) {
       const id = newId('acct');

@@ -1,4 +1,10 @@
-import type { Consumer } from 'kafkajs';
+import type { Admin, Consumer } from 'kafkajs';
+import {
+  formatStoreMark,
+  parseStoreMark,
+  type StoreMark,
+  StoreOlderError,
+} from '../../../shared/control/restored-store.ts';
 import type { CaptureStateMessage, MessageCodec } from '../../../shared/kafka/messages.ts';
 import { runConsumer } from '../../../shared/kafka/run-consumer.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
@@ -31,6 +37,8 @@ export function createFeedMirror(
   const createStores = () => ({ setAsides: createSetAsideStore(db), catalog: createCatalogStore(db) });
   /** Since the last join: before it others may have stored something else than what these stored last. */
   let stores = createStores();
+  /** What was stored last since then. */
+  let mark: StoreMark | undefined;
   return {
     name: 'feed-mirror',
     ready: ready.promise,
@@ -38,7 +46,8 @@ export function createFeedMirror(
       await consumer.connect();
       await consumer.subscribe({ topics: [topics.capture, topics.jobs], fromBeginning: true });
       const commits = createOffsetCommits(consumer, log);
-      await runConsumer(
+      const restored = Promise.withResolvers<never>();
+      const consuming = runConsumer(
         consumer,
         {
           // Committed beside the work: a commit after each batch would be one more write to the broker for each of ours.
@@ -67,25 +76,52 @@ export function createFeedMirror(
             }
             if (latest !== undefined) {
               const state = latest;
-              await keepTrying(
-                'storing the feed state',
-                () => storeFeedState(db, state),
-                log,
-                signal,
-                heartbeat,
-              );
+              const store = () =>
+                storeFeedState(db, state, mark).catch((error: unknown) => {
+                  if (error instanceof StoreOlderError) restored.reject(error);
+                  throw error;
+                });
+              await keepTrying('storing the feed state', store, log, signal, heartbeat);
+              mark = markOf(state);
               await sleep(STORE_INTERVAL_MS, signal);
             }
-            commits.note(batch.topic, batch.partition, batch.lastOffset());
+            if (batch.topic !== topics.capture) {
+              commits.note(batch.topic, batch.partition, batch.lastOffset());
+            } else if (mark !== undefined) {
+              // With every offset of this topic goes how far the store has come: see `findStoreMark`.
+              commits.note(batch.topic, batch.partition, batch.lastOffset(), formatStoreMark(mark));
+            }
           },
         },
         leaveAfterFlush(commits, signal),
         () => {
           commits.forgetAll();
           stores = createStores();
+          // Others may have stored a state of another server.
+          mark = undefined;
           ready.resolve();
         },
       );
+      await Promise.race([consuming, restored.promise]);
     },
   };
+}
+
+function markOf({ system_id: systemId, timeline, passed_lsn: passedLsn }: CaptureStateMessage): StoreMark {
+  return { systemId, timeline, passedLsn: BigInt(passedLsn) };
+}
+
+/**
+ * How far the control store has come, as the mirror's group keeps it in Kafka with its offset, so that a store that was restored
+ * from a backup is known by it. The offset is committed behind what is stored.
+ *
+ * @returns undefined when it is not known: the group is new, or has been away for longer than Kafka keeps its offsets
+ */
+export async function findStoreMark(
+  admin: Pick<Admin, 'fetchOffsets'>,
+  groupId: string,
+  captureTopic: string,
+): Promise<StoreMark | undefined> {
+  const [topic] = await admin.fetchOffsets({ groupId, topics: [captureTopic] });
+  return parseStoreMark(topic?.partitions[0]?.metadata);
 }

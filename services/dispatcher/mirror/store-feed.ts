@@ -1,3 +1,4 @@
+import { type StoreMark, StoreOlderError } from '../../../shared/control/restored-store.ts';
 import { formatLsn } from '../../../shared/domain/lsn.ts';
 import type { CaptureStateMessage } from '../../../shared/kafka/messages.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
@@ -5,11 +6,12 @@ import type { Queryable } from '../../../shared/postgres/queryable.ts';
 /**
  * Positions of one database system only grow here, whatever comes late or twice; another system starts anew, because
  * its WAL positions say nothing about the first one's. Capture's count goes by its chain, and of one chain only grows as well: the
- * clocks of two instances of capture say nothing of which one came later.
+ * clocks of two instances of capture say nothing of which one came later. Nothing is stored in a store that is behind `$9`.
  */
 const STORE_FEED_STATE = `
   insert into feed_state as f (settled_lsn, passed_lsn, system_id, timeline, updated_at, chain_id, chain_seqs, last_commit_lsn)
-  values ($1, $2, $3, $4, to_timestamp($5::double precision / 1000), $6, $7::bigint[], $8)
+  select $1::pg_lsn, $2::pg_lsn, $3::text, $4::int, to_timestamp($5::double precision / 1000), $6, $7::bigint[], $8::pg_lsn
+   where $9::pg_lsn is null or exists (select from feed_state where system_id <> $3 or passed_lsn >= $9)
   on conflict (id) do update set
     settled_lsn = case when f.system_id = excluded.system_id
                        then greatest(f.settled_lsn, excluded.settled_lsn) else excluded.settled_lsn end,
@@ -30,11 +32,20 @@ const STORE_FEED_STATE = `
     updated_at  = greatest(f.updated_at, excluded.updated_at)
   where f.system_id = excluded.system_id or excluded.updated_at > f.updated_at`;
 
+const IS_OLDER =
+  'select not exists (select from feed_state where system_id <> $1 or passed_lsn >= $2::pg_lsn) as is_older';
+
+/**
+ * @param stored what this process has stored last, of the same server
+ * @throws StoreOlderError when the store is behind that
+ */
 export async function storeFeedState(
   db: Queryable,
   state: CaptureStateMessage & { at: number },
+  stored?: StoreMark,
 ): Promise<void> {
-  await db.query({
+  const least = stored?.systemId === state.system_id ? formatLsn(stored.passedLsn) : null;
+  const { rowCount } = await db.query({
     name: 'store_feed_state',
     text: STORE_FEED_STATE,
     values: [
@@ -46,8 +57,12 @@ export async function storeFeedState(
       state.chain?.id ?? null,
       state.chain?.seqs ?? null,
       formatLsn(BigInt(state.last_commit_lsn)),
+      least,
     ],
   });
+  if (rowCount === 1 || least === null) return;
+  const { rows } = await db.query<{ is_older: boolean }>(IS_OLDER, [state.system_id, least]);
+  if (rows[0]?.is_older === true) throw new StoreOlderError();
 }
 
 /** A seal counts for the run that sent it: a later run has a token of its own. */

@@ -1,4 +1,4 @@
-import type { Consumer } from 'kafkajs';
+import type { Consumer, TopicPartitionOffsetAndMetadata } from 'kafkajs';
 import type { Log } from '../../../shared/runtime/log.ts';
 
 /** Offsets that lag by this much cost at most this much reading again, and nothing is recorded twice. */
@@ -20,7 +20,8 @@ const READ_AGAIN_AFTER: ReadonlySet<unknown> = new Set([
  * changes wait for the offsets, and on a quiet source nothing else would come.
  */
 export interface OffsetCommits {
-  note(topic: string, partition: number, lastOffset: string): void;
+  /** @param metadata kept with the offset */
+  note(topic: string, partition: number, lastOffset: string, metadata?: string): void;
   /** The group was joined again: everything is read from what is committed, and noted anew, by this member or another. */
   forgetAll(): void;
   /** Commits what was noted last; for the end, while the group is still joined. Nothing is tried again after it. */
@@ -33,7 +34,7 @@ export function createOffsetCommits(
   log: Log,
   saveFirst: () => Promise<void> = async () => undefined,
 ): OffsetCommits {
-  const noted = new Map<string, { topic: string; partition: number; offset: string }>();
+  const noted = new Map<string, TopicPartitionOffsetAndMetadata>();
   let timer: NodeJS.Timeout | undefined;
   let isEnding = false;
   /** How often the group was joined. */
@@ -63,9 +64,9 @@ export function createOffsetCommits(
   };
 
   return {
-    note(topic, partition, lastOffset) {
+    note(topic, partition, lastOffset, metadata) {
       const offset = (BigInt(lastOffset) + 1n).toString();
-      noted.set(`${topic}/${partition}`, { topic, partition, offset });
+      noted.set(`${topic}/${partition}`, { topic, partition, offset, metadata: metadata ?? null });
       arm();
     },
     forgetAll() {

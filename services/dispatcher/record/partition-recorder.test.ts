@@ -87,7 +87,7 @@ const setUp = () => {
           statements.push({ changes, accounts: changes.map(({ account = '*' }) => account), end });
         }),
       inTurn: (work) => work(),
-      committed: async () => 10n,
+      start: async () => 10n,
       earliest: async () => earliest,
       onRecorded({ offset, link }) {
         told.push(offset);

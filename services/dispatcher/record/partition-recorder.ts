@@ -70,8 +70,8 @@ export interface PartitionRecorderDeps {
   readonly partition: number;
   readonly read: ReadChanges;
   readonly record: RecordBatch;
-  /** The next offset to read by what the group committed, when the partition was taken over. */
-  readonly committed: () => Promise<bigint>;
+  /** The offset to read from when the partition was taken over. */
+  readonly start: () => Promise<bigint>;
   /** The first offset that the partition still has. */
   readonly earliest: () => Promise<bigint>;
   /** Does work when it is the partition's turn among all that record. */
@@ -92,7 +92,7 @@ export interface PartitionRecorder {
   /** Takes up messages; they are recorded by and by. @throws when it can't be told what was recorded before them */
   add(messages: readonly ChangeMessage[]): Promise<void>;
   /**
-   * Whether what was fetched from the offset `first` on follows what was taken up, or is committed, without a break. It does not
+   * Whether what was fetched from the offset `first` on follows what was taken up, or the start, without a break. It does not
    * when it was asked for before the group was joined again: what was read then and not recorded is in between.
    *
    * @returns undefined when it follows; else the offset from which to read instead
@@ -119,7 +119,7 @@ export function createPartitionRecorder(deps: PartitionRecorderDeps, signal: Abo
   const over = AbortSignal.any([signal, abandoned.signal]);
   let isRecording = false;
   let progress = Promise.withResolvers<void>();
-  /** Behind the last that was taken up; undefined until it is known what the group committed. */
+  /** Behind the last that was taken up; undefined until it is known where to begin. */
   let next: bigint | undefined;
   /** Where reading went on instead, last. */
   let soughtFor: { readonly next: bigint; readonly first: bigint } | undefined;
@@ -188,8 +188,8 @@ export function createPartitionRecorder(deps: PartitionRecorderDeps, signal: Abo
     async findBreak(firstOffset) {
       const first = BigInt(firstOffset);
       if (next === undefined) {
-        const committed = await deps.committed();
-        next ??= committed;
+        const start = await deps.start();
+        next ??= start;
       }
       if (first <= next) return undefined;
       // Nothing can be read of what is deleted; whether it was recorded is known by its number.

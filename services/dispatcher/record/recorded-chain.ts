@@ -1,3 +1,4 @@
+import { StoreOlderError } from '../../../shared/control/restored-store.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import type { ChainLink } from '../../../shared/protocol/headers.ts';
 
@@ -19,8 +20,14 @@ export interface RecordedChain {
   begin(partitions: Iterable<number>): Promise<void>;
   /** The later of what is stored and what is not saved yet; null when an earlier version, which did not count, recorded it. */
   last(partition: number): Promise<ChainLink | null>;
-  /** Everything up to this link is in the event log, or was told as lost. */
-  note(partition: number, link: ChainLink): void;
+  /** Everything up to this link is in the event log, or was told as lost. What comes behind it is at `nextOffset` at the earliest. */
+  note(partition: number, link: ChainLink, nextOffset: bigint): void;
+  /**
+   * Where to read each of these partitions on at the latest. It is before what the group committed when the store was restored
+   * from a backup; otherwise by what was not counted, such as the ends of transactions. One that is not there has no limit.
+   */
+  nextOffsets(partitions: Iterable<number>): Promise<ReadonlyMap<number, bigint>>;
+  /** @throws StoreOlderError when the store is behind what was saved here: nothing is saved then */
   save(): Promise<void>;
 }
 
@@ -41,15 +48,26 @@ function isLater(link: ChainLink, other: ChainLink | null): boolean {
   return link.chain === other.chain ? link.seq > other.seq : link.chain > other.chain;
 }
 
+/** Nothing of it where one of the partitions is behind what this process knows to be stored ($5, $6). */
 const SAVE = `
-insert into recorded_chain as r (partition, chain, seq)
-select * from unnest($1::int[], $2::text[], $3::bigint[])
-on conflict (partition) do update set chain = excluded.chain, seq = excluded.seq
-where (r.chain, r.seq) < (excluded.chain collate "C", excluded.seq)`;
+with said as (
+  select * from unnest($1::int[], $2::text[], $3::bigint[], $4::bigint[], $5::text[], $6::bigint[])
+    as s (partition, chain, seq, next_offset, known_chain, known_seq)
+), older as (
+  select from said s left join recorded_chain r using (partition)
+  where s.known_chain is not null
+    and (r.partition is null or (r.chain, r.seq) < (s.known_chain collate "C", s.known_seq))
+), saved as (
+  insert into recorded_chain as r (partition, chain, seq, next_offset)
+  select partition, chain, seq, next_offset from said where not exists (select from older)
+  on conflict (partition) do update set chain = excluded.chain, seq = excluded.seq, next_offset = excluded.next_offset
+  where (r.chain, r.seq) < (excluded.chain collate "C", excluded.seq)
+)
+select exists (select from older) as is_older`;
 
 const BEGIN = `
-insert into recorded_chain (partition, chain, seq)
-select partition, $2, $3 from unnest($1::int[]) partition
+insert into recorded_chain (partition, chain, seq, next_offset)
+select partition, $2, $3, 0 from unnest($1::int[]) partition
 on conflict (partition) do nothing`;
 
 /** @param listRead the partitions of which the group has ever committed an offset */
@@ -57,7 +75,9 @@ export function createRecordedChain(
   db: Queryable,
   listRead: () => Promise<ReadonlySet<number>>,
 ): RecordedChain {
-  const unsaved = new Map<number, ChainLink>();
+  const unsaved = new Map<number, { readonly link: ChainLink; readonly nextOffset: bigint }>();
+  /** As this process has read or saved it last. */
+  const known = new Map<number, ChainLink>();
   const begun = new Set<number>();
 
   const begin = async (partitions: Iterable<number>): Promise<void> => {
@@ -86,24 +106,40 @@ export function createRecordedChain(
       });
       const [row] = rows;
       const stored = row === undefined ? null : { chain: row.chain, seq: Number(row.seq) };
-      const waiting = unsaved.get(partition);
+      if (stored !== null) known.set(partition, stored);
+      const waiting = unsaved.get(partition)?.link;
       return waiting !== undefined && isLater(waiting, stored) ? waiting : stored;
     },
-    note: (partition, link) => void unsaved.set(partition, link),
+    note: (partition, link, nextOffset) => void unsaved.set(partition, { link, nextOffset }),
+    async nextOffsets(partitions) {
+      await begin(partitions);
+      const { rows } = await db.query<{ partition: number; next_offset: string }>({
+        name: 'read_recorded_offsets',
+        text: `select partition, next_offset::text from recorded_chain
+                where partition = any($1) and next_offset is not null`,
+        values: [[...partitions]],
+      });
+      return new Map(rows.map(({ partition, next_offset: offset }) => [partition, BigInt(offset)]));
+    },
     async save() {
       if (unsaved.size === 0) return;
       const links = [...unsaved];
-      await db.query({
+      const { rows } = await db.query<{ is_older: boolean }>({
         name: 'save_recorded_chain',
         text: SAVE,
         values: [
           links.map(([at]) => at),
-          links.map(([, { chain }]) => chain),
-          links.map(([, { seq }]) => seq),
+          links.map(([, { link }]) => link.chain),
+          links.map(([, { link }]) => link.seq),
+          links.map(([, { nextOffset }]) => nextOffset.toString()),
+          links.map(([at]) => known.get(at)?.chain ?? null),
+          links.map(([at]) => known.get(at)?.seq ?? null),
         ],
       });
-      for (const [partition, link] of links) {
-        if (unsaved.get(partition) === link) unsaved.delete(partition);
+      if (rows[0]?.is_older === true) throw new StoreOlderError();
+      for (const [partition, noted] of links) {
+        if (isLater(noted.link, known.get(partition) ?? null)) known.set(partition, noted.link);
+        if (unsaved.get(partition) === noted) unsaved.delete(partition);
       }
     },
   };

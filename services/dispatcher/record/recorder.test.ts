@@ -58,6 +58,7 @@ const setUp = async () => {
       begin: async () => undefined,
       last: async () => null,
       note: () => undefined,
+      nextOffsets: async () => new Map(),
       save: async () => undefined,
     },
     bounds: {

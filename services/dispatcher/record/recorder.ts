@@ -1,4 +1,5 @@
 import type { Consumer } from 'kafkajs';
+import { StoreOlderError } from '../../../shared/control/restored-store.ts';
 import { runConsumer } from '../../../shared/kafka/run-consumer.ts';
 import type { ChainLink } from '../../../shared/protocol/headers.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
@@ -53,22 +54,31 @@ export function createRecorder(deps: RecorderDeps): Recorder {
   const partitions = new Map<number, PartitionRecorder>();
   let bytes = 0;
   let own: ReadonlySet<number> = new Set();
-  /** As it is at the last join, once somebody asks. */
-  let committed: Promise<ReadonlyMap<number, bigint>> | undefined;
+  /** Those of `own` that are read from where they are to be. */
+  let positioned: ReadonlySet<number> = new Set();
+  /** Of the partitions that the last join gave, once somebody asks. */
+  let starts: Promise<ReadonlyMap<number, Start>> | undefined;
   let recorderOf: ((partition: number) => PartitionRecorder) | undefined;
 
   const isCurrent = (partition: number, recorder: PartitionRecorder) =>
     partitions.get(partition) === recorder;
 
-  /** From 0 when the group never committed any, or begins anew. */
-  const committedOf = async (partition: number): Promise<bigint> => {
-    committed ??= bounds.committed();
-    const asked = committed;
+  const readStarts = async (): Promise<ReadonlyMap<number, Start>> => {
+    // Offsets are committed behind what is stored. So the store is asked second, and is behind only if it was restored.
+    const committed = await bounds.committed();
+    const limits = await recordedChain.nextOffsets(own);
+    return new Map(
+      [...own].map((partition) => [partition, startOf(committed.get(partition), limits.get(partition))]),
+    );
+  };
+
+  const findStarts = async (): Promise<ReadonlyMap<number, Start>> => {
+    starts ??= readStarts();
+    const asked = starts;
     try {
-      const offset = (await asked).get(partition) ?? 0n;
-      return offset < 0n ? 0n : offset;
+      return await asked;
     } catch (error) {
-      if (committed === asked) committed = undefined;
+      if (starts === asked) starts = undefined;
       throw error;
     }
   };
@@ -76,19 +86,39 @@ export function createRecorder(deps: RecorderDeps): Recorder {
   return {
     name: 'recorder',
     ready: ready.promise,
-    ownPartitions: () => own,
+    ownPartitions: () => positioned,
     backlogBytes: () => bytes,
     async loseTail(partition, ...lost) {
-      if (recorderOf === undefined || !own.has(partition)) return false;
+      if (recorderOf === undefined || !positioned.has(partition)) return false;
       return recorderOf(partition).loseTail(...lost);
     },
     async run(signal) {
       await consumer.connect();
       await consumer.subscribe({ topics: [topic], fromBeginning: true });
+      const restored = Promise.withResolvers<never>();
       const commits = createOffsetCommits(consumer, log, async () => {
         await recordedChain.begin(own);
-        await recordedChain.save();
+        await recordedChain.save().catch((error: unknown) => {
+          if (error instanceof StoreOlderError) restored.reject(error);
+          throw error;
+        });
       });
+
+      /** Goes back to what the store does not have. The offsets follow, because others take them for what is in the event log. */
+      const position = async (): Promise<void> => {
+        const partitions = own;
+        const behind = [...(await findStarts())].filter(([, { isBehind }]) => isBehind);
+        if (own !== partitions) return;
+        for (const [partition, { offset }] of behind) {
+          consumer.seek({ topic, partition, offset: offset.toString() });
+        }
+        if (behind.length > 0) {
+          await consumer.commitOffsets(
+            behind.map(([partition, { offset }]) => ({ topic, partition, offset: offset.toString() })),
+          );
+        }
+        if (own === partitions) positioned = partitions;
+      };
 
       const ofPartition = (partition: number): PartitionRecorder => {
         const known = partitions.get(partition);
@@ -99,11 +129,11 @@ export function createRecorder(deps: RecorderDeps): Recorder {
             partition,
             read: createReadChanges(lastRecorded),
             record: deps.createRecord(),
-            committed: () => committedOf(partition),
+            start: async () => (await findStarts()).get(partition)?.offset ?? 0n,
             earliest: async () => (await bounds.ends()).get(partition)?.low ?? 0n,
             inTurn: (work) => turns.run(String(partition), work),
             onRecorded({ offset, link }) {
-              if (link !== undefined) recordedChain.note(partition, link);
+              if (link !== undefined) recordedChain.note(partition, link, BigInt(offset) + 1n);
               commits.note(topic, partition, offset);
             },
             onBytes(change) {
@@ -154,7 +184,7 @@ export function createRecorder(deps: RecorderDeps): Recorder {
         // It ends in an error only with the process.
         passEmpty(partition, firstOffset ?? lastOffset, lastOffset).catch(() => undefined);
       });
-      await runConsumer(
+      const consuming = runConsumer(
         consumer,
         {
           autoCommit: false,
@@ -188,17 +218,32 @@ export function createRecorder(deps: RecorderDeps): Recorder {
         leaveAfterFlush(commits, signal),
         (assignment) => {
           own = new Set(assignment[topic]);
-          committed = undefined;
+          positioned = new Set();
+          starts = undefined;
           commits.forgetAll();
           for (const recorder of partitions.values()) recorder.abandon();
           partitions.clear();
           ready.resolve();
-          // Also of those of which nothing comes, because all that was there is lost.
-          keepTrying('noting new partitions', () => recordedChain.begin(own), log, signal).catch(
-            () => undefined,
-          );
+          // Also of those of which nothing comes, because it was read before or is lost.
+          keepTrying('finding where to read on', position, log, signal).catch(() => undefined);
         },
       );
+      await Promise.race([consuming, restored.promise]);
     },
   };
+}
+
+/** Where a partition is read on. */
+interface Start {
+  readonly offset: bigint;
+  /** Before what the group committed. */
+  readonly isBehind: boolean;
+}
+
+/** @param committed undefined, or below 0, when the group never committed any, or begins anew */
+function startOf(committed: bigint | undefined, limit: bigint | undefined): Start {
+  const offset = committed === undefined || committed < 0n ? 0n : committed;
+  return limit !== undefined && limit < offset
+    ? { offset: limit, isBehind: true }
+    : { offset, isBehind: false };
 }

@@ -231,7 +231,7 @@ function recorderOf() {
 
 test('an offset that is committed after the group was joined again never gets ahead of the count that is stored', async () => {
   const first = recorderOf();
-  first.recorded.note(COUNTED, link(7));
+  first.recorded.note(COUNTED, link(7), 8n);
   first.commits.note(topic, COUNTED, '7');
   // Whatever comes between: what was noted is saved before the offset is committed.
   await first.commits.flush();
@@ -242,10 +242,10 @@ test('an offset that is committed after the group was joined again never gets ah
 test('who takes a partition over finds what others recorded, and one that saves late takes nothing back', async () => {
   const [stale, other] = [recorderOf(), recorderOf()];
   const at = COUNTED + 1;
-  stale.recorded.note(at, link(1));
+  stale.recorded.note(at, link(1), 2n);
   await stale.recorded.save();
-  stale.recorded.note(at, link(2));
-  other.recorded.note(at, link(5));
+  stale.recorded.note(at, link(2), 3n);
+  other.recorded.note(at, link(5), 6n);
   await other.recorded.save();
   expect(await stale.recorded.last(at)).toEqual(link(5));
   await stale.recorded.save();

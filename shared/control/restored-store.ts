@@ -1,0 +1,140 @@
+import type { Pool, PoolClient } from 'pg';
+import { formatLsn, type Lsn, parseLsn } from '../domain/lsn.ts';
+import type { Queryable } from '../postgres/queryable.ts';
+import { inTransaction } from '../postgres/transaction.ts';
+import { enqueueOutbox, type OutboxEntry } from './outbox.ts';
+
+// A control store that was restored from a backup is behind Kafka, the slot, storage and its customers. How far it had come
+// is kept outside of it too: in Kafka, with the offsets of whoever stores the feed's state.
+
+/** How far a control store has come: its `feed_state`. */
+export interface StoreMark {
+  readonly systemId: string;
+  readonly timeline: number;
+  readonly passedLsn: Lsn;
+}
+
+/** The control store is behind what this process has stored there: it was restored while the process ran. */
+export class StoreOlderError extends Error {
+  override readonly name = 'StoreOlderError';
+
+  constructor() {
+    super(
+      'the control store is behind what this process stored in it: it was restored from a backup. ' +
+        'The next start of a dispatcher corrects it; see "Restoring the control store" in deploy/README.md',
+    );
+  }
+}
+
+export function formatStoreMark({ systemId, timeline, passedLsn }: StoreMark): string {
+  return `${systemId} ${timeline} ${formatLsn(passedLsn)}`;
+}
+
+/** @returns undefined for a text that is none, as an earlier version leaves it */
+export function parseStoreMark(text: string | null | undefined): StoreMark | undefined {
+  const [, systemId, timeline, lsn] = /^(\d+) (\d+) ([0-9A-F]+\/[0-9A-F]+)$/.exec(text ?? '') ?? [];
+  if (systemId === undefined || lsn === undefined) return undefined;
+  return { systemId, timeline: Number(timeline), passedLsn: parseLsn(lsn) };
+}
+
+/** What was done about a restored store. */
+export interface Correction {
+  /** Where the backup stood. Null: the store was empty. */
+  readonly storedLsn: string | null;
+  readonly exports: number;
+  readonly bulkJobs: number;
+}
+
+const ERROR = {
+  code: 'control_store_restored',
+  message:
+    'Tandem was restored from a backup that was made while this job waited or ran. It may have ended since then. ' +
+    'Create it again; the results of a bulk job show what it has done.',
+};
+
+/**
+ * Brings a store that is behind `mark` to where its services can work with it. Safe to call at any time and from several
+ * processes: a store that is not behind stays as it is.
+ *
+ * - Jobs that have not ended fail. An export may have been completed after the backup: another run would put other files
+ *   under the same ID, and whoever followed the feed from the first ones would miss changes. A bulk job may have been
+ *   cancelled, and may have listed its items.
+ * - Account events get numbers that none has had.
+ * - Exports of changes since a base, or as of a time, before `mark` are refused: whether resources were set aside, and by
+ *   which catalog changes were written, is not known of the time in between.
+ *
+ * @param resources of the catalog
+ * @returns what was done; undefined when the store is not behind
+ */
+export function correctRestored(
+  pool: Pool,
+  mark: StoreMark,
+  resources: readonly string[],
+): Promise<Correction | undefined> {
+  return inTransaction(pool, async (db) => {
+    // Two that start at the same time: the second finds it done.
+    await db.query('lock table feed_state in share row exclusive mode');
+    const { rows } = await db.query<{ passed_lsn: string; is_behind: boolean }>(
+      `select passed_lsn::text, system_id <> $1 or passed_lsn < $2::pg_lsn as is_behind from feed_state`,
+      [mark.systemId, formatLsn(mark.passedLsn)],
+    );
+    const [state] = rows;
+    if (state?.is_behind === false) return undefined;
+    await db.query(
+      `select setval('account_event_numbers',
+         greatest(nextval('account_event_numbers'), (extract(epoch from clock_timestamp()) * 1000)::bigint))`,
+    );
+    const exports = await endExports(db);
+    const bulkJobs = await endBulkJobs(db);
+    await db.query(
+      `insert into feed_set_aside as a (resource, since_lsn, since_at, reason, detail, until_lsn, until_at)
+       select resource, coalesce((select passed_lsn from feed_state), '0/0'),
+         coalesce((select updated_at from feed_state), now()), 'control_store_restored', 'restored from a backup',
+         $2::pg_lsn, now()
+       from unnest($1::text[]) resource
+       on conflict (resource, since_lsn) do update set until_lsn = greatest(a.until_lsn, excluded.until_lsn)
+       where a.until_lsn is not null`,
+      [resources, formatLsn(mark.passedLsn)],
+    );
+    await db.query(
+      `insert into feed_state as f (settled_lsn, passed_lsn, system_id, timeline, updated_at)
+       values ('0/0', $3, $1, $2, now())
+       on conflict (id) do update set passed_lsn = excluded.passed_lsn, system_id = excluded.system_id,
+         timeline = excluded.timeline,
+         settled_lsn = case when f.system_id = excluded.system_id then f.settled_lsn else '0/0' end`,
+      [mark.systemId, mark.timeline, formatLsn(mark.passedLsn)],
+    );
+    return { storedLsn: state?.passed_lsn ?? null, exports, bulkJobs };
+  });
+}
+
+async function endExports(db: PoolClient): Promise<number> {
+  const { rows } = await db.query<{ id: string; status: 'failed' | 'cancelled' }>(
+    `update exports set status = case status when 'cancelling' then 'cancelled' else 'failed' end, phase = 'done',
+       error = case status when 'cancelling' then error else $1 end, completed_at = now(),
+       lease_owner = null, lease_expires_at = null, assembly_owner = null, assembly_lease_expires_at = null
+     where status in ('pending', 'running', 'cancelling') returning id, status`,
+    [JSON.stringify(ERROR)],
+  );
+  const entries = rows.map(({ id, status }): OutboxEntry => {
+    const about = { job_id: id, kind: 'export' } as const;
+    if (status === 'cancelled') return { topic: 'jobs', key: id, type: 'JobCancelled', payload: about };
+    return { topic: 'jobs', key: id, type: 'JobFailed', payload: { ...about, ...ERROR } };
+  });
+  await enqueueOutbox(db, entries);
+  return rows.length;
+}
+
+/** They end once their counts are what the source's ledger says, also of chunks that were worked on after the backup. */
+async function endBulkJobs(db: Queryable): Promise<number> {
+  const { rows } = await db.query<{ id: string }>(
+    `update bulk_jobs set ending = 'failed', error = $1, last_updated_at = clock_timestamp()
+     where ending is null and status in ('pending', 'running', 'paused') returning id`,
+    [JSON.stringify(ERROR)],
+  );
+  await db.query(
+    `update bulk_chunks c set attempt = attempt + 1 from bulk_jobs j
+     where j.id = c.job_id and j.ending is not null and j.status in ('pending', 'running', 'paused') and c.state = 'waiting'`,
+  );
+  return rows.length;
+}
