@@ -1,6 +1,7 @@
 import type { Pool } from 'pg';
 import type { Queryable } from '../../postgres/queryable.ts';
 import { inTransaction } from '../../postgres/transaction.ts';
+import { isKnownRequest } from '../exports/export-request.ts';
 import { EXPORT_LEASE_SECONDS } from '../leases.ts';
 
 // A reader's hold of chunks: claimed, renewed, and finished or released.
@@ -60,6 +61,7 @@ with first as (
       select 1 from export_chunks r
       where r.export_id = c.export_id and r.state = 'reading' and r.lease_expires_at >= now()
     ))
+    and ${isKnownRequest('e.request')}
   order by (
       select count(*) from export_chunks r
       where r.export_id = c.export_id and r.state = 'reading' and r.lease_expires_at >= now()

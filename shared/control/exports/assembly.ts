@@ -3,6 +3,7 @@ import type { Queryable } from '../../postgres/queryable.ts';
 import { inTransaction } from '../../postgres/transaction.ts';
 import { EXPORT_LEASE_SECONDS } from '../leases.ts';
 import { enqueueOutbox } from '../outbox.ts';
+import { isKnownRequest } from './export-request.ts';
 
 // The assembly of an export: claimed, its parts listed, and completed.
 
@@ -37,6 +38,7 @@ with ready as (
     and not exists (
       select from export_chunks c
       where c.export_id = e.id and (c.rows_written is null or c.state <> 'extracted'))
+    and ${isKnownRequest('e.request')}
   order by e.created_at
   limit 1
   for update of e skip locked

@@ -5,7 +5,7 @@ import { readStored } from '../stored-request.ts';
 const text = z.string().nullable().default(null);
 
 /** An unknown format or compression is not refused here: only the writer of the files needs to know it. */
-const STORED: z.ZodType<ExportRequest> = z.object({
+const MEMBERS = {
   resources: z.array(z.string()),
   format: z.string().default('jsonl'),
   compression: z.string().default('none'),
@@ -19,10 +19,25 @@ const STORED: z.ZodType<ExportRequest> = z.object({
   changes_since: text,
   as_of: text,
   max_rows_per_second: z.number().positive().nullable().default(null),
-});
+};
+
+const STORED: z.ZodType<ExportRequest> = z.object(MEMBERS);
 
 /**
- * Reads `exports.request`. Members that an earlier version did not store get their defaults.
+ * SQL that says whether this version knows all that a stored request asks for. Whoever works on an export claims no other: while
+ * processes of two versions run, a newer one has it, and an older one would pass over what it does not know. A member that is null
+ * or false asks for nothing.
+ *
+ * @param request the column, such as `e.request`
+ */
+export function isKnownRequest(request: string): string {
+  const members = Object.keys(MEMBERS).join(',');
+  return `not exists (select from jsonb_each(${request}) member
+    where member.key <> all ('{${members}}'::text[]) and member.value not in ('null', 'false'))`;
+}
+
+/**
+ * Reads `exports.request`, without what this version does not know. Members that an earlier version did not store get their defaults.
  *
  * @throws UnreadableRequestError
  */

@@ -6,6 +6,7 @@ import { ADVISORY_LOCKS } from '../advisory-locks.ts';
 import { EXPORT_LEASE_SECONDS } from '../leases.ts';
 import { enqueueOutbox } from '../outbox.ts';
 import { failExport } from './end-export.ts';
+import { isKnownRequest } from './export-request.ts';
 
 // The queue of exports: an export is inserted at its end, and claimed when its account has room.
 
@@ -96,8 +97,8 @@ select e.id
 from exports e
 left join accounts a on a.id = e.account_id
 left join running r on r.account_id is not distinct from e.account_id
-where (${LOST_RUN})
-  or (e.status = 'pending' and coalesce(r.count, 0) < coalesce(a.max_running_exports, $1))
+where (${LOST_RUN} or (e.status = 'pending' and coalesce(r.count, 0) < coalesce(a.max_running_exports, $1)))
+  and ${isKnownRequest('e.request')}
 order by e.status = 'pending', coalesce(r.count, 0), e.created_at, e.id
 limit 1
 for update of e skip locked`;

@@ -97,6 +97,26 @@ async function statusOf(id: string) {
   return rows[0];
 }
 
+test('an export that asks for what only a newer version knows is left to that, as are its chunks', async () => {
+  await addExports('a', ['newer', 'older']);
+  await pool.query(`update exports set request = '{"sampled": {"share": 0.1}}' where id = 'newer'`);
+  await pool.query(
+    `update exports set request = '{"sampled": null, "sorted": false, "format": "csv"}' where id = 'older'`,
+  );
+  expect((await claim())?.id).toBe('older');
+  expect(await claim()).toBeUndefined();
+  await pool.query(
+    `/* arranged */ update exports set status = 'cancelled', phase = 'done' where id = 'older'`,
+  );
+  // A newer extractor works on it.
+  await pool.query(`update exports set request = '{}' where id = 'newer'`);
+  await startRun(1);
+  await pool.query(`update exports set request = '{"sampled": {"share": 0.1}}' where id = 'newer'`);
+  expect(await claimChunk('older')).toBeUndefined();
+  await pool.query(`update exports set request = '{}' where id = 'newer'`);
+  expect(await claimChunk('newer')).toMatchObject({ exportId: 'newer', chunk: 0 });
+});
+
 test('a statement that leaves the state machines fails', async () => {
   await addExports('acme', ['e1']);
   await expect(pool.query("update exports set status = 'completed' where id = 'e1'")).rejects.toThrow(
