@@ -1,8 +1,30 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
+import { type DeclaredSetting, readServiceSettings } from '../deploy/cli/declared-settings.ts';
+import type { Env } from '../shared/runtime/env.ts';
 import { SETTINGS } from '../shared/runtime/settings.ts';
-import { declaredSettings } from './support/declared-settings.ts';
 import { renderConfiguration } from './support/render-configuration.ts';
+
+/** What no service does without, and what makes one read settings that it otherwise passes over. */
+const ENOUGH: Env = {
+  DATABASE_URL: 'postgres://source',
+  CONTROL_DATABASE_URL: 'postgres://control',
+  KAFKA_BROKERS: '127.0.0.1:9092',
+  KAFKA_SASL_MECHANISM: 'plain',
+  KAFKA_SASL_USERNAME: 'user',
+  KAFKA_SASL_PASSWORD: 'a password',
+  SCHEMA_REGISTRY_URL: 'http://127.0.0.1:8081',
+  STORAGE_URL: 'file:///storage',
+  CATALOG: 'catalog.yaml',
+  ADMIN_KEY: 'k'.repeat(32),
+  SECRET_KEY: 's'.repeat(32),
+};
+
+function declaredSettings(): DeclaredSetting[] {
+  const services = readServiceSettings(ENOUGH);
+  expect(services.flatMap(({ problems }) => problems)).toEqual([]);
+  return services.flatMap(({ declared }) => declared);
+}
 
 const DOCUMENT = new URL('../deploy/configuration.md', import.meta.url);
 

@@ -43,6 +43,8 @@ export interface Command {
   readonly users?: Users;
   /** Command lines to copy, shown below its options. */
   readonly examples?: readonly string[];
+  /** It lists wrong settings itself, so it runs with a wrong LOG_LEVEL too. */
+  readonly showsSettings?: true;
   /** What else a person needs to know, shown below its options. */
   readonly notes?: string;
   /**
@@ -65,6 +67,7 @@ const GROUPS: Readonly<Record<string, string>> = {
   source: 'prepare and check the source database',
   migrate: 'migrate the control store',
   topics: 'create and check the Kafka topics',
+  config: 'show the settings',
 };
 
 const HEADINGS: Readonly<Record<Users, string>> = {
@@ -76,7 +79,7 @@ export interface ProgramOptions {
   readonly commands: readonly Command[];
   readonly version: string;
   /** Called once the words are understood. A SetupError is shown as that of a command's work. */
-  readonly createContext: () => CommandContext;
+  readonly createContext: (command: Command) => CommandContext;
 }
 
 /** The command line as commander parses it. `setExitCode` gets what a command's work returned. */
@@ -99,7 +102,7 @@ export function createProgram(
     }
     if (command.notes !== undefined) program.addHelpText('after', `\n${command.notes.trimEnd()}`);
     command.declare(program, async (work) => {
-      setExitCode(await runReported(command.name, createContext, work));
+      setExitCode(await runReported(command, createContext, work));
     });
   }
   return root;
@@ -151,22 +154,22 @@ function quiet(program: Program): Program {
 }
 
 async function runReported(
-  name: string,
-  createContext: () => CommandContext,
+  command: Command,
+  createContext: (command: Command) => CommandContext,
   work: (context: CommandContext) => Promise<number>,
 ): Promise<number> {
   let signal: AbortSignal | undefined;
   try {
-    const context = createContext();
+    const context = createContext(command);
     signal = context.signal;
     return await work(context);
   } catch (error) {
     if (signal?.aborted && error === signal.reason) return INTERRUPTED_EXIT_CODE;
     if (error instanceof SetupError) {
-      console.error(redact(`tandem ${name}: ${error.message}`));
+      console.error(redact(`tandem ${command.name}: ${error.message}`));
       return USAGE_EXIT_CODE;
     }
-    console.error(redact(`tandem ${name} failed: ${JSON.stringify(describeError(error), null, 2)}`));
+    console.error(redact(`tandem ${command.name} failed: ${JSON.stringify(describeError(error), null, 2)}`));
     return 1;
   }
 }

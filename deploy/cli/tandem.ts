@@ -20,14 +20,15 @@ async function loadCommands(firstWord: string | undefined): Promise<readonly Com
   return [...CUSTOMER_COMMANDS, ...OPERATOR_COMMANDS];
 }
 
-function createContext(): CommandContext {
+function createContext({ showsSettings }: Command): CommandContext {
   if (existsSync('.env')) process.loadEnvFile('.env');
   const { env: all } = process;
   // An empty variable counts as not set, as in the services.
   const env = Object.fromEntries(Object.entries(all).filter(([, value]) => value?.trim() !== ''));
   hideSecretsOf(env);
   const read = envReader(env);
-  const level = read.done(readLogLevel(read, 'warn'));
+  const level = readLogLevel(read, 'warn');
+  if (showsSettings !== true) read.done(level);
   const say = (line: string) => console.log(redact(line));
   return {
     env,

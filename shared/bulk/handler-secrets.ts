@@ -1,6 +1,5 @@
 import type { KeyObject } from 'node:crypto';
 import { type EnvReader, Secret } from '../runtime/env.ts';
-import { SetupError } from '../runtime/errors.ts';
 import { secretToKey } from '../runtime/signing.ts';
 
 /** As Standard Webhooks asks for. */
@@ -11,18 +10,19 @@ const MAX_SECRETS = 2;
 
 /** Reads `BULK_HANDLER_SECRETS`: what requests to the handlers of HTTP operations are signed with; empty, they are not. */
 export function readHandlerSecrets(read: EnvReader): readonly Secret[] {
-  return read.list('BULK_HANDLER_SECRETS', []).map((secret) => new Secret(secret));
+  const texts = read.list('BULK_HANDLER_SECRETS', []);
+  if (texts.length > MAX_SECRETS || !texts.every(isLongEnough)) {
+    const advice = 'make one with: echo "whsec_$(openssl rand -base64 32)"';
+    read.refuse(
+      `BULK_HANDLER_SECRETS takes one secret, or two during a rotation, each whsec_ and at least ${LEAST_BYTES} bytes in base64; ${advice}`,
+    );
+  }
+  return texts.map((secret) => new Secret(secret));
 }
 
-/** @throws SetupError for more than two secrets, and for one that is none or too short */
-export function toSigningKeys(secrets: readonly Secret[]): KeyObject[] {
-  const texts = secrets.map((secret) => secret.reveal());
-  if (texts.length <= MAX_SECRETS && texts.every(isLongEnough)) return texts.map(secretToKey);
-  const advice = 'make one with: echo "whsec_$(openssl rand -base64 32)"';
-  throw new SetupError('the settings are not usable', [
-    `BULK_HANDLER_SECRETS takes one secret, or two during a rotation, each whsec_ and at least ${LEAST_BYTES} bytes in base64; ${advice}`,
-  ]);
-}
+/** @param secrets as `readHandlerSecrets` has accepted them */
+export const toSigningKeys = (secrets: readonly Secret[]): KeyObject[] =>
+  secrets.map((secret) => secretToKey(secret.reveal()));
 
 function isLongEnough(secret: string): boolean {
   const base64 = /^whsec_([A-Za-z0-9+/]+={0,2})$/.exec(secret)?.[1] ?? '';

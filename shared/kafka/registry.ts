@@ -218,6 +218,31 @@ function ask({ base, auth }: RegistryAddress, path: string, init: RequestInit = 
   });
 }
 
+/** What a registry says of itself. `mode` is undefined where it has none. */
+export interface RegistryState {
+  readonly compatibility: string;
+  readonly mode: string | undefined;
+  readonly subjects: readonly string[];
+}
+
+/** Reads only. @throws when the registry does not respond, or refuses */
+export async function readRegistryState(url: Secret): Promise<RegistryState> {
+  const address = readAddress(url.reveal());
+  const read = async (path: string): Promise<unknown> => {
+    const response = await ask(address, path);
+    if (response.ok) return response.json();
+    await response.body?.cancel();
+    throw new Error(`the schema registry returned status ${response.status} to GET ${path}`);
+  };
+  const subjects = (await read('/subjects')) as string[];
+  const { compatibilityLevel } = (await read('/config')) as { compatibilityLevel?: string };
+  const mode = await read('/mode').then(
+    (found) => (found as { mode?: string }).mode,
+    () => undefined,
+  );
+  return { compatibility: compatibilityLevel ?? 'unknown', mode, subjects };
+}
+
 /** Whether a registration failed because the schema can't read what the subject already holds. */
 export function isIncompatibleSchema(error: unknown): boolean {
   return (error as { status?: unknown } | null)?.status === 409;

@@ -45,11 +45,14 @@ export function maskUrl(text: string): string {
 
 const SECRET_NAME = /(?:_KEY|_KEY_PREVIOUS|_TOKEN|PASSWORD|SECRETS?)$/;
 
+/** Whether a variable of this name holds a secret. */
+export const isSecretName = (name: string): boolean => SECRET_NAME.test(name);
+
 /** Hides every value of the environment that is a secret by its variable's name, and every URL's password. */
 export function hideSecretsOf(env: Readonly<Record<string, string | undefined>>): void {
   for (const [name, value] of Object.entries(env)) {
     if (!value?.trim()) continue;
-    if (SECRET_NAME.test(name)) for (const part of value.split(',')) hideFromOutput(part.trim());
+    if (isSecretName(name)) for (const part of value.split(',')) hideFromOutput(part.trim());
     else if (value.includes('://')) hideFromOutput(value.trim());
   }
 }

@@ -9,13 +9,20 @@ const ENV = {
   KAFKA_SASL_MECHANISM: 'plain',
   KAFKA_SASL_USERNAME: 'app',
   KAFKA_SASL_PASSWORD: 'kafka-pw',
-  STORAGE_URL: 's3://app:storage-pw@bucket?key=storage-pw',
+  SCHEMA_REGISTRY_URL: 'https://app:registry-pw@registry/path?key=registry-pw',
   SECRET_KEY: 'a key of thirty-two characters!!',
-  BULK_HANDLER_SECRETS: 'whsec_handler-pw',
+  BULK_HANDLER_SECRETS: `whsec_${'handlerpw'.repeat(4)}`,
   DELIVERY_ALLOW_NETWORKS: '10.0.0.0/8',
 };
 
-const NAMES = ['sourceUrl', 'kafka', 'storageUrl', 'secretKeys', 'handlerSecrets', 'allowNetworks'] as const;
+const NAMES = [
+  'sourceUrl',
+  'kafka',
+  'schemaRegistryUrl',
+  'secretKeys',
+  'handlerSecrets',
+  'allowNetworks',
+] as const;
 
 test('the log shows that a secret is set, and of every other setting its value', () => {
   const read = envReader(ENV);
@@ -24,7 +31,7 @@ test('the log shows that a secret is set, and of every other setting its value',
   expect(shown).toEqual({
     sourceUrl: { set: true },
     kafka: { client: 'tuned', brokers: ['127.0.0.1:9092'], ssl: false, sasl: 'plain' },
-    storageUrl: 's3://app:***@bucket',
+    schemaRegistryUrl: 'https://app:***@registry/path',
     secretKeys: { current: { set: true }, previous: [] },
     handlerSecrets: [{ set: true }],
     allowNetworks: ['10.0.0.0/8'],
@@ -33,10 +40,15 @@ test('the log shows that a secret is set, and of every other setting its value',
 });
 
 test('everything that is wrong is named at once, in one wording', () => {
-  const read = envReader({ ...ENV, SECRET_KEY: 'short', DELIVERY_ALLOW_NETWORKS: 'nope', STORAGE_URL: '' });
+  const read = envReader({
+    ...ENV,
+    SECRET_KEY: 'short',
+    DELIVERY_ALLOW_NETWORKS: 'nope',
+    SCHEMA_REGISTRY_URL: '',
+  });
   const problems = () => read.done(readBaseConfig(read, NAMES));
   expect(problems).toThrow(SetupError);
   expect(problems).toThrow(
-    /STORAGE_URL is not set(?:.|\n)*SECRET_KEY must have(?:.|\n)*DELIVERY_ALLOW_NETWORKS must list networks like/,
+    /SCHEMA_REGISTRY_URL is not set(?:.|\n)*SECRET_KEY must have(?:.|\n)*DELIVERY_ALLOW_NETWORKS must list networks like/,
   );
 });

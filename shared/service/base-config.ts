@@ -6,6 +6,7 @@ import { type KafkaConfig, readKafkaConfig } from '../kafka/client.ts';
 import { readTopicSettings } from '../kafka/topic-settings.ts';
 import { type EnvReader, Secret } from '../runtime/env.ts';
 import { readSecretKeys } from '../runtime/secret-box.ts';
+import { readStorageUrl } from '../storage/open-storage.ts';
 
 /** Every setting that more than one service reads, under the name that it has in all of them. */
 const READERS = {
@@ -15,7 +16,7 @@ const READERS = {
   kafka: readKafkaConfig,
   pgReader: (read: EnvReader) => read.oneOf('PG_READER', ['tuned', 'plain'], 'tuned'),
   schemaRegistryUrl: (read: EnvReader) => read.url('SCHEMA_REGISTRY_URL'),
-  storageUrl: (read: EnvReader) => read.url('STORAGE_URL'),
+  storageUrl: readStorageUrl,
   catalogPath: (read: EnvReader) => read.string('CATALOG'),
   topicPrefix: (read: EnvReader) => read.string('TOPIC_PREFIX', 'tandem'),
   topicSettings: readTopicSettings,

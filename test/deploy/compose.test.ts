@@ -5,10 +5,10 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, expect, test } from 'vitest';
 import { parse } from 'yaml';
+import { SERVICE_CONFIGS } from '../../deploy/cli/declared-settings.ts';
 import { kafkaProperties } from '../../deploy/local/kafka.ts';
 import { type Env, envReader } from '../../shared/runtime/env.ts';
 import { SETTINGS } from '../../shared/runtime/settings.ts';
-import { SERVICE_CONFIGS } from '../support/declared-settings.ts';
 
 const FOLDER = fileURLToPath(new URL('../../deploy/compose/', import.meta.url));
 

@@ -3,8 +3,10 @@ import { benchCommand } from './bench.ts';
 import { catalogCheckCommand } from './catalog-check.ts';
 import { catalogInitCommand } from './catalog-init.ts';
 import { completionCommand } from './completion.ts';
+import { configListCommand } from './config-list.ts';
 import { dataCommand } from './data.ts';
 import { demoCommand } from './demo.ts';
+import { doctorCommand } from './doctor.ts';
 import { migrateApplyCommand, migrateStatusCommand } from './migrate.ts';
 import { sourcePrepareCommand } from './source-prepare.ts';
 import { sourceStatusCommand } from './source-status.ts';
@@ -21,6 +23,8 @@ export const OPERATOR_COMMANDS: readonly Command[] = [
   catalogCheckCommand,
   sourcePrepareCommand,
   sourceStatusCommand,
+  configListCommand,
+  doctorCommand,
   migrateStatusCommand,
   migrateApplyCommand,
   topicsPlanCommand,

@@ -7,6 +7,9 @@ import {
   ListPartsCommand,
 } from '@aws-sdk/client-s3';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
+import { Area } from '../../../deploy/cli/doctor/area.ts';
+import { examineStorage } from '../../../deploy/cli/doctor/storage.ts';
+import { Secret } from '../../../shared/runtime/env.ts';
 import { SetupError } from '../../../shared/runtime/errors.ts';
 import { openStorage } from '../../../shared/storage/open-storage.ts';
 import { createS3Links } from '../../../shared/storage/s3/s3-storage.ts';
@@ -37,6 +40,21 @@ describe.skipIf(!hasVersitygw())('on a real server', () => {
     const prefix = randomBytes(6).toString('hex');
     return { storage: await openStorage(`s3://${bucket}/${prefix}?endpoint=${endpoint}`), prefix };
   }
+
+  test('tandem doctor writes, reads, links and deletes a file, and reports a link that leads elsewhere', async () => {
+    const prefix = randomBytes(6).toString('hex');
+    const examine = async (query: string) => {
+      const area = new Area('storage', 10_000, new AbortController().signal);
+      await examineStorage(area, {
+        url: new Secret(`s3://${bucket}/${prefix}?endpoint=${gateway.endpoint}${query}`),
+      });
+      return area.findings.map(({ what, status }) => `${what} ${status}`);
+    };
+    expect(await examine('')).toEqual(['open ok', 'write ok', 'read ok', 'link ok', 'delete ok']);
+    const elsewhere = await examine('&public_endpoint=http://127.0.0.1:1');
+    expect(elsewhere).toEqual(['open ok', 'write ok', 'read ok', 'link failure', 'delete ok']);
+    expect(await kept(prefix)).toEqual({ objects: [], uploads: [] });
+  });
 
   /** Everything the server keeps below a prefix: keys of objects, and of uploads that are not complete. */
   async function kept(prefix: string): Promise<{ objects: unknown[]; uploads: unknown[] }> {
