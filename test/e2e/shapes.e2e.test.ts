@@ -77,7 +77,7 @@ test.each(chosen.map((shape) => [shape.name, shape] as const))(
     expect(verified.lines.filter((line) => line.startsWith('EQUAL'))).toHaveLength(customers.length);
     expect(verified.code).toBe(0);
   },
-  400_000,
+  900_000,
 );
 
 const byAccount = (rows: readonly ShapeRow[] | undefined, account: string) =>
