@@ -1,11 +1,12 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { catalogInitCommand } from '../../deploy/cli/commands/catalog-init.ts';
 import type { SampleProduct } from '../../deploy/samples/sample-plan.ts';
+import { loadCatalog } from '../../shared/catalog/load-catalog.ts';
 import { showTable } from '../../shared/catalog/parse-table-name.ts';
 import type { Catalog } from '../../shared/domain/catalog.ts';
 import { runCommand } from '../support/run-command.ts';
-import { customersTables, type Shape, type ShapeTable } from './shape.ts';
-import { generateRows, insertRows, type ShapeRows } from './shape-rows.ts';
+import { customersTables, ownerOf, type Shape, type ShapeTable } from './shape.ts';
+import { generateRows, insertRows, pascal, type ShapeRows } from './shape-rows.ts';
 import { shapeSql, tableOf } from './shape-sql.ts';
 
 /** Rows of each table for each account. */
@@ -19,7 +20,7 @@ export interface ShapeProduct extends SampleProduct {
 
 /**
  * A product of this shape, whose catalog is the draft of `catalog init` after a review that every team makes: what is everybody's is
- * added, and each resource gets a bulk operation.
+ * added, so is what the draft was not sure of, and each resource gets a bulk operation.
  *
  * @param serverUrl any database of the server; the product's own is that of the session that generates
  */
@@ -70,6 +71,33 @@ export async function draftCatalog(shape: Shape, databaseUrl: string, path: stri
     });
   const [head = '', left = ''] = draft.split(/^(?=# Left out)/m);
   await writeFile(path, `${head}${shared.join('')}${left}`);
+  const drafted = resourcesOf(shape, await loadCatalog(path));
+  await writeFile(path, `${head}${shared.join('')}${reviewed(shape, drafted, title).join('')}${left}`);
+}
+
+/** What the draft left out and a team adds, since it knows whose the rows are: by a column, by a parent, or by one of several. */
+function reviewed(shape: Shape, drafted: ReadonlyMap<string, ShapeTable>, title: string): string[] {
+  const { style } = shape;
+  const nameOf = new Map([...drafted].map(([name, { word }]) => [word, name]));
+  return customersTables(shape)
+    .filter(({ word }) => !nameOf.has(word))
+    .map((table) => {
+      const name = `reviewed_${table.word}`;
+      nameOf.set(table.word, name);
+      const column = (word: string) => JSON.stringify(style.columnName(word));
+      const owner = ownerOf(shape, table);
+      const types = table.several.map((word) => `${pascal(word)}: ${nameOf.get(word)}`);
+      const account =
+        owner === undefined
+          ? `{ via: ${column('subject_id')}, by: ${column('subject_type')}, to: { ${types.join(', ')} } }`
+          : table.belongs === 'column'
+            ? column(`${owner.word}_id`)
+            : `{ via: ${column(`${owner.word}_id`)}, to: ${nameOf.get(owner.to)} }`;
+      return (
+        `  ${name}:\n    table: ${showTable(tableOf(shape, table))}\n    event: ${name}\n    key: [${column('id')}]\n` +
+        `    account: ${account}\n    operations: { retitle: { set_from_params: [${title}] } }\n`
+      );
+    });
 }
 
 /** The resource of each of the customers' tables, as far as the catalog has one. */
