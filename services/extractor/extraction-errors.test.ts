@@ -3,6 +3,7 @@ import { expect, test } from 'vitest';
 import { LeaseLostError } from '../../shared/runtime/lease-renewer.ts';
 import { UnencodableRowError } from '../../shared/values/row-body.ts';
 import {
+  CatalogBehindError,
   classifyExtractionError,
   ExportCancelledError,
   ExportFailedError,
@@ -28,10 +29,18 @@ test('what can pass is tried again', () => {
   expect(classifyExtractionError(new Error('sending', { cause: outage }))).toEqual(retry);
 });
 
-test('who waits for a table comes first, and the last of several times is told', () => {
+test('who waits for a table comes first, as does a catalog that is about to be adapted, and the last of several times is told', () => {
   expect(classifyExtractionError(new TableWantedError('chunk'))).toMatchObject({
     kind: 'give-way',
     failure: { kind: 'fail', code: 'table_locked' },
+  });
+  expect(classifyExtractionError(new CatalogBehindError('deals'))).toMatchObject({
+    kind: 'give-way',
+    failure: {
+      kind: 'fail',
+      code: 'table_changed',
+      message: expect.stringContaining('deals no longer has a column'),
+    },
   });
 });
 

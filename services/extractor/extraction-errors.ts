@@ -40,6 +40,17 @@ export class TableWantedError extends Error {
   }
 }
 
+/** A table has lost columns of the catalog's fields: they were renamed, and the process with the adapted catalog is about to start. */
+export class CatalogBehindError extends Error {
+  override readonly name = 'CatalogBehindError';
+  readonly resource: string;
+
+  constructor(resource: string) {
+    super(`the table of ${resource} lacks a column that the catalog names`);
+    this.resource = resource;
+  }
+}
+
 /** The export was cancelled by its owner. */
 export class ExportCancelledError extends Error {
   override readonly name = 'ExportCancelledError';
@@ -93,7 +104,7 @@ export type FailureAction =
   | { readonly kind: 'fail'; readonly code: FailureCode; readonly message: string }
   /** Outages are retried as long as the export may run; an unforeseen error counts as a failed attempt. */
   | { readonly kind: 'retry'; readonly isForeseen: boolean }
-  /** Another session needs the table: retried a few times, then failed with `failure`. */
+  /** Another session needs the table, or a deployment is under way: retried a few times, then failed with `failure`. */
   | { readonly kind: 'give-way'; readonly failure: Extract<FailureAction, { kind: 'fail' }> }
   | { readonly kind: 'let-go' }
   | { readonly kind: 'abandon' };
@@ -109,6 +120,11 @@ const TABLE_LOCKED: Extract<FailureAction, { kind: 'fail' }> = {
     'start the export again once it is done.',
 };
 
+function catalogBehind({ resource }: CatalogBehindError): Extract<FailureAction, { kind: 'fail' }> {
+  const message = `The table of ${resource} no longer has a column that the catalog names: the operator must adapt the catalog.`;
+  return { kind: 'fail', code: 'table_changed', message };
+}
+
 const RETRY: FailureAction = { kind: 'retry', isForeseen: true };
 
 /** @param what the resources that were read, for the message of a failure */
@@ -116,6 +132,7 @@ export function classifyExtractionError(error: unknown, what: readonly string[] 
   if (error instanceof LeaseLostError) return { kind: 'abandon' };
   if (error instanceof ExportCancelledError || error instanceof StoppingError) return { kind: 'let-go' };
   if (error instanceof TableWantedError) return { kind: 'give-way', failure: TABLE_LOCKED };
+  if (error instanceof CatalogBehindError) return { kind: 'give-way', failure: catalogBehind(error) };
   if (error instanceof ExportFailedError) return fail(error.code, error.message);
   if (error instanceof SourceSessionLostError || error instanceof SnapshotGoneError) return RETRY;
   if (error instanceof UnencodableRowError) {

@@ -198,9 +198,11 @@ function publicColumnsHash(
   ]);
 }
 
-/** Whether the table has all columns that the catalog's fields are made of. Without them, the catalog is about to be adapted. */
-export function hasFieldColumns({ fields }: Resource, { columns }: TableFacts): boolean {
-  return columnsOfFields(fields ?? []).every((name) => columns.some((column) => column.name === name));
+/** Whether a table has all columns that a catalog with fields needs. If not, the catalog is about to be adapted. */
+export function hasFieldColumns(resource: Resource, { columns }: TableFacts): boolean {
+  if (resource.fields === undefined) return true;
+  const needed = [...columnsOfFields(resource.fields), ...neededColumns(resource)];
+  return needed.every((name) => columns.some((column) => column.name === name));
 }
 
 const membersHash = (files: readonly FileFact[]): string =>

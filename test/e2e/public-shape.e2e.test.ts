@@ -11,6 +11,8 @@ import { seededRandom } from '../../deploy/demo/random.ts';
 import type { FeedEvent, Replica } from '../../deploy/demo/replica.ts';
 import { type Customer, openWorld, type World } from '../../deploy/demo/world.ts';
 import type { SampleProduct } from '../../deploy/samples/sample-plan.ts';
+import { Replica as ClientReplica, Tandem } from '../../schemas/clients/typescript/src/index.ts';
+import { SqliteStore } from '../../schemas/clients/typescript/src/sqlite.ts';
 import { loadCatalog } from '../../shared/catalog/load-catalog.ts';
 import { silentLog } from '../../shared/runtime/log.ts';
 import { queryDuckdb } from '../support/duckdb-reader.ts';
@@ -127,6 +129,7 @@ const PRODUCT: SampleProduct = {
 
 let world: World;
 let source: pg.Client;
+let control: pg.Client;
 let customer: Customer;
 let quiet: Customer;
 let names = BEFORE;
@@ -145,11 +148,13 @@ beforeAll(async () => {
   });
   source = new pg.Client({ connectionString: world.sourceUrl });
   await source.connect();
+  control = new pg.Client({ connectionString: world.controlUrl });
+  await control.connect();
   customer = await world.createCustomer('acc_1');
   quiet = await world.createCustomer('acc_2');
 });
 afterAll(async () => {
-  await source?.end();
+  await Promise.all([source?.end(), control?.end()]);
   await world?.[Symbol.asyncDispose]();
   rmSync(directory, { recursive: true, force: true });
 });
@@ -189,9 +194,11 @@ async function hashes(
   body: Record<string, unknown>,
 ): Promise<readonly (readonly unknown[])[]> {
   const { id } = await who.client.call<ExportView>('POST', '/exports', body);
-  const { files } = await who.client.completedExport(id, 120_000);
-  return (files ?? []).map(({ name, rows, sha256 }) => [name, rows, sha256]);
+  return hashesOf(await who.client.completedExport(id, 120_000));
 }
+
+const hashesOf = ({ files }: ExportView) =>
+  (files ?? []).map(({ name, rows, sha256 }) => [name, rows, sha256]);
 
 async function allEvents(after: string): Promise<FeedEvent[]> {
   const text = await customer.client.text('GET', `/events?after_export=${after}&limit=1000`);
@@ -220,6 +227,10 @@ async function follow(): Promise<Followed> {
 test('files, feed, changes since and the past have the fields, and agree', async () => {
   const followed = await follow();
   const refreshed = await loadExport(world, customer, followed.id);
+  using store = new SqliteStore(join(directory, 'replica.db'));
+  const client = new Tandem({ baseUrl: world.apiUrl, key: customer.key });
+  const kept = new ClientReplica({ client, store, resources });
+  await kept.sync();
   await write(1);
   const then = await moment();
   const whole = await hashes(customer, { resources });
@@ -240,6 +251,7 @@ test('files, feed, changes since and the past have the fields, and agree', async
 
   await write(2);
   expect(await hashes(customer, { resources, as_of: then })).toEqual(whole);
+  expect(await kept.verify()).toMatchObject({ isEqual: true, unchecked: {} });
 }, 170_000);
 
 test('CSV, Parquet, zip, related records, chosen fields and date ranges have the public names', async () => {
@@ -327,6 +339,16 @@ test('a column that is renamed with its catalog changes nothing for customers', 
       .join('\n'),
   );
   names = AFTER;
+  const body = { resources, include_deleted: true };
+  const between = await quiet.client.call<ExportView>('POST', '/exports', body);
+  // While no row comes by, the feed goes on, and only those who describe the table can see that it has changed.
+  await waitFor('the export to give way', async () => {
+    const { rows } = await control.query<{ attempt: number; status: string }>(
+      'select attempt, status from tandem.exports where id = $1',
+      [between.id],
+    );
+    return rows.some(({ attempt, status }) => attempt > 1 || status === 'failed');
+  });
   await write(5, 20);
   await writeFile(catalogPath, catalogOf(AFTER));
   const running = new Map<string, number | undefined>();
@@ -348,7 +370,8 @@ test('a column that is renamed with its catalog changes nothing for customers', 
   expect(await differencesAfter(now, customer, followed.replica, 60_000, followed.pull)).toEqual([]);
   const events = await allEvents(followed.id);
   expect(events.filter(({ type }) => type === 'feed.reset')).toEqual([]);
-  expect(await hashes(quiet, { resources, include_deleted: true })).toEqual(before);
+  expect(await hashes(quiet, body)).toEqual(before);
+  expect(hashesOf(await quiet.client.completedExport(between.id, 60_000))).toEqual(before);
   expect(await hashes(customer, { resources, as_of: then })).toEqual(past);
   const refreshed = await loadExport(now, customer, followed.id);
   const { files } = await takeExport(customer, { resources, changes_since: followed.id });

@@ -32,7 +32,7 @@ import { readReferences } from '../plan/references.ts';
 import type { Refusals } from '../plan/refusals.ts';
 import type { ResourceRowsSource } from '../plan/resource-rows.ts';
 import { readRequest, resourceOf } from '../plan/row-selection.ts';
-import { assertSameTypes, formsOf, readRunFacts } from '../plan/table-forms.ts';
+import { assertColumnsThere, assertSameTypes, formsOf, readRunFacts } from '../plan/table-forms.ts';
 import type { OpenSourceSession, SourceSession } from '../source/source-session.ts';
 import { readFeedState } from '../store/feed-state.ts';
 import {
@@ -159,6 +159,7 @@ export async function runExport(run: RunHandle, config: RunExportConfig, deps: R
   cleanup.defer(letSnapshotGo);
   const tablesRead = withAncestors(resources);
   const facts = await readRunFacts(holder, tablesRead, config.publicationName);
+  assertColumnsThere(tablesRead, facts);
   const tableForms = formsOf(tablesRead, facts);
   const sealToken = newSealToken();
   await ours(

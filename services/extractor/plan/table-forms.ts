@@ -1,13 +1,14 @@
 import { readTableFacts, type TableFacts } from '../../../shared/catalog/table-facts.ts';
 import {
   classifyFormChange,
+  hasFieldColumns,
   hasSameColumns,
   parseTableForm,
   type TableForm,
   toTableForm,
 } from '../../../shared/catalog/table-form.ts';
 import type { Resource } from '../../../shared/domain/catalog.ts';
-import { ExportFailedError } from '../extraction-errors.ts';
+import { CatalogBehindError, ExportFailedError } from '../extraction-errors.ts';
 import type { SourceSession } from '../source/source-session.ts';
 
 /** By resource. */
@@ -33,6 +34,14 @@ export async function readRunFacts(
     );
   }
   return facts;
+}
+
+/** @throws CatalogBehindError when a table lacks a column that the catalog's fields need */
+export function assertColumnsThere(resources: readonly Resource[], facts: FactsByResource): void {
+  for (const resource of resources) {
+    const found = facts.get(resource.name);
+    if (found !== undefined && !hasFieldColumns(resource, found)) throw new CatalogBehindError(resource.name);
+  }
 }
 
 /** The forms as stored with an export, with every file. */
