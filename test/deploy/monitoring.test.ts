@@ -17,13 +17,13 @@ import {
   readAlerts,
   readDashboards,
 } from '../support/monitoring-files.ts';
-import { findPromtool } from '../support/promtool.ts';
+import { findPrometheus, startPrometheus } from '../support/prometheus.ts';
 import { testStack } from '../support/stack.ts';
 import { waitFor } from '../support/wait-for.ts';
 import { openWebhookReceiver } from '../support/webhook-receiver.ts';
 import { FAULT_MINUTES, FAULTS, HEALTHY, HEALTHY_MINUTES, type Series } from './alert-faults.ts';
 
-const promtool = findPromtool();
+const prometheus = findPrometheus();
 
 function temporaryFolder(): string {
   const folder = mkdtempSync(join(tmpdir(), 'tandem-rules-'));
@@ -45,7 +45,7 @@ const writeTest = (folder: string, name: string, rules: string, of: object) =>
   });
 
 function check(args: readonly string[], input?: string): void {
-  const { code, output } = promtool?.run(args, input) ?? { code: 0, output: '' };
+  const { code, output } = prometheus?.check(args, input) ?? { code: 0, output: '' };
   expect(code, output).toBe(0);
 }
 
@@ -64,40 +64,43 @@ function withFault({ alert, expr }: AlertRule) {
   return toInput([...all].filter(([series]) => names.includes(series.replace(/\{.*/, ''))));
 }
 
-test.runIf(promtool)('each alert is silent while all is well, waits its time, and fires on its fault', () => {
-  check(['check', 'rules', '--lint=all', '--lint-fatal', ALERTS_FILE]);
-  check(['check', 'config', '--syntax-only', `${MONITORING}prometheus.yml`]);
-  const alerts = readAlerts();
-  expect(Object.keys(FAULTS).sort()).toEqual(alerts.map(({ alert }) => alert).sort());
-  const healthy = {
-    input_series: toInput(HEALTHY),
-    promql_expr_test: [10, 60, HEALTHY_MINUTES + FAULT_MINUTES].map((minute) => ({
-      expr: 'ALERTS',
-      eval_time: `${minute}m`,
-      exp_samples: [],
-    })),
-  };
-  const folder = temporaryFolder();
-  const faulty = alerts.map((rule) => {
-    const { alert, for: waits = '0m' } = rule;
-    const minutes = waits.endsWith('h') ? 60 * Number.parseInt(waits, 10) : Number.parseInt(waits, 10);
-    const before = { ...firing(alert, false), eval_time: `${HEALTHY_MINUTES - 1}m` };
-    // An expression needs a while of its own before it holds.
-    const early = { ...firing(alert, false), eval_time: `${HEALTHY_MINUTES - 1 + minutes}m` };
-    const late = { ...firing(alert, true), eval_time: `${HEALTHY_MINUTES + FAULT_MINUTES - 1}m` };
-    const fault = {
-      name: alert,
-      input_series: withFault(rule),
-      promql_expr_test: [before, ...(minutes > 0 ? [early] : []), late],
+test.runIf(prometheus)(
+  'each alert is silent while all is well, waits its time, and fires on its fault',
+  () => {
+    check(['check', 'rules', '--lint=all', '--lint-fatal', ALERTS_FILE]);
+    check(['check', 'config', '--syntax-only', `${MONITORING}prometheus.yml`]);
+    const alerts = readAlerts();
+    expect(Object.keys(FAULTS).sort()).toEqual(alerts.map(({ alert }) => alert).sort());
+    const healthy = {
+      input_series: toInput(HEALTHY),
+      promql_expr_test: [10, 60, HEALTHY_MINUTES + FAULT_MINUTES].map((minute) => ({
+        expr: 'ALERTS',
+        eval_time: `${minute}m`,
+        exp_samples: [],
+      })),
     };
-    // Alone: the other rules would take their time with each fault.
-    const alone = writeYaml(folder, `${alert}.rule.yaml`, { groups: [{ name: 'alone', rules: [rule] }] });
-    return writeTest(folder, alert, alone, fault);
-  });
-  check(['test', 'rules', writeTest(folder, 'healthy', ALERTS_FILE, healthy), ...faulty]);
-});
+    const folder = temporaryFolder();
+    const faulty = alerts.map((rule) => {
+      const { alert, for: waits = '0m' } = rule;
+      const minutes = waits.endsWith('h') ? 60 * Number.parseInt(waits, 10) : Number.parseInt(waits, 10);
+      const before = { ...firing(alert, false), eval_time: `${HEALTHY_MINUTES - 1}m` };
+      // An expression needs a while of its own before it holds.
+      const early = { ...firing(alert, false), eval_time: `${HEALTHY_MINUTES - 1 + minutes}m` };
+      const late = { ...firing(alert, true), eval_time: `${HEALTHY_MINUTES + FAULT_MINUTES - 1}m` };
+      const fault = {
+        name: alert,
+        input_series: withFault(rule),
+        promql_expr_test: [before, ...(minutes > 0 ? [early] : []), late],
+      };
+      // Alone: the other rules would take their time with each fault.
+      const alone = writeYaml(folder, `${alert}.rule.yaml`, { groups: [{ name: 'alone', rules: [rule] }] });
+      return writeTest(folder, alert, alone, fault);
+    });
+    check(['test', 'rules', writeTest(folder, 'healthy', ALERTS_FILE, healthy), ...faulty]);
+  },
+);
 
-test.runIf(promtool)('every expression of a dashboard can be evaluated', () => {
+test.runIf(prometheus)('every expression of a dashboard can be evaluated', () => {
   const rules = readDashboards().flatMap(({ file, panels }) =>
     panels.flatMap(({ id, targets = [] }) =>
       targets.map(({ expr, refId }) => ({
@@ -125,6 +128,15 @@ const WITHOUT_SAMPLES = [
   // No operation with a handler, and no file of IDs.
   'bulk tandem_bulk_handler_duration_seconds',
   'bulk tandem_storage_operation_duration_seconds',
+];
+
+/** Expressions that have no series as long as nothing is wrong, and those of what this installation has not. */
+const EMPTY_IN_HEALTH = [
+  'tandem_bottleneck',
+  'tandem_resource_set_aside',
+  'tandem_log_lines_total',
+  'tandem_slot_safe_wal_bytes',
+  'tandem_bulk_handler_duration_seconds',
 ];
 
 interface Served {
@@ -224,7 +236,7 @@ async function doSomeWork(world: World): Promise<void> {
   await client.call('GET', '/nothing/here').catch(() => undefined);
 }
 
-test.runIf(promtool)(
+test.runIf(prometheus)(
   'what each service serves after some work is what is documented, and nothing else',
   async () => {
     await using world = await openWorld({
@@ -235,6 +247,11 @@ test.runIf(promtool)(
       services: Object.fromEntries(SERVICES.map((service) => [service, 1])),
       log: silentLog,
     });
+    if (prometheus === undefined) return;
+    await using running = await startPrometheus(prometheus, world.env.ADMIN_KEY ?? '', (service) =>
+      world.services.url(service as ServiceName).replace('http://', ''),
+    );
+    await waitFor('all are scraped', async () => (await running.query('up == 1')).length === SERVICES.length);
     await doSomeWork(world);
     // The lag of the consumers is read when it is first asked for, and shown once Kafka has responded.
     await waitFor('the consumers are known', async () =>
@@ -259,5 +276,23 @@ test.runIf(promtool)(
     }
     console.log(figures.join('\n'));
     expect(faults).toEqual([]);
+
+    await waitFor('Prometheus has the end of the work', async () => {
+      const [found] = await running.query('sum(increase(tandem_bulk_jobs_ended_total[1m])) > 0');
+      return found !== undefined;
+    });
+    const empty: string[] = [];
+    for (const { file, panels } of readDashboards()) {
+      for (const { title, targets = [] } of panels) {
+        for (const { expr } of targets) {
+          const result = await running.query(expr.replaceAll('$__rate_interval', '1m'));
+          if (result.length === 0) empty.push(`${file}, ${title}: ${expr}`);
+        }
+      }
+    }
+    const known = empty.filter((line) => EMPTY_IN_HEALTH.some((part) => line.includes(part)));
+    expect(empty.filter((line) => !known.includes(line))).toEqual([]);
+    const firing = await running.query('ALERTS{alertstate="firing"}');
+    expect(firing.map(({ metric }) => metric.alertname)).toEqual([]);
   },
 );
