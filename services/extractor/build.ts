@@ -57,6 +57,7 @@ export async function buildExtractor(config: ExtractorConfig, context: ServiceCo
     'chunkTimeoutMs',
     'feedTimeoutMs',
     'settleTimeoutMs',
+    'chunkedExportRows',
   ]);
   const control = await openControlStore(context, config, 'extractor');
   const refused = await checkSource(config.sourceUrl, catalog, await findSetAside(control), log);
@@ -118,6 +119,7 @@ export async function buildExtractor(config: ExtractorConfig, context: ServiceCo
     log,
     resourceRows,
     onExtracted: metrics.extracted,
+    holdSnapshot: metrics.holdSnapshot,
     ensureTopics: () => ensureTopics(admin, topics.declarations, { settings: config.topicSettings }),
     topicOf: (resource) => ({
       name: topics.rows(resource),

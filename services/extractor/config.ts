@@ -27,6 +27,7 @@ export interface ExtractorConfig extends BaseConfig<(typeof BASE)[number]> {
   readonly chunkTimeoutMs: number;
   readonly feedTimeoutMs: number;
   readonly settleTimeoutMs: number;
+  readonly chunkedExportRows: number;
 }
 
 const MINUTE_MS = 60_000;
@@ -50,5 +51,6 @@ export function readExtractorConfig(env: Env, read = envReader(env)): ExtractorC
     chunkTimeoutMs: timeout('EXTRACTOR_CHUNK_TIMEOUT_MS', 15 * MINUTE_MS),
     feedTimeoutMs: timeout('EXTRACTOR_FEED_TIMEOUT_MS', MINUTE_MS),
     settleTimeoutMs: timeout('EXTRACTOR_SETTLE_TIMEOUT_MS', 30 * MINUTE_MS),
+    chunkedExportRows: read.integer('CHUNKED_EXPORT_ROWS', { default: 0, min: 0 }),
   });
 }

@@ -51,6 +51,11 @@ export class CatalogBehindError extends Error {
   }
 }
 
+/** A chunked export can't be made exact from its events: it is read again under one snapshot. The message says why, to the customer. */
+export class SingleSnapshotNeededError extends Error {
+  override readonly name = 'SingleSnapshotNeededError';
+}
+
 /** The export was cancelled by its owner. */
 export class ExportCancelledError extends Error {
   override readonly name = 'ExportCancelledError';

@@ -2,6 +2,11 @@
 export const FILE_FORMATS = ['jsonl', 'csv', 'parquet'] as const;
 /** `digest`: row counts and digests to compare a replica with, instead of rows. */
 export const EXPORT_FORMATS = [...FILE_FORMATS, 'digest'] as const;
+/**
+ * `single`: all rows are read under one snapshot, which is held until then. `chunked`: in short transactions, and the feed makes
+ * them the state of one later snapshot. `auto`: by the number of rows.
+ */
+export const SNAPSHOT_CHOICES = ['auto', 'single', 'chunked'] as const;
 export const EXPORT_COMPRESSIONS = ['none', 'gzip', 'zstd'] as const;
 
 /** A slower export would hold its snapshot for days, and one chunk longer than a reader may take. */
@@ -34,12 +39,14 @@ export interface ExportRequest {
   readonly changes_since: string | null;
   /** Time of the exported state, RFC 3339 in UTC. Null: the time of the snapshot. */
   readonly as_of: string | null;
+  /** How the rows are read: one of SNAPSHOT_CHOICES, or a later version's. */
+  readonly snapshot: string;
   /** Maximum rate at which rows are read from the source, averaged over some seconds. Null: unlimited. */
   readonly max_rows_per_second: number | null;
 }
 
 /** What of a request decides which rows an export holds. */
-export type RowRequest = Omit<ExportRequest, keyof OutputRequest | 'fields'>;
+export type RowRequest = Omit<ExportRequest, keyof OutputRequest | 'fields' | 'snapshot'>;
 
 /** How files are written. */
 export type OutputRequest = Pick<

@@ -235,6 +235,11 @@ export const SETTINGS = {
     group: 'exports',
     means: 'Wait of an account’s first export for older transactions, then it fails with `feed_not_settled`.',
   },
+  CHUNKED_EXPORT_ROWS: {
+    group: 'exports',
+    means:
+      'Reads exports of this many estimated rows or more in short transactions. 0: only those that ask for it.',
+  },
   WRITER_MAX_OPEN_CHUNKS: { group: 'exports', means: 'Parts one writer has open.' },
   WRITER_MAX_ASSEMBLIES: { group: 'exports', means: 'Exports one writer assembles at once.' },
   WRITER_SCRATCH_DIR: {

@@ -36,6 +36,7 @@ const request: ExportRequest = {
   fields: null,
   changes_since: null,
   as_of: null,
+  snapshot: 'auto',
   max_rows_per_second: null,
 };
 

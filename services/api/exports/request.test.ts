@@ -59,6 +59,7 @@ test('the smallest request gets every default', () => {
     fields: null,
     changes_since: null,
     as_of: null,
+    snapshot: 'auto',
     max_rows_per_second: null,
   });
 });

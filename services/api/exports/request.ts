@@ -7,6 +7,7 @@ import {
   type ExportRequest,
   MAX_ROWS_PER_SECOND,
   MIN_ROWS_PER_SECOND,
+  SNAPSHOT_CHOICES,
 } from '../../../shared/domain/export-request.ts';
 import { publicRange } from '../../../shared/domain/public-names.ts';
 import { BUCKETS } from '../../../shared/formats/record-digest.ts';
@@ -84,6 +85,10 @@ export function exportBodySchema(catalog: Catalog) {
     as_of: instantSchema.optional().meta({
       description:
         'A past time that the feed still covers. The files hold the records as they were at that time, with the same bytes on every export.',
+    }),
+    snapshot: oneOf(SNAPSHOT_CHOICES).default('auto').meta({
+      description:
+        'single: reads all rows under one snapshot, which the source holds until then. chunked: reads them in short transactions, and the feed brings them to the state of one snapshot at the end. auto: chunked for a large export. An export that cannot be chunked is single, and its snapshot says why.',
     }),
     max_rows_per_second: z
       .int()
@@ -172,6 +177,7 @@ export function resolveExport(body: ExportBody, catalog: Catalog, nowMs: number)
     fields: body.fields ?? null,
     changes_since: body.changes_since ?? null,
     as_of: body.as_of ?? (body.format === 'digest' ? formatInstant(BigInt(nowMs) * 1_000n) : null),
+    snapshot: body.snapshot,
     max_rows_per_second: body.max_rows_per_second,
   };
 }

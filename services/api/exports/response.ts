@@ -72,6 +72,14 @@ export const exportSchema = z
     expires_at: timestamp.nullable(),
     snapshot: z
       .strictObject({
+        kind: z.enum(['single', 'chunked']).meta({
+          description:
+            'chunked: the rows were read in short transactions before the snapshot, and changed records come from the feed.',
+        }),
+        reason: z
+          .string()
+          .nullable()
+          .meta({ description: 'Why it is single although a chunked one was asked for. Null: it was not.' }),
         taken_at: z.string(),
         lsn: z.string(),
         xmin: z.string(),
@@ -142,7 +150,15 @@ export function exampleExport(
     completed_at: isCompleted ? EXAMPLE.later : null,
     expires_at: isCompleted ? EXAMPLE.muchLater : null,
     snapshot: isCompleted
-      ? { taken_at: EXAMPLE.at, lsn: '0/16B3748', xmin: '7431', xmax: '7433', xip: ['7431'] }
+      ? {
+          kind: 'single',
+          reason: null,
+          taken_at: EXAMPLE.at,
+          lsn: '0/16B3748',
+          xmin: '7431',
+          xmax: '7433',
+          xip: ['7431'],
+        }
       : null,
     cut: null,
     files: isCompleted
@@ -219,7 +235,7 @@ export async function presentExport(
     started_at: row.started_at?.toISOString() ?? null,
     completed_at: row.completed_at?.toISOString() ?? null,
     expires_at: row.expires_at?.toISOString() ?? null,
-    snapshot: row.snapshot && presentSnapshot(row.snapshot),
+    snapshot: row.snapshot && presentSnapshot(row, row.snapshot),
     cut: presentCut(row),
     files: isCompleted
       ? await Promise.all((row.files ?? []).map((file) => presentFile(row, file, deps)))
@@ -230,8 +246,12 @@ export async function presentExport(
 }
 
 /** Services keep more with the snapshot, which is not public. */
-function presentSnapshot({ taken_at, lsn, xmin, xmax, xip }: NonNullable<ExportRow['snapshot']>) {
-  return { taken_at, lsn, xmin, xmax, xip };
+function presentSnapshot(
+  { snapshot_kind: kind, snapshot_reason: reason }: ExportRow,
+  { taken_at, lsn, xmin, xmax, xip }: NonNullable<ExportRow['snapshot']>,
+) {
+  // An earlier version knew only one kind.
+  return { kind: kind ?? 'single', reason, taken_at, lsn, xmin, xmax, xip };
 }
 
 /** A run that has lost its source finds the same cut again. */
@@ -302,6 +322,16 @@ function progressFacts(row: ExportRow) {
     isPlanned: row.planned_at !== null,
     rowsExtracted: Number(row.rows_extracted),
     rowsWritten: Number(row.rows_written),
-    readingSinceMs: row.snapshot === null ? undefined : Date.parse(row.snapshot.taken_at),
+    readingSinceMs: readingSinceMs(row),
   };
+}
+
+/** A chunked export takes its snapshot when everything is read. */
+function readingSinceMs({
+  snapshot_kind: kind,
+  snapshot,
+  started_at: startedAt,
+}: ExportRow): number | undefined {
+  if (kind === 'chunked') return startedAt?.getTime();
+  return snapshot === null ? undefined : Date.parse(snapshot.taken_at);
 }

@@ -1,3 +1,4 @@
+import type { SnapshotKind } from '../../../shared/control/exports/chunked-reading.ts';
 import { parseExportRequest } from '../../../shared/control/exports/export-request.ts';
 import type { ExportStatus } from '../../../shared/control/state-machines.ts';
 import type { ExportRequest } from '../../../shared/domain/export-request.ts';
@@ -36,6 +37,8 @@ export interface ExportRow {
   rows_planned: string | null;
   rows_extracted: string;
   rows_written: string;
+  snapshot_kind: SnapshotKind | null;
+  snapshot_reason: string | null;
   snapshot: { taken_at: string; lsn: string; xmin: string; xmax: string; xip: string[] } | null;
   start_lsn: string | null;
   sealed_lsn: string | null;
@@ -66,7 +69,7 @@ const OF_ACCOUNT = '($1::text is null or e.account_id = $1)';
 
 const COLUMNS = `
   e.id, e.account_id, e.request, e.resources, e.status, e.phase, e.rows_estimated, e.rows_extracted, e.rows_written,
-  e.snapshot, e.start_lsn::text, e.sealed_lsn::text, e.cut_lsn::text, e.planned_at, e.files, e.error,
+  e.snapshot_kind, e.snapshot_reason, e.snapshot, e.start_lsn::text, e.sealed_lsn::text, e.cut_lsn::text, e.planned_at, e.files, e.error,
   e.created_at, e.created_at::text as created_at_text, e.started_at, e.completed_at, e.expires_at,
   e.shown_progress, e.shown_eta_seconds,
   case when e.status in ('running', 'cancelling') then (

@@ -91,23 +91,24 @@ export interface KeyEvent {
   readonly event: StoredEvent;
 }
 
-interface KeyEventRow {
+export interface KeyEventRow {
   place: string;
   record_key: string;
-  is_behind: boolean;
+  /** Null without a cut. */
+  is_behind: boolean | null;
   op: string | null;
   json_nulls: StoredEvent['jsonNulls'];
   payload: string;
 }
 
-const EVENT_COLUMNS = `k.place::text, k.record_key, v.commit_lsn >= e.cut_lsn as is_behind, v.op, v.json_nulls, v.payload`;
+export const EVENT_COLUMNS = `k.place::text, k.record_key, v.commit_lsn >= e.cut_lsn as is_behind, v.op, v.json_nulls, v.payload`;
 
-function toKeyEvent(row: KeyEventRow): KeyEvent {
+export function toKeyEvent(row: KeyEventRow): KeyEvent {
   const { op, json_nulls: jsonNulls, payload } = row;
   return {
     place: Number(row.place),
     recordKey: row.record_key,
-    isBehind: row.is_behind,
+    isBehind: row.is_behind ?? false,
     event: { op, jsonNulls, payload },
   };
 }

@@ -18,6 +18,7 @@ import {
   selectionConditions,
 } from '../plan/row-selection.ts';
 import type { SourceSession } from '../source/source-session.ts';
+import { inRangeSql } from './select-image.ts';
 
 /**
  * A resource at the cut is its table under the snapshot without the affected keys, plus the records of these keys at the cut.
@@ -37,9 +38,7 @@ export function createKeyTableSql(table: string): string {
  * @param rangeType the SQL type of the range column; undefined without a range
  */
 export function fillKeyTableSql(table: string, rangeType: string | undefined): string {
-  const value = `u.value::${rangeType}`;
-  const inRange =
-    rangeType === undefined ? '' : ` and ${value} >= $5::timestamptz and ${value} < $6::timestamptz`;
+  const inRange = rangeType === undefined ? '' : ` and ${inRangeSql(rangeType, 'u.value', '$5', '$6')}`;
   return `insert into pg_temp.${table} (place, is_in, key)
 select u.place, coalesce(u.is_in${inRange}, false), array(select jsonb_array_elements_text(u.key::jsonb))
 from unnest($1::bigint[], $2::boolean[], $3::text[], $4::text[]) as u(place, is_in, key, value)`;
@@ -149,9 +148,13 @@ export async function readTypedKey(session: SourceSession, resource: Resource): 
   return columns.map((column) => ({ ...column, collation: collations.get(column.name) ?? null }));
 }
 
-/** The column's value in SQL, from an expression for its wire text. It compares and sorts as the column does. */
-function typedValueSql(column: TypedKeyColumn, wireText: string): string {
-  const value = keyValueSql(column, wireText);
+/** The column's value in SQL, from an expression for its wire text or the text that PostgreSQL prints. It compares and sorts as the column does. */
+export function typedValueSql(
+  column: TypedKeyColumn,
+  text: string,
+  form: 'wire' | 'printed' = 'wire',
+): string {
+  const value = form === 'wire' ? keyValueSql(column, text) : `${text}::${column.sqlType}`;
   return column.collation === null ? value : `(${value}) collate ${column.collation}`;
 }
 

@@ -1,9 +1,6 @@
 import type { Pool } from 'pg';
 import type { ClaimedExport } from '../../../shared/control/exports/queue-exports.ts';
 import type { Resource } from '../../../shared/domain/catalog.ts';
-import type { RowType } from '../../../shared/domain/row-type.ts';
-import { quoteTable } from '../../../shared/postgres/quote.ts';
-import type { PublicShape } from '../../../shared/values/public-shape.ts';
 import {
   awaitChainRecorded,
   awaitRecorded,
@@ -11,10 +8,9 @@ import {
   type RecordingDeps,
 } from '../changes-since/await-recorded.ts';
 import { assertNotSetAside, assertSameCatalog } from '../changes-since/completeness.ts';
-import { ExportFailedError } from '../extraction-errors.ts';
 import type { ChunkPlan } from '../plan/plan-chunks.ts';
 import type { ResourceRows, ResourceRowsSource } from '../plan/resource-rows.ts';
-import { type RowSelection, rangeField } from '../plan/row-selection.ts';
+import type { RowSelection } from '../plan/row-selection.ts';
 import type { FactsByResource } from '../plan/table-forms.ts';
 import type { SourceSession } from '../source/source-session.ts';
 import { assertNoResetSince, assignAffected, readImagePage } from './affected-keys.ts';
@@ -22,6 +18,7 @@ import { createKeyTableSql, fillKeyTableSql, readTypedKey } from './as-of-querie
 import { collectImages } from './collect-images.ts';
 import { assertCovered, findCut } from './find-cut.ts';
 import { planAsOf } from './plan-as-of.ts';
+import { readImageConditions } from './select-image.ts';
 import { assertUnchangedSince, readTime } from './table-history.ts';
 
 /** The source at an as-of time. */
@@ -98,8 +95,12 @@ async function fillKeyTable(
   keyCount: number,
   { control, holder, waitWhile }: AsOfDeps,
 ): Promise<void> {
-  const { softDeletePlace, rangePlace, rangeValues } = conditionsOf(selection, rowType, codec.shape);
-  const rangeType = rangePlace < 0 ? undefined : await typeOfColumn(selection, rowType, rangePlace, holder);
+  const { softDeletePlace, rangePlace, rangeValues, rangeType } = await readImageConditions(
+    selection,
+    rowType,
+    codec.shape,
+    holder,
+  );
   const fill = fillKeyTableSql(table, rangeType);
   let gathered: { place: number; recordKey: string; isIn: boolean; value: string | null }[] = [];
   const send = async () => {
@@ -124,44 +125,4 @@ async function fillKeyTable(
   }
   if (gathered.length > 0) await send();
   await holder.query(`analyze pg_temp.${table}`);
-}
-
-/** The selection's conditions on a record besides its account, as column indexes. -1: no condition. */
-function conditionsOf({ resource, request }: RowSelection, rowType: RowType, shape: PublicShape) {
-  const { date_range: range } = request;
-  const rangePlace = placeOf(rowType, shape, rangeField(resource, request));
-  return {
-    softDeletePlace: request.include_deleted ? -1 : placeOf(rowType, shape, resource.softDelete),
-    rangePlace,
-    rangeValues: range === null || rangePlace < 0 ? [] : [range.from, range.to],
-  };
-}
-
-function placeOf({ resource, columns }: RowType, shape: PublicShape, name: string | undefined): number {
-  if (name === undefined) return -1;
-  const place = columns.findIndex((column) => column.name === name);
-  // Events have a column's past only where customers see it as it is.
-  if (place >= 0 && shape.nameOf(name) !== undefined) return place;
-  throw new ExportFailedError(
-    'invalid_request',
-    `The column that says whether a record of ${resource} is deleted, or in the range, is hidden, so its past is not recorded: ` +
-      'use include_deleted, without date_range.',
-  );
-}
-
-async function typeOfColumn(
-  { resource }: RowSelection,
-  { columns }: RowType,
-  place: number,
-  holder: SourceSession,
-): Promise<string> {
-  const name = columns[place]?.name;
-  const { rows } = await holder.query(
-    'select format_type(atttypid, atttypmod) as type from pg_attribute where attrelid = $1::regclass and attname = $2',
-    [quoteTable(resource.table), name],
-  );
-  const type = rows[0]?.type;
-  if (type == null)
-    throw new ExportFailedError('table_changed', `${resource.name} has lost its column ${name}.`);
-  return type;
 }

@@ -55,12 +55,12 @@ test('SQL NULL and a JSON null are told apart, before the change and after it', 
 
 test('what a replica identity does not carry is taken from the event before the cut', () => {
   const partial = event('update', { data: whole('c', 2) });
-  expect(rebuild([], [partial])).toEqual({ kind: 'unknown', columns: ['id', 'title', 'body'] });
+  expect(rebuild([], [partial])).toMatchObject({ kind: 'unknown', columns: ['id', 'title', 'body'] });
   expect(rebuild([event('insert', { data: whole('a', 1) })], [partial])).toMatchObject({
     row: ['1', 'a', '1'],
   });
   const deleted = event('delete', { data: { id: 1 } });
-  expect(rebuild([], [deleted])).toEqual({ kind: 'unknown', columns: ['title', 'body'] });
+  expect(rebuild([], [deleted])).toMatchObject({ kind: 'unknown', columns: ['title', 'body'] });
   expect(rebuild([event('update', { data: whole('b', 1) })], [deleted])).toMatchObject({
     row: ['1', 'b', '1'],
   });
@@ -74,7 +74,7 @@ test('a value that was not sent again is looked for further on, on either side',
   });
   const inserted = event('insert', { data: whole('a', 3) });
   expect(rebuild([inserted, kept('b')], [kept('c')])).toMatchObject({ row: ['1', 'b', '3'] });
-  expect(rebuild([kept('b')], [kept('c')])).toEqual({ kind: 'unknown', columns: ['body'] });
+  expect(rebuild([kept('b')], [kept('c')])).toMatchObject({ kind: 'unknown', columns: ['body'] });
 });
 
 test('a record that was there before does not speak for its successor', () => {

@@ -5,8 +5,12 @@ import type { EventRow } from './event-row.ts';
 export type RecordState =
   | { readonly kind: 'absent' }
   | { readonly kind: 'present'; readonly row: RowTexts }
-  /** Columns whose values the events do not have. */
-  | { readonly kind: 'unknown'; readonly columns: readonly string[] };
+  /** Columns whose values the events do not have; false in the row. */
+  | {
+      readonly kind: 'unknown';
+      readonly columns: readonly string[];
+      readonly row: readonly (string | null | false)[];
+    };
 
 /** Takes one record's events around a cut, in commit order. Keeps one record for any number of events. */
 export interface RecordFold {
@@ -66,11 +70,11 @@ export function createRecordFold({ columns }: RowType): RecordFold {
       const row = names.map((name) => {
         const text = found.has(name) ? found.get(name) : left.get(name);
         if (text === undefined) unknown.push(name);
-        return text ?? null;
+        return text === undefined ? false : text;
       });
       return isThere === undefined || unknown.length > 0
-        ? { kind: 'unknown', columns: unknown }
-        : { kind: 'present', row };
+        ? { kind: 'unknown', columns: unknown, row }
+        : { kind: 'present', row: row.map((text) => (text === false ? null : text)) };
     },
   };
 }

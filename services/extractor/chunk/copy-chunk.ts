@@ -1,32 +1,25 @@
-import type { ChunkBatch, ClaimedChunk } from '../../../shared/control/chunks/claim-chunk.ts';
-import {
-  type Catalog,
-  type Resource,
-  type TableName,
-  tablesReadFor,
-} from '../../../shared/domain/catalog.ts';
+import type { ChunkBatch, ClaimedChunk, ReadChunk } from '../../../shared/control/chunks/claim-chunk.ts';
+import { type Catalog, type Resource, tablesReadFor } from '../../../shared/domain/catalog.ts';
 import { RowHeadersWriter } from '../../../shared/kafka/internals/row-headers.ts';
-import { quoteLiteral, quoteTable } from '../../../shared/postgres/quote.ts';
 import { createPace } from '../../../shared/runtime/pace.ts';
 import type { PgRow } from '../../../shared/values/pg-row.ts';
 import { type AsOfRows, type ChunkImage, readAsOfRows } from '../as-of/as-of-queries.ts';
 import { keyedRowsQuery, parseRecordKey, readKeyColumns } from '../changes-since/keyed-queries.ts';
-import { ExportFailedError, SnapshotGoneError, TableWantedError } from '../extraction-errors.ts';
+import { packRecordKeys } from '../chunked/record-keys.ts';
+import { makeSeenDurable } from '../export/take-snapshot.ts';
+import { ExportFailedError } from '../extraction-errors.ts';
 import { readReferences } from '../plan/references.ts';
 import type { ResourceRows, ResourceRowsSource } from '../plan/resource-rows.ts';
 import {
+  chunkCountQuery,
   type RowSelection,
   readRequest,
   resourceOf,
   rowsQuery,
   type SqlQuery,
 } from '../plan/row-selection.ts';
-import {
-  isSqlState,
-  LOCK_NOT_AVAILABLE,
-  type OpenSourceSession,
-  type SourceSession,
-} from '../source/source-session.ts';
+import type { OpenSourceSession, SourceSession } from '../source/source-session.ts';
+import { assertNotRewritten, beginSnapshot, enterSnapshot } from './enter-snapshot.ts';
 import type { ReadRows, RowReading } from './read-rows.ts';
 import {
   type BatchSender,
@@ -57,6 +50,8 @@ export interface CopyChunkContext {
   /** Is given the reading before it hands over its first row. */
   onReading(reading: RowReading): void;
   onProgress(rowCount: number): void;
+  /** Takes each row's key, in order. */
+  onKey?: ((recordKey: string) => void) | undefined;
 }
 
 /** Reads one chunk's rows and hands them to the sender. They are not acknowledged when this resolves with their number. */
@@ -94,7 +89,9 @@ async function copyChunk(
     headers.isLast = seq === chunk.rowsPlanned - 1;
     const imagePlace = asOfRows === undefined ? null : row.text(columns.length);
     if (asOfRows === undefined || imagePlace === null) {
-      sender.add({ key: recordKey.ofPgRow(row), value: codec.encodeRow(row, schemaId), headers, target });
+      const key = recordKey.ofPgRow(row);
+      sender.add({ key, value: codec.encodeRow(row, schemaId), headers, target });
+      context.onKey?.(key);
     } else {
       const image = asOfRows.imageAt(imagePlace);
       const bytes = codec.encodeWire(image, schemaId);
@@ -148,6 +145,14 @@ export interface CopyChunkBatchDeps extends ChunkSources {
   topicOf(resource: string): { readonly name: string; readonly partitionCount: number };
   /** Statement timeout of a chunk's read, so that a stalled reader releases its snapshot. */
   readonly chunkTimeoutMs: number;
+  /**
+   * Stores how many rows each chunk of the batch has, before the first is sent: for chunks under a snapshot of their own.
+   *
+   * @throws when the batch is no longer this reader's
+   */
+  planRows(rowCounts: readonly number[]): Promise<void>;
+  /** A snapshot is held from now on. @returns what to call once it is not */
+  holdSnapshot(): () => void;
   /** Called often with the number of rows read so far of the chunk at `index` in the batch. */
   onProgress(index: number, rowCount: number): void;
 }
@@ -159,18 +164,18 @@ export interface CopyChunkBatchDeps extends ChunkSources {
 const BATCH_BYTES = 480 * 1024;
 
 /**
- * Reads a batch of chunks under the export's snapshot, in one session. It sends each chunk's rows to one partition, in
- * key order, numbered from 0, with the last one marked.
+ * Reads a batch of chunks in one session, under the export's snapshot or, in a chunked export, one of their own. It sends
+ * each chunk's rows to one partition, in key order, numbered from 0, with the last one marked.
  *
- * @returns the number of rows of each chunk, once all are acknowledged
- * @throws ExportFailedError when a chunk has another number of rows than the holder counted
+ * @returns what each chunk has, once all rows are acknowledged
+ * @throws ExportFailedError when a chunk has another number of rows than were counted under the snapshot
  */
 export async function copyChunkBatch(
   batch: ChunkBatch,
   signal: AbortSignal,
   abort: (reason: unknown) => void,
   deps: CopyChunkBatchDeps,
-): Promise<readonly number[]> {
+): Promise<readonly ReadChunk[]> {
   const [first] = batch;
   const request = readRequest(first.request);
   const resources = [...new Set(batch.map(({ resource }) => resource))].map((name) =>
@@ -185,11 +190,25 @@ export async function copyChunkBatch(
   });
   signal.addEventListener('abort', () => session[Symbol.asyncDispose](), { once: true });
   signal.throwIfAborted();
-  await enterSnapshot(session, tables, first);
+  const { held, since } = first;
+  if (held !== undefined) await enterSnapshot(session, tables, held);
+  else await beginSnapshot(session, tables, since);
+  using snapshot = new DisposableStack();
+  if (held === undefined) snapshot.defer(deps.holdSnapshot());
   const run = `${first.exportId}/${first.runAttempt}`;
   const rowsOf = await deps.resourceRows.ofAll(run, resources, session, family);
   await assertNotRewritten(session, tables);
   const references = request.include_related ? await readReferences(session, family) : [];
+
+  const selectionOf = (chunk: ClaimedChunk): RowSelection => ({
+    resource: resourceOf(deps.catalog, chunk.resource),
+    request,
+    accountSourceId: chunk.accountSourceId,
+    references,
+  });
+  const counted =
+    held === undefined ? await countRows(session, batch, selectionOf) : batch.map((c) => c.rowsPlanned);
+  if (held === undefined) await deps.planRows(counted);
 
   const { max_rows_per_second: maxRowsPerSecond } = request;
   const pace = maxRowsPerSecond === null ? undefined : createPace(maxRowsPerSecond, signal);
@@ -207,8 +226,10 @@ export async function copyChunkBatch(
     onFailure: abort,
   });
   const rowCounts: number[] = [];
-  for (const [index, chunk] of batch.entries()) {
-    const resource = resourceOf(deps.catalog, chunk.resource);
+  const keysOf: string[][] = [];
+  for (const [index, claimed] of batch.entries()) {
+    const chunk = { ...claimed, rowsPlanned: counted[index] ?? 0 };
+    const keys: string[] = [];
     const rows = rowsOf.get(chunk.resource);
     if (rows === undefined) throw new Error(`the rows of ${chunk.resource} are not described`);
     const { name: topic, partitionCount } = deps.topicOf(chunk.resource);
@@ -217,7 +238,7 @@ export async function copyChunkBatch(
       {
         session,
         rows,
-        selection: { resource, request, accountSourceId: chunk.accountSourceId, references },
+        selection: selectionOf(chunk),
         target: { topic, partition: chunk.chunk % partitionCount },
         sender,
         sources: deps,
@@ -226,88 +247,48 @@ export async function copyChunkBatch(
           reading = begun;
         },
         onProgress: (count) => deps.onProgress(index, count),
+        onKey: held === undefined ? (key) => keys.push(key) : undefined,
       },
       signal,
     );
     rowCounts.push(rowCount);
+    keysOf.push(keys);
   }
   await sender.finish();
   await assertNotRewritten(session, tables);
   await session.query('commit');
-  for (const [index, chunk] of batch.entries()) {
-    const rowCount = rowCounts[index] ?? 0;
-    if (rowCount !== chunk.rowsPlanned) throw countMismatch(chunk, rowCount);
+  for (const [index, { resource, chunk }] of batch.entries()) {
+    const [rowsPlanned, rowCount] = [counted[index] ?? 0, rowCounts[index] ?? 0];
+    if (rowCount !== rowsPlanned) throw countMismatch({ resource, chunk, rowsPlanned }, rowCount);
   }
-  return rowCounts;
+  if (held !== undefined) return rowCounts.map((rows) => ({ rows, recordKeys: null }));
+  await makeSeenDurable(session);
+  return Promise.all(
+    rowCounts.map(async (rows, index) => ({ rows, recordKeys: await packRecordKeys(keysOf[index] ?? []) })),
+  );
 }
 
-function countMismatch({ resource, chunk, rowsPlanned }: ClaimedChunk, rowCount: number): ExportFailedError {
+/** Counts the rows of each chunk by its keys, under the session's snapshot. */
+async function countRows(
+  session: SourceSession,
+  batch: ChunkBatch,
+  selectionOf: (chunk: ClaimedChunk) => RowSelection,
+): Promise<number[]> {
+  const counts: number[] = [];
+  for (const chunk of batch) {
+    const { text, values } = chunkCountQuery(selectionOf(chunk), chunk);
+    counts.push(Number((await session.query(text, values)).rows[0]?.n));
+  }
+  return counts;
+}
+
+function countMismatch(
+  { resource, chunk, rowsPlanned }: Pick<ClaimedChunk, 'resource' | 'chunk' | 'rowsPlanned'>,
+  rowCount: number,
+): ExportFailedError {
   return new ExportFailedError(
     'row_count_mismatch',
     `Chunk ${chunk} of ${resource} has ${rowsPlanned} rows by its keys and ${rowCount} rows by its content: ` +
       'an index of the table may be damaged. Nothing was published.',
-  );
-}
-
-const INVALID_SNAPSHOT_CODES = ['22023', '42704', '55000'] as const;
-
-/**
- * Imports the export's snapshot into a session. It locks the tables first. Until then the holder's lock, which exists
- * as long as the snapshot can be imported, prevents that anyone truncates or rewrites them.
- *
- * @throws TableWantedError when another session waits for a table
- * @throws SnapshotGoneError when the holder has released the snapshot
- * @throws ExportFailedError when the session does not see exactly the export's snapshot
- */
-export async function enterSnapshot(
-  session: SourceSession,
-  tables: readonly TableName[],
-  { snapshotName, snapshot }: { snapshotName: string; snapshot: string },
-): Promise<void> {
-  await session.query('begin isolation level repeatable read, read only');
-  try {
-    await session.query(`lock table ${tables.map(quoteTable).join(', ')} in access share mode`);
-  } catch (cause) {
-    if (isSqlState(cause, LOCK_NOT_AVAILABLE)) throw new TableWantedError('chunk', { cause });
-    throw cause;
-  }
-  try {
-    await session.query(`set transaction snapshot ${quoteLiteral(snapshotName)}`);
-  } catch (cause) {
-    if (isSqlState(cause, ...INVALID_SNAPSHOT_CODES)) throw new SnapshotGoneError(snapshotName, { cause });
-    throw cause;
-  }
-  const { rows } = await session.query('select pg_current_snapshot()::text as snapshot');
-  if (rows[0]?.snapshot === snapshot) return;
-  throw new ExportFailedError(
-    'snapshot_mismatch',
-    `A reader got the snapshot ${rows[0]?.snapshot} instead of ${snapshot}. Nothing was published.`,
-  );
-}
-
-/**
- * Compares the catalogs under the snapshot with `pg_relation_filenode`, which knows the present. If they differ for a
- * table or a partition, its rows have moved to new files, and a read misses the old ones.
- *
- * @throws ExportFailedError
- */
-export async function assertNotRewritten(
-  session: SourceSession,
-  tables: readonly TableName[],
-): Promise<void> {
-  const { rows } = await session.query(
-    `select c.relname from pg_class c
-     where c.relkind = 'r' and c.relfilenode is distinct from pg_relation_filenode(c.oid)
-       and c.oid in (
-         select w.oid from unnest($1::regclass[]) as w(oid)
-         union select p.relid from unnest($1::regclass[]) as w(oid), pg_partition_tree(w.oid) p)
-     limit 1`,
-    [tables.map(quoteTable)],
-  );
-  const name = rows[0]?.relname;
-  if (name === undefined) return;
-  throw new ExportFailedError(
-    'table_changed',
-    `The table ${name} was truncated or rewritten during the export: start the export again.`,
   );
 }

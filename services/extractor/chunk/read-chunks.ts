@@ -4,6 +4,7 @@ import {
   type ClaimedChunk,
   claimChunks,
   finishChunks,
+  planRows,
   releaseChunks,
   renewChunks,
 } from '../../../shared/control/chunks/claim-chunk.ts';
@@ -32,7 +33,10 @@ export interface ReadChunksConfig {
 }
 
 export interface ReadChunksDeps
-  extends Pick<CopyChunkBatchDeps, 'openSession' | 'catalog' | 'resourceRows' | 'topicOf' | 'readRows'> {
+  extends Pick<
+    CopyChunkBatchDeps,
+    'openSession' | 'catalog' | 'resourceRows' | 'topicOf' | 'readRows' | 'holdSnapshot'
+  > {
   readonly control: Pool;
   readonly producers: RowProducers;
   readonly notifiers: Notifiers;
@@ -95,25 +99,28 @@ async function readChunkBatch(
       await failChunk(first, exhausted(first), log, deps);
       return;
     }
-    const rowCounts = await deps.producers.use((producer) =>
+    const read = await deps.producers.use((producer) =>
       copyChunkBatch(batch, over.signal, abort, {
         ...deps,
         producer,
         chunkTimeoutMs: config.chunkTimeoutMs,
         readKeys: (claimed) => readChunkKeys(control, claimed),
         readImages: (claimed) => readChunkImages(control, claimed),
+        planRows: async (rowCounts) => {
+          if (!(await planRows(control, batch, rowCounts))) throw lostError();
+        },
         onProgress: (index, count) => {
           rowsRead[index] = count;
         },
       }),
     );
     await lease[Symbol.asyncDispose]();
-    if (!(await finishChunks(control, batch, rowCounts))) throw lostError();
-    const rowCount = rowCounts.reduce((sum, count) => sum + count, 0);
+    if (!(await finishChunks(control, batch, read))) throw lostError();
+    const rowCount = read.reduce((sum, { rows }) => sum + rows, 0);
     const durationMs = Date.now() - startedAtMs;
     log.info('chunk.extracted', { rowCount, durationMs });
     deps.onExtracted(rowCount, durationMs);
-    for (const [index, chunk] of batch.entries()) deps.announceExtracted(chunk, rowCounts[index] ?? 0);
+    for (const [index, chunk] of batch.entries()) deps.announceExtracted(chunk, read[index]?.rows ?? 0);
     notifiers.notifyChange();
   } catch (thrown) {
     // An abort makes pending work fail in various ways; the first reason counts.

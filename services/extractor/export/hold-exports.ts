@@ -18,7 +18,8 @@ import {
   MAX_GIVE_WAYS,
   StoppingError,
 } from '../extraction-errors.ts';
-import { type RunExportConfig, type RunExportDeps, type RunHandle, runExport } from './run-export.ts';
+import { runExport } from './run-export.ts';
+import type { RunExportConfig, RunExportDeps, RunHandle } from './run-parts.ts';
 
 export interface HoldExportsConfig extends RunExportConfig {
   /** Exports that this process runs at once. Each costs two idle connections to the source. */

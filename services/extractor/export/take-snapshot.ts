@@ -66,6 +66,32 @@ export async function takeSnapshot(
   return { snapshot: parseSnapshot(snapshot), name, lsn, takenAt };
 }
 
+/**
+ * Takes a snapshot that nobody holds: one statement.
+ *
+ * @returns the same as for one that is held, but for its name
+ */
+export async function lookAtSnapshot(session: SourceSession): Promise<Omit<HeldSnapshot, 'name'>> {
+  const { rows } = await session.query(
+    `select pg_current_snapshot()::text as snapshot, pg_current_wal_insert_lsn()::text as lsn,
+       to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as taken_at`,
+  );
+  const { snapshot, lsn, taken_at: takenAt } = rows[0] ?? {};
+  if (snapshot == null || lsn == null || takenAt == null) throw new Error('the source gave no snapshot');
+  return { snapshot: parseSnapshot(snapshot), lsn, takenAt };
+}
+
+/**
+ * Puts on stable storage what this session has seen. A crash can lose an asynchronous commit that a snapshot saw; one that
+ * happened in between ends the session.
+ */
+export async function makeSeenDurable(session: SourceSession): Promise<void> {
+  // A stalled synchronous standby delays a commit's response, and what is on this server's disk is enough.
+  await session.query('set synchronous_commit = local');
+  await sendHeartbeat(session);
+  await assertSameServer(session);
+}
+
 /** The source's WAL insert position. */
 export async function readInsertLsn(session: SourceSession): Promise<Lsn> {
   const { rows } = await session.query('select pg_current_wal_insert_lsn()::text as lsn');

@@ -22,10 +22,9 @@ export async function* planChunks(
   selection: RowSelection,
   rowsPerChunk: number,
 ): AsyncGenerator<ChunkPlan> {
-  const { key } = selection.resource;
   const keys = keysQuery(selection);
   await session.query(`declare tandem_keys no scroll cursor without hold for ${keys.text}`, keys.values);
-  let lowerKey: readonly string[] | null = null;
+  let lowerKey: ChunkPlan['lowerKey'] = null;
   for (let chunk = 0; ; chunk += 1) {
     const skipped = (await session.query(`move forward ${rowsPerChunk - 1} in tandem_keys`)).rowCount;
     const { rows } = await session.query('fetch 1 from tandem_keys');
@@ -34,16 +33,67 @@ export async function* planChunks(
       if (skipped > 0) yield { chunk, lowerKey, upperKey: null, rows: skipped };
       break;
     }
-    const upperKey: readonly string[] = key.map((column) => {
-      const text = last[column];
-      if (text == null)
-        throw new Error(`the key column ${column} of ${selection.resource.name} holds a null`);
-      return text;
-    });
+    const upperKey = keyTexts(selection, last);
     yield { chunk, lowerKey, upperKey, rows: skipped + 1 };
     lowerKey = upperKey;
   }
   await session.query('close tandem_keys');
+}
+
+/** Where a plan goes on: the number of the next chunk, and the greatest key before it. */
+export interface PlanStart {
+  readonly chunk: number;
+  readonly lowerKey: readonly string[] | null;
+}
+
+/** A step ends with whichever comes first. */
+export interface StepLimits {
+  readonly ms: number;
+  readonly chunks: number;
+}
+
+/**
+ * Cuts rows into chunks as `planChunks` does, in a short transaction: no snapshot is held between two steps. The last chunk has no
+ * end and may be empty, so the chunks have every key there may ever be. The numbers of rows are a guess for whoever reads
+ * them later.
+ *
+ * @returns whether the chunks reach the end
+ */
+export async function planStep(
+  session: SourceSession,
+  { selection, rowsPerChunk: perChunk }: PlannedResource,
+  start: PlanStart,
+  limits: StepLimits,
+): Promise<{ readonly plans: readonly ChunkPlan[]; readonly isWhole: boolean }> {
+  const until = Date.now() + limits.ms;
+  const plans: ChunkPlan[] = [];
+  let { chunk, lowerKey } = start;
+  let isWhole = false;
+  await session.query('begin isolation level repeatable read, read only');
+  const keys = keysQuery(selection, { lowerKey, upperKey: null });
+  await session.query(`declare tandem_keys no scroll cursor without hold for ${keys.text}`, keys.values);
+  while (!isWhole && plans.length < limits.chunks && (plans.length === 0 || Date.now() < until)) {
+    const skipped = (await session.query(`move forward ${perChunk - 1} in tandem_keys`)).rowCount;
+    const { rows } = await session.query('fetch 1 from tandem_keys');
+    isWhole = rows[0] === undefined;
+    const upperKey = rows[0] === undefined ? null : keyTexts(selection, rows[0]);
+    plans.push({ chunk, lowerKey, upperKey, rows: isWhole ? skipped : skipped + 1 });
+    chunk += 1;
+    lowerKey = upperKey;
+  }
+  await session.query('commit');
+  return { plans, isWhole };
+}
+
+function keyTexts(
+  { resource }: RowSelection,
+  row: Readonly<Record<string, string | null>>,
+): readonly string[] {
+  return resource.key.map((column) => {
+    const text = row[column];
+    if (text == null) throw new Error(`the key column ${column} of ${resource.name} holds a null`);
+    return text;
+  });
 }
 
 /** A resource to plan, and the number of rows per chunk. */
@@ -173,7 +223,8 @@ export async function* planByKeys(
   }
 }
 
-async function sizeResources(
+/** How many rows a chunk of each resource has. */
+export async function sizeResources(
   session: SourceSession,
   selections: readonly RowSelection[],
   chunkBytes: number,

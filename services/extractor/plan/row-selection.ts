@@ -174,10 +174,13 @@ export interface KeyBounds {
   readonly upperKey: readonly string[] | null;
 }
 
-/** Selects the keys of all selected rows in key order, to count them and cut them into chunks. */
-export function keysQuery(selection: RowSelection): SqlQuery {
+const UNBOUNDED: KeyBounds = { lowerKey: null, upperKey: null };
+
+/** Selects the keys of the selected rows within the bounds in key order, to count them and cut them into chunks. */
+export function keysQuery(selection: RowSelection, bounds: KeyBounds = UNBOUNDED): SqlQuery {
   const { key } = selection.resource;
   const { conditions, values } = selectionConditions(selection);
+  conditions.push(...boundConditions(key, bounds, (text) => `$${values.push(text)}`));
   return { text: query(selection, list(key), conditions), values };
 }
 
@@ -192,6 +195,17 @@ export function countsQuery(
     return `(select count(*) from (${rows}) c)::text as n${index}`;
   });
   return { text: `select ${columns.join(', ')}`, values };
+}
+
+/** Counts the rows of one chunk. The column is `n`. */
+export function chunkCountQuery(selection: RowSelection, bounds: KeyBounds): SqlQuery {
+  const { conditions, values } = selectionConditions(selection);
+  conditions.push(...boundConditions(selection.resource.key, bounds, (text) => `$${values.push(text)}`));
+  const { table } = selection.resource;
+  return {
+    text: `select count(*)::text as n from ${quoteTable(table)} ${SELECTED}${where(conditions)}`,
+    values,
+  };
 }
 
 /** Options of a chunk's query. */

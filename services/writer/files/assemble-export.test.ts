@@ -6,6 +6,7 @@ import { buffer, text } from 'node:stream/consumers';
 import { expect, onTestFinished, test } from 'vitest';
 import type { ClaimedAssembly, ResourceParts } from '../../../shared/control/exports/assembly.ts';
 import type { DeletedKeys } from '../../../shared/control/exports/changed-keys.ts';
+import type { ChunkMerge } from '../../../shared/control/exports/chunk-merge.ts';
 import type { RowType } from '../../../shared/domain/row-type.ts';
 import { createChooseFormat, UnknownOutputError } from '../../../shared/formats/choose-format.ts';
 import { createFileStorage } from '../../../shared/storage/file-storage.ts';
@@ -30,6 +31,7 @@ function claim(overrides: Partial<ClaimedAssembly> = {}): ClaimedAssembly {
     request: { resources: ['invoices'], format: 'jsonl', compression: 'none' },
     snapshot: { taken_at: '2026-01-02T03:04:05.000Z', lsn: '0/1', xmin: '1', xmax: '1', xip: [] },
     cutLsn: null,
+    isChunked: false,
     createdAt: new Date('2026-01-02T03:04:04Z'),
     runAttempt: 1,
     tryCount: 1,
@@ -43,7 +45,14 @@ const NO_KEYS: DeletedKeys = {
   async *pages() {},
 };
 
-async function setUp(contents: readonly string[], rowType = ROW_TYPE, deleted = NO_KEYS) {
+const NO_MERGE: ChunkMerge = { count: async () => ({ created: 0, removed: 0 }), async *records() {} };
+
+async function setUp(
+  contents: readonly string[],
+  rowType = ROW_TYPE,
+  deleted = NO_KEYS,
+  merge: ChunkMerge = NO_MERGE,
+) {
   const root = await mkdtemp(join(tmpdir(), 'tandem-assembly-'));
   onTestFinished(() => rm(root, { recursive: true, force: true }));
   const storage = createFileStorage(root);
@@ -53,7 +62,7 @@ async function setUp(contents: readonly string[], rowType = ROW_TYPE, deleted = 
       const file = await storage.openWriter(path);
       await file.append(content);
       await file.commit();
-      return { path, rows: content.split('\n').length - 1, bytes: Buffer.byteLength(content) };
+      return { chunk, path, rows: content.split('\n').length - 1, bytes: Buffer.byteLength(content) };
     }),
   );
   const rows = parts.reduce((sum, part) => sum + part.rows, 0);
@@ -80,6 +89,7 @@ async function setUp(contents: readonly string[], rowType = ROW_TYPE, deleted = 
           rowTypeOf: async () => rowType,
           keyOf: () => ['id'],
           deletedKeys: () => deleted,
+          chunkMerge: () => merge,
         },
         signal,
       ),

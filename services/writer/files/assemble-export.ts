@@ -6,6 +6,7 @@ import type {
   ResourceParts,
 } from '../../../shared/control/exports/assembly.ts';
 import type { DeletedKeys } from '../../../shared/control/exports/changed-keys.ts';
+import type { ChunkMerge } from '../../../shared/control/exports/chunk-merge.ts';
 import { parseExportRequest } from '../../../shared/control/exports/export-request.ts';
 import type { RowType } from '../../../shared/domain/row-type.ts';
 import type { ChooseFormat, Output } from '../../../shared/formats/choose-format.ts';
@@ -13,6 +14,7 @@ import { type Bytes, type EncodeContext, stagingOf } from '../../../shared/forma
 import { exportFilePath, manifestPath, partsFolder } from '../../../shared/protocol/storage-paths.ts';
 import type { Storage } from '../../../shared/storage/storage.ts';
 import { archiveManifestText, type DescribedResource, manifestText, selectColumns } from './manifest.ts';
+import { inBlocks, mergeLines } from './merge-lines.ts';
 import {
   createResourceFile,
   keyLines,
@@ -34,6 +36,8 @@ export interface AssembleDeps {
   readonly keyOf: (resource: string) => readonly string[] | undefined;
   /** Only for a changes-since export. */
   readonly deletedKeys: (resource: string) => DeletedKeys;
+  /** Only for a chunked export. */
+  readonly chunkMerge: (resource: string) => ChunkMerge;
 }
 
 const ARCHIVE_NAME = 'export.zip';
@@ -73,10 +77,13 @@ export async function assembleExport(
   /** Files of one resource, one after the other; each has to be read before the next. */
   async function* makeFiles(resource: string, parts: ResourceParts): AsyncGenerator<Making> {
     const context = contextOf(resource);
-    const rowType = selectColumns(await commonRowType(parts, rowTypeOf), request.fields);
+    const wholeType = await commonRowType(parts, rowTypeOf);
+    const rowType = selectColumns(wholeType, request.fields);
     const title = request.changes_since === null ? resource : `${resource}.changed`;
-    const lines = readParts(storage, parts, signal);
-    const file = createResourceFile(title, lines, parts, rowType, output, context);
+    const { lines, counts } = claim.isChunked
+      ? await mergedLines(parts, { wholeType, rowType, output }, deps, signal)
+      : { lines: readParts(storage, parts, signal), counts: parts };
+    const file = createResourceFile(title, lines, counts, rowType, output, context);
     yield { ...file, resource, rowType };
     described.set(resource, { rowType, columnsAsText: file.columnsAsText() });
     if (request.changes_since !== null) yield await makeDeletedFile(parts, rowType, output, context, deps);
@@ -122,6 +129,35 @@ async function commonRowType(
     );
   }
   return rowType;
+}
+
+/**
+ * Puts changed records in the place of what was read.
+ *
+ * @returns the counts that the file must have: rows of the parts, with those that were made, without those that were deleted
+ */
+async function mergedLines(
+  parts: ResourceParts,
+  { wholeType, rowType, output }: { wholeType: RowType; rowType: RowType; output: Output },
+  { storage, keyOf, chunkMerge }: AssembleDeps,
+  signal: AbortSignal,
+): Promise<{ lines: Bytes; counts: ResourceParts }> {
+  const { resource, rowsPlanned, rowsExtracted, rowsWritten } = parts;
+  const merge = chunkMerge(resource);
+  const { created, removed } = await merge.count();
+  const lines = {
+    rowType: wholeType,
+    lineType: rowType,
+    keyColumns: keyOf(resource) ?? [],
+    staging: stagingOf(output.formatName),
+  };
+  const counts = {
+    ...parts,
+    rowsPlanned: rowsPlanned + created - removed,
+    rowsExtracted: rowsExtracted + created - removed,
+    rowsWritten: rowsWritten + created - removed,
+  };
+  return { lines: inBlocks(mergeLines(storage, parts, merge.records(), lines, signal)), counts };
 }
 
 /** The keys of the records that are gone, in the form that the format's rows have. */

@@ -10,6 +10,7 @@ import {
   renewAssembly,
 } from '../../../shared/control/exports/assembly.ts';
 import { readDeletedKeys } from '../../../shared/control/exports/changed-keys.ts';
+import { readChunkMerge } from '../../../shared/control/exports/chunk-merge.ts';
 import { failByAssembly } from '../../../shared/control/exports/end-export.ts';
 import { EXPORT_LEASE_SECONDS } from '../../../shared/control/leases.ts';
 import { LeaseLostError, renewLease } from '../../../shared/runtime/lease-renewer.ts';
@@ -60,6 +61,7 @@ export function createAssembler(deps: AssemblerDeps): Worker {
       ...deps,
       listParts: (id: string) => listParts(pool, id),
       deletedKeys: (resource: string) => readDeletedKeys(pool, claim, resource),
+      chunkMerge: (resource: string) => readChunkMerge(pool, claim, resource),
     };
     await using lease = renewLease({
       leaseSeconds: EXPORT_LEASE_SECONDS,

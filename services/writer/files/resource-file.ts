@@ -101,6 +101,7 @@ export async function* readParts(
   signal: AbortSignal,
 ): AsyncGenerator<Buffer> {
   for (const { path } of parts) {
+    if (path === null) continue;
     for await (const piece of await storage.openRead(path)) {
       signal.throwIfAborted();
       yield piece as Buffer;

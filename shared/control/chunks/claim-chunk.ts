@@ -1,6 +1,7 @@
 import type { Pool } from 'pg';
 import type { Queryable } from '../../postgres/queryable.ts';
 import { inTransaction } from '../../postgres/transaction.ts';
+import { type ReadSince, type StoredReadSince, toReadSince } from '../exports/chunked-reading.ts';
 import { isKnownRequest } from '../exports/export-request.ts';
 import { EXPORT_LEASE_SECONDS } from '../leases.ts';
 
@@ -17,11 +18,13 @@ export interface ClaimedChunk {
   /** Claims that were neither finished nor given back, this one included. */
   readonly tries: number;
   readonly owner: string;
-  readonly snapshotName: string;
-  /** `xmin:xmax:xip,…` of the export's snapshot. */
-  readonly snapshot: string;
+  /** The export's snapshot; undefined for a chunk that is read under a snapshot of its own. */
+  readonly held: { readonly name: string; readonly snapshot: string } | undefined;
+  /** Where the reading of a chunked export began; undefined for any other. */
+  readonly since: ReadSince | undefined;
   readonly lowerKey: readonly string[] | null;
   readonly upperKey: readonly string[] | null;
+  /** Under a snapshot of its own, a guess until `planRows`. */
   readonly rowsPlanned: number;
   /** Null: all accounts. */
   readonly accountSourceId: string | null;
@@ -80,7 +83,7 @@ with first as (
 ), counted as (
   update exports e set attempt = e.attempt + 1
   from first f where e.id = f.export_id and e.status = 'running'
-  returning e.id, e.attempt, e.run_attempt, e.snapshot, e.request, e.resources, e.account_id
+  returning e.id, e.attempt, e.run_attempt, e.snapshot, e.read_since - 'table_forms' as read_since, e.request, e.resources, e.account_id
 ), claimed as (
   update export_chunks c
   set state = 'reading', attempt = e.attempt, tries = c.tries + 1, rows_extracted = 0, started_at = now(),
@@ -90,7 +93,7 @@ with first as (
     and e.id = c.export_id and e.run_attempt = c.run_attempt
     and c.state in ('planned', 'reading') and (c.lease_expires_at is null or c.lease_expires_at < now())
   returning c.export_id, c.resource, c.chunk, c.attempt, c.run_attempt, c.tries, c.snapshot_name,
-    c.lower_key, c.upper_key, c.rows_planned::text, e.snapshot, e.request, e.resources, e.account_id
+    c.lower_key, c.upper_key, c.rows_planned::text, e.snapshot, e.read_since, e.request, e.resources, e.account_id
 )
 select c.*, a.source_id, (select count(*) from wanted) as wanted_count
 from (select 1) one
@@ -105,11 +108,12 @@ interface ClaimRow {
   attempt: number;
   run_attempt: number;
   tries: number;
-  snapshot_name: string;
+  snapshot_name: string | null;
   lower_key: string[] | null;
   upper_key: string[] | null;
   rows_planned: string;
-  snapshot: { xmin: string; xmax: string; xip: string[] };
+  snapshot: { xmin: string; xmax: string; xip: string[] } | null;
+  read_since: StoredReadSince | null;
   request: unknown;
   resources: string[];
   source_id: string | null;
@@ -144,7 +148,6 @@ export async function claimChunks(
 }
 
 function toChunk(row: ClaimRow, exportId: string, owner: string): ClaimedChunk {
-  const { xmin, xmax, xip } = row.snapshot;
   return {
     exportId,
     resource: row.resource,
@@ -153,8 +156,8 @@ function toChunk(row: ClaimRow, exportId: string, owner: string): ClaimedChunk {
     runAttempt: row.run_attempt,
     tries: row.tries,
     owner,
-    snapshotName: row.snapshot_name,
-    snapshot: `${xmin}:${xmax}:${xip.join(',')}`,
+    held: heldSnapshot(row),
+    since: row.read_since === null ? undefined : toReadSince(row.read_since),
     lowerKey: row.lower_key,
     upperKey: row.upper_key,
     rowsPlanned: Number(row.rows_planned),
@@ -162,6 +165,12 @@ function toChunk(row: ClaimRow, exportId: string, owner: string): ClaimedChunk {
     resources: row.resources,
     request: row.request,
   };
+}
+
+function heldSnapshot({ snapshot_name: name, snapshot }: ClaimRow): ClaimedChunk['held'] {
+  if (name === null || snapshot === null) return undefined;
+  const { xmin, xmax, xip } = snapshot;
+  return { name, snapshot: `${xmin}:${xmax}:${xip.join(',')}` };
 }
 
 /** The lot's chunks; `$1` to `$5` are those of `fence`, `$6` is a number for each chunk. */
@@ -217,11 +226,43 @@ export async function renewChunks(
   return true;
 }
 
+const PLAN_ROWS = `${HELD}
+update export_chunks c set rows_planned = h.rows from held h where ${IS_HELD}`;
+
+/**
+ * Stores the numbers of rows of chunks that are read under a snapshot of their own, as counted under it. Call it before a row
+ * is sent: the writer compares with it.
+ *
+ * @returns false when the try is no longer this reader's
+ */
+export async function planRows(
+  db: Queryable,
+  batch: ChunkBatch,
+  rowCounts: readonly number[],
+): Promise<boolean> {
+  const { rowCount } = await db.query({
+    name: 'plan_rows',
+    text: PLAN_ROWS,
+    values: [...fence(batch), rowCounts],
+  });
+  return rowCount === batch.length;
+}
+
+/** A chunk that is read: all its rows are acknowledged. */
+export interface ReadChunk {
+  readonly rows: number;
+  /** Of a chunk with a snapshot of its own, the packed keys of its rows. */
+  readonly recordKeys: Buffer | null;
+}
+
 /** All or none: a chunk that is another reader's now says that this one was too slow for all of them. */
 const FINISH = `${HELD}
 update export_chunks c set state = 'extracted', rows_extracted = h.rows, extracted_at = now(), lease_owner = null,
-  lease_expires_at = null
-from held h where ${IS_HELD} and (select count(*) from held) = cardinality($5::int[])`;
+  lease_expires_at = null, record_keys = n.record_keys,
+  -- A chunk with a snapshot of its own may have no row, and then no writer hears of it.
+  rows_written = case when n.record_keys is not null and h.rows = 0 then 0 else c.rows_written end
+from held h join unnest($4::text[], $5::int[], $7::bytea[]) as n(resource, chunk, record_keys) using (resource, chunk)
+where ${IS_HELD} and (select count(*) from held) = cardinality($5::int[])`;
 
 /**
  * All rows are acknowledged. The export's row is locked first, so that of two lots finished at once the second sees
@@ -229,13 +270,22 @@ from held h where ${IS_HELD} and (select count(*) from held) = cardinality($5::i
  *
  * @returns false when the try is no longer this reader's; nothing is changed then
  */
-export function finishChunks(pool: Pool, batch: ChunkBatch, rowCounts: readonly number[]): Promise<boolean> {
+export function finishChunks(pool: Pool, batch: ChunkBatch, read: readonly ReadChunk[]): Promise<boolean> {
   return inTransaction(pool, async (db) => {
     const [{ exportId }] = batch;
     await db.query("select from exports where id = $1 and status = 'running' for update", [exportId]);
-    const finished = await db.query(FINISH, [...fence(batch), rowCounts]);
+    const finished = await db.query(FINISH, [
+      ...fence(batch),
+      read.map(({ rows }) => rows),
+      read.map(({ recordKeys }) => recordKeys),
+    ]);
     if (finished.rowCount !== batch.length) return false;
     await db.query(SUM_EXTRACTED, [exportId]);
+    // A chunk that is read is kept by the next run, so a run that got so far was not in vain.
+    await db.query(
+      `update exports set run_count = 1 where id = $1 and snapshot_kind = 'chunked' and run_count > 1`,
+      [exportId],
+    );
     return true;
   });
 }

@@ -18,6 +18,8 @@ export interface ClaimedAssembly {
   readonly snapshot: unknown;
   /** Commits at or after it are not in an export of a past moment, `X/Y`; null for any other. */
   readonly cutLsn: string | null;
+  /** Its parts were read under snapshots of their own, and `export_keys` has what the files have otherwise. */
+  readonly isChunked: boolean;
   readonly createdAt: Date;
   readonly runAttempt: number;
   /** Claims of this assembly so far, this one included. */
@@ -47,7 +49,8 @@ update exports e
 set phase = 'assembling', assembly_owner = $1, assembly_count = e.assembly_count + 1,
   assembly_lease_expires_at = now() + $2 * interval '1 second'
 from ready where e.id = ready.id
-returning e.id, e.account_id, e.resources, e.request, e.snapshot, e.cut_lsn::text, e.created_at, e.run_attempt, e.assembly_count`;
+returning e.id, e.account_id, e.resources, e.request, e.snapshot, e.cut_lsn::text,
+  coalesce(e.snapshot_kind = 'chunked', false) as is_chunked, e.created_at, e.run_attempt, e.assembly_count`;
 
 interface ClaimRow {
   id: string;
@@ -56,6 +59,7 @@ interface ClaimRow {
   request: unknown;
   snapshot: unknown;
   cut_lsn: string | null;
+  is_chunked: boolean;
   created_at: Date;
   run_attempt: number;
   assembly_count: number;
@@ -77,6 +81,7 @@ export async function claimAssembly(db: Queryable, owner: string): Promise<Claim
     request: row.request,
     snapshot: row.snapshot,
     cutLsn: row.cut_lsn,
+    isChunked: row.is_chunked,
     createdAt: row.created_at,
     runAttempt: row.run_attempt,
     tryCount: row.assembly_count,
@@ -128,25 +133,35 @@ export interface ResourceParts {
   readonly rowsExtracted: number;
   readonly rowsWritten: number;
   /** In order of chunk, and so of key. */
-  readonly parts: readonly { readonly path: string; readonly rows: number; readonly bytes: number }[];
+  readonly parts: readonly ChunkPart[];
   /** The schemas that the rows were encoded with; one, unless the table changed. */
   readonly schemaIds: readonly number[];
 }
 
+/** The rows of one chunk. */
+export interface ChunkPart {
+  readonly chunk: number;
+  /** Null: the chunk has no rows. */
+  readonly path: string | null;
+  readonly rows: number;
+  readonly bytes: number;
+}
+
 interface ChunkRow {
   resource: string;
-  part_name: string;
+  chunk: number;
+  part_name: string | null;
   rows_planned: string;
   rows_extracted: string;
   rows_written: string;
-  bytes_written: string;
+  bytes_written: string | null;
   schema_id: number | null;
 }
 
 /** The chunks of an export whose chunks are all written, by resource. A resource without rows has no entry. */
 export async function listParts(db: Queryable, exportId: string): Promise<Map<string, ResourceParts>> {
   const { rows } = await db.query<ChunkRow>(
-    `select resource, part_name, rows_planned, rows_extracted, rows_written, bytes_written, schema_id
+    `select resource, chunk, part_name, rows_planned, rows_extracted, rows_written, bytes_written, schema_id
      from export_chunks where export_id = $1 order by resource, chunk`,
     [exportId],
   );
@@ -164,6 +179,7 @@ function toResourceParts(resource: string, chunks: readonly ChunkRow[]): Resourc
     rowsExtracted: sum('rows_extracted'),
     rowsWritten: sum('rows_written'),
     parts: chunks.map((chunk) => ({
+      chunk: chunk.chunk,
       path: chunk.part_name,
       rows: Number(chunk.rows_written),
       bytes: Number(chunk.bytes_written),

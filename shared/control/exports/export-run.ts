@@ -104,11 +104,11 @@ select e.id, p.resource, p.chunk, e.run_attempt, 'planned', $4, p."lowerKey", p.
 from (select id, run_attempt from exports where ${HELD} for share) e,
   json_to_recordset($5::json) as p("resource" text, "chunk" integer, "lowerKey" text[], "upperKey" text[], "rows" bigint)`;
 
-/** @returns false when the run is no longer this holder's; nothing is added then */
+/** @param snapshotName null: each chunk is read under a snapshot of its own. @returns false when the run is no longer this holder's; nothing is added then */
 export async function addChunks(
   db: Queryable,
   claim: ClaimedExport,
-  snapshotName: string,
+  snapshotName: string | null,
   chunks: readonly PlannedChunk[],
 ): Promise<boolean> {
   const { rowCount } = await db.query({

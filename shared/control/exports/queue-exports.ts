@@ -112,7 +112,18 @@ update exports e set
   snapshot = null, start_lsn = null, system_id = null, timeline = null, seal_token = null, sealed_lsn = null, planned_at = null
 where e.id = $1
 returning e.id, e.account_id, e.resources, e.request, e.run_attempt, e.run_count,
-  (select a.source_id from accounts a where a.id = e.account_id) as source_id`;
+  (select a.source_id from accounts a where a.id = e.account_id) as source_id, e.snapshot_kind`;
+
+const REMOVE_CHUNKS = 'delete from export_chunks where export_id = $1';
+
+/** Chunks with snapshots of their own stay as they are, those that are being read too. */
+const TAKE_CHUNKS_OVER = `
+with held as (
+  select c.resource, c.chunk from export_chunks c where c.export_id = $1 order by c.resource, c.chunk for no key update
+)
+update export_chunks c set run_attempt = e.run_attempt
+from exports e, held h
+where e.id = $1 and c.export_id = $1 and c.resource = h.resource and c.chunk = h.chunk`;
 
 interface StartedRow {
   id: string;
@@ -122,12 +133,13 @@ interface StartedRow {
   request: unknown;
   run_attempt: number;
   run_count: number;
+  snapshot_kind: string | null;
 }
 
 /**
  * Claims the export whose turn it is, or returns undefined. Claims are one at a time over all extractors, because
  * two at once would each count the other's account one short of its limit. The chunks of an earlier run are removed
- * here, in the same transaction, so that two snapshots never meet in one export.
+ * here, in the same transaction, so that two snapshots never meet in one export. Only a chunked export keeps them.
  */
 export function claimExport(
   pool: Pool,
@@ -149,7 +161,7 @@ export function claimExport(
     const started = await db.query<StartedRow>(START_RUN, [id, owner, EXPORT_LEASE_SECONDS]);
     const row = started.rows[0];
     if (row === undefined) return undefined;
-    await db.query('delete from export_chunks where export_id = $1', [id]);
+    await db.query(row.snapshot_kind === 'chunked' ? TAKE_CHUNKS_OVER : REMOVE_CHUNKS, [id]);
     const payload = { job_id: id, kind: 'export' as const, attempt: row.run_attempt };
     await enqueueOutbox(db, [{ topic: 'jobs', key: id, type: 'JobStarted', payload }]);
     return {

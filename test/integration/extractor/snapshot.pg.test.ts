@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { assertNotRewritten, enterSnapshot } from '../../../services/extractor/chunk/copy-chunk.ts';
+import { assertNotRewritten, enterSnapshot } from '../../../services/extractor/chunk/enter-snapshot.ts';
 import { createReadRows, type ReadRows } from '../../../services/extractor/chunk/read-rows.ts';
 import { takeSnapshot } from '../../../services/extractor/export/take-snapshot.ts';
 import {
@@ -86,7 +86,7 @@ test('a reader that meets a waiting ALTER TABLE gives way at once, and one in th
     );
     return rows.length > 0 || lost.length > 0;
   });
-  const chunk = { snapshotName: held.name, snapshot: formatSnapshot(held.snapshot) };
+  const chunk = { name: held.name, snapshot: formatSnapshot(held.snapshot) };
   const outcome = await enterSnapshot(reader, [TABLE], chunk).catch((error: unknown) => error);
   // Who was quicker: the reader gives up its place behind the ALTER, or the holder was ended before.
   expect([TableWantedError, SnapshotGoneError].some((kind) => outcome instanceof kind)).toBe(true);
@@ -100,7 +100,7 @@ test('a reader is under exactly the holder’s snapshot, and not once the holder
   const [holder, reader, writer] = [await openSession(), await openSession(), await openSession()];
   const held = await takeSnapshot(holder, [TABLE], UNLIMITED);
   await writer.query("insert into shop.orders values (11, 'acme')");
-  const chunk = { snapshotName: held.name, snapshot: formatSnapshot(held.snapshot) };
+  const chunk = { name: held.name, snapshot: formatSnapshot(held.snapshot) };
   await enterSnapshot(reader, [TABLE], chunk);
   const { rows } = await reader.query('select count(*)::text as count from shop.orders');
   expect(rows).toEqual([{ count: '10' }]);
@@ -125,7 +125,7 @@ test('a table that was truncated after the snapshot is told, not read as empty',
   await writer.query('truncate shop.cut');
   const cut = { schema: 'shop', name: 'cut' };
   await enterSnapshot(reader, [cut], {
-    snapshotName: rows[0]?.name ?? '',
+    name: rows[0]?.name ?? '',
     snapshot: rows[0]?.snapshot ?? '',
   });
   await expect(assertNotRewritten(reader, [cut])).rejects.toMatchObject({ code: 'table_changed' });

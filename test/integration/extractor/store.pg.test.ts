@@ -81,7 +81,10 @@ async function startRun(chunkCount: number): Promise<ClaimedExport> {
 const claimChunk = async (owner: string) =>
   (await claimChunks(pool, owner, { maxChunks: 1, maxRows: 0 }))?.[0];
 const renewChunk = (chunk: ClaimedChunk, rows: number) => renewChunks(pool, [chunk], [rows]);
-const finishChunk = (chunk: ClaimedChunk, rows: number) => finishChunks(pool, [chunk], [rows]);
+const TEN_ROWS = { rows: 10, recordKeys: null };
+
+const finishChunk = (chunk: ClaimedChunk, rows: number) =>
+  finishChunks(pool, [chunk], [{ rows, recordKeys: null }]);
 const releaseChunk = (chunk: ClaimedChunk, how: { delayMs: number; isCounted: boolean }) =>
   releaseChunks(pool, [chunk], how);
 
@@ -152,7 +155,11 @@ test('extractors that claim at once never get the same chunk, and each try has i
     Array.from({ length: 12 }, (_, i) => i),
   );
   expect(new Set(all.map(({ attempt }) => attempt)).size).toBe(12);
-  expect(all[0]).toMatchObject({ snapshot: '5:9:7', snapshotName: 'snapshot-1', rowsPlanned: 10, tries: 1 });
+  expect(all[0]).toMatchObject({
+    held: { name: 'snapshot-1', snapshot: '5:9:7' },
+    rowsPlanned: 10,
+    tries: 1,
+  });
 });
 
 test('chunks are claimed from the export that has the fewest being read', async () => {
@@ -228,8 +235,8 @@ test('small chunks are claimed together, within the limits, and end together', a
   expect(await renewChunks(pool, batch, [1, 2, 3])).toBe(true);
   expect(await statusOf('e1')).toMatchObject({ rows_extracted: '6' });
   await pool.query("update export_chunks set lease_owner = 'thief' where chunk = 1");
-  expect(await finishChunks(pool, batch, [10, 10, 10])).toBe(false);
-  expect(await finishChunks(pool, rest, [10, 10])).toBe(true);
+  expect(await finishChunks(pool, batch, Array(3).fill(TEN_ROWS))).toBe(false);
+  expect(await finishChunks(pool, rest, Array(2).fill(TEN_ROWS))).toBe(true);
   const { rows } = await pool.query("select chunk from export_chunks where state = 'extracted' order by 1");
   expect(rows.map(({ chunk }) => chunk)).toEqual([3, 4]);
   expect(await statusOf('e1')).toMatchObject({ rows_extracted: '26' });

@@ -35,6 +35,8 @@ class CreateExportRequest(TypedDict):
     changes_since: NotRequired[str]
     #: A past time that the feed still covers. The files hold the records as they were at that time, with the same bytes on every export.
     as_of: NotRequired[str]
+    #: single: reads all rows under one snapshot, which the source holds until then. chunked: reads them in short transactions, and the feed brings them to the state of one snapshot at the end. auto: chunked for a large export. An export that cannot be chunked is single, and its snapshot says why.
+    snapshot: NotRequired[Literal["auto", "single", "chunked"]]
     #: Limits the read rate on the source database. A slower export holds its snapshot longer.
     max_rows_per_second: NotRequired[int | None]
     #: Estimates rows and duration. Creates no export.
@@ -256,6 +258,10 @@ class ExportRows(TypedDict):
 
 
 class ExportSnapshot(TypedDict):
+    #: chunked: the rows were read in short transactions before the snapshot, and changed records come from the feed.
+    kind: Literal["single", "chunked"]
+    #: Why it is single although a chunked one was asked for. Null: it was not.
+    reason: str | None
     taken_at: str
     lsn: str
     xmin: str
@@ -1608,6 +1614,8 @@ class ExportRequest(TypedDict):
     changes_since: NotRequired[str]
     #: A past time that the feed still covers. The files hold the records as they were at that time, with the same bytes on every export.
     as_of: NotRequired[str]
+    #: single: reads all rows under one snapshot, which the source holds until then. chunked: reads them in short transactions, and the feed brings them to the state of one snapshot at the end. auto: chunked for a large export. An export that cannot be chunked is single, and its snapshot says why.
+    snapshot: NotRequired[Literal["auto", "single", "chunked"]]
     #: Limits the read rate on the source database. A slower export holds its snapshot longer.
     max_rows_per_second: NotRequired[int | None]
 

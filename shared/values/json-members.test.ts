@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { readJsonMembers } from './event-row.ts';
+import { readJsonMembers } from './json-members.ts';
 
 const read = (text: string) => Object.fromEntries(readJsonMembers(text));
 

@@ -1,0 +1,107 @@
+import type { Pool } from 'pg';
+import type { ClaimedExport } from '../../../shared/control/exports/queue-exports.ts';
+import type { PublicShape } from '../../../shared/values/public-shape.ts';
+import { type KeyEvent, readNextEvents } from '../as-of/affected-keys.ts';
+import { type EventRow, readEventRow } from '../as-of/event-row.ts';
+import { createRecordFold, type RecordFold } from '../as-of/rebuild-record.ts';
+import { type ImageConditions, isInRange, readImageConditions } from '../as-of/select-image.ts';
+import { SingleSnapshotNeededError } from '../extraction-errors.ts';
+import type { RowSelection } from '../plan/row-selection.ts';
+import type { SourceSession } from '../source/source-session.ts';
+import { type ChangedImage, collectChanged, readEarlierEvents, saveChanged } from './changed-records.ts';
+
+/** Records in memory at once. */
+const PAGE_RECORDS = 500;
+
+type Image = ChangedImage['image'];
+
+/**
+ * Rebuilds the records of one resource that changed since the reading began, as the snapshot sees them and as customers do: so are
+ * events, and so are the lines of parts. The last event is enough
+ * unless it lacks values that it did not alter; then the events before it may have them, and otherwise the chunk's part.
+ *
+ * @returns their number
+ * @throws SingleSnapshotNeededError when an event can't be read back
+ */
+export async function rebuildChanged(
+  pool: Pool,
+  session: SourceSession,
+  claim: ClaimedExport,
+  snapshot: string,
+  selection: RowSelection,
+  shape: PublicShape,
+): Promise<number> {
+  const { name } = selection.resource;
+  const { rowType } = shape;
+  const recordCount = await collectChanged(pool, claim, snapshot, name);
+  if (recordCount === 0) return 0;
+  const conditions = await readImageConditions(selection, rowType, shape, session);
+  const rowOf = ({ event }: KeyEvent): EventRow => readEventRow(rowType, event) ?? raiseTooOld(name);
+  let rebuilt: { place: number; image: Image }[] = [];
+  const save = async () => {
+    await saveChanged(pool, claim, name, await select(rebuilt, conditions, session));
+    rebuilt = [];
+  };
+
+  let foundCount = 0;
+  for (let fromPlace = 0; fromPlace < recordCount; fromPlace += PAGE_RECORDS) {
+    for (const event of await readNextEvents(pool, claim, name, fromPlace, PAGE_RECORDS)) {
+      const fold = createRecordFold(rowType);
+      fold.add(false, () => rowOf(event));
+      rebuilt.push({ place: event.place, image: imageOf(fold) });
+      foundCount += 1;
+    }
+    await save();
+  }
+  if (foundCount !== recordCount) {
+    throw new SingleSnapshotNeededError(`Events of ${name} expired while its rows were read.`);
+  }
+
+  let place = -1;
+  let fold = createRecordFold(rowType);
+  const finish = () => {
+    if (place >= 0) rebuilt.push({ place, image: imageOf(fold) });
+  };
+  await readEarlierEvents(pool, claim, name, async (event) => {
+    if (event.place !== place) {
+      finish();
+      place = event.place;
+      fold = createRecordFold(rowType);
+      if (rebuilt.length >= PAGE_RECORDS) await save();
+    }
+    fold.add(false, () => rowOf(event));
+  });
+  finish();
+  await save();
+  return recordCount;
+}
+
+function imageOf(fold: RecordFold): Image {
+  const state = fold.state();
+  return state.kind === 'absent' ? null : state.row;
+}
+
+/** Applies the selection to images: soft deletion and the date range. Account and `where` are applied by the feed. */
+async function select(
+  rebuilt: readonly { readonly place: number; readonly image: Image }[],
+  conditions: ImageConditions,
+  session: SourceSession,
+): Promise<ChangedImage[]> {
+  const { softDeletePlace, rangePlace } = conditions;
+  const images = rebuilt.map(({ place, image }) => {
+    // A value that was not sent again is stored apart, and so it is not null.
+    const isDeleted = softDeletePlace >= 0 && (image?.[softDeletePlace] ?? null) !== null;
+    return { place, image, isIn: image !== null && !isDeleted };
+  });
+  if (rangePlace < 0) return images;
+  const values = images.map(({ image }) => image?.[rangePlace] ?? null);
+  if (values.includes(false)) throw new Error('a time is not stored apart from its row');
+  const areIn = await isInRange(session, conditions, values as (string | null)[]);
+  return images.map((image, index) => ({ ...image, isIn: image.isIn && areIn[index] === true }));
+}
+
+function raiseTooOld(resource: string): never {
+  throw new SingleSnapshotNeededError(
+    `An earlier version recorded changes of ${resource} without the data for chunked exports.`,
+  );
+}

@@ -1,0 +1,278 @@
+import {
+  beginReading,
+  type ReadSince,
+  readPlannedUpTo,
+  readReading,
+  showReading,
+} from '../../../shared/control/exports/chunked-reading.ts';
+import { finishPlanning, finishRun, recordSnapshot } from '../../../shared/control/exports/export-run.ts';
+import { type Resource, tablesReadFor } from '../../../shared/domain/catalog.ts';
+import { formatLsn, type Lsn } from '../../../shared/domain/lsn.ts';
+import { formatSnapshot } from '../../../shared/domain/snapshot.ts';
+import { LeaseLostError } from '../../../shared/runtime/lease-renewer.ts';
+import { createNotifier } from '../../../shared/runtime/notifier.ts';
+import { readTypedKey } from '../as-of/as-of-queries.ts';
+import { readImageConditions } from '../as-of/select-image.ts';
+import { awaitChainRecorded, awaitRecorded, keptAlive } from '../changes-since/await-recorded.ts';
+import { assertNotSetAside, assertSameCatalog } from '../changes-since/completeness.ts';
+import { findResetSince } from '../chunked/changed-records.ts';
+import { mergeChanges } from '../chunked/merge-changes.ts';
+import { ExportFailedError, SingleSnapshotNeededError } from '../extraction-errors.ts';
+import { type PlanStart, planStep, sizeResources } from '../plan/plan-chunks.ts';
+import { readReferences } from '../plan/references.ts';
+import { type RowSelection, readRequest, resourceOf } from '../plan/row-selection.ts';
+import {
+  assertColumnsThere,
+  type FormsByResource,
+  formsOf,
+  isSameTable,
+  readForms,
+  readRunFacts,
+} from '../plan/table-forms.ts';
+import type { SourceSession } from '../source/source-session.ts';
+import { readFeedState } from '../store/feed-state.ts';
+import { assertSameTimeline, awaitSettledFeed, createFeedWatch } from './await-feed.ts';
+import {
+  addPlanned,
+  createOpen,
+  createWait,
+  ours,
+  type RunExportConfig,
+  type RunExportDeps,
+  type RunHandle,
+  sealRun,
+  type WaitWhile,
+} from './run-parts.ts';
+import {
+  assertSameServer,
+  lookAtSnapshot,
+  makeSeenDurable,
+  newSealToken,
+  takeSnapshot,
+} from './take-snapshot.ts';
+
+/** A step of the plan holds a snapshot, and chunks that were planned long before they are read fit the rows less. */
+const PLAN_STEP = { ms: 2_000, chunks: 100 };
+
+/**
+ * One run of a chunked export. No transaction lasts longer than a chunk's read. See "Tables too large for one transaction" in
+ * services/hand-off.md, which has the proof:
+ *
+ *   1. The sealing session opens, and stays open to the end.
+ *   2. The snapshot P is noted with the tables' forms. It is not held. A run after a lost one goes on from the P and the
+ *      chunks of that one.
+ *   3. Chunks are planned in short steps, and each is read under a snapshot of its own, which sees what P saw.
+ *   4. When all are read, the snapshot S is noted and sealed as any other. It sees what every chunk saw.
+ *   5. Once the events up to the seal are recorded, the last one of each record that S sees and P did not decides about it.
+ *      The writer puts those records in the place of what was read.
+ *
+ * @throws SingleSnapshotNeededError when the events can't make the files exact
+ */
+export async function runChunked(
+  run: RunHandle,
+  config: RunExportConfig,
+  deps: RunExportDeps,
+): Promise<void> {
+  const { claim } = run;
+  const { control, log } = deps;
+  const request = readRequest(claim.request);
+  const resources = claim.resources.map((name) => resourceOf(deps.catalog, name));
+  const startedAtMs = Date.now();
+
+  await using cleanup = new AsyncDisposableStack();
+  const open = createOpen(run, cleanup, deps, config);
+  const sealing = await open(`seal ${claim.id}`);
+  await deps.refusals.assertFit(sealing.client, resources);
+  const feed = createFeedWatch(sealing.identity, config.feedTimeoutMs);
+  const notifier = createNotifier();
+  cleanup.defer(deps.notifiers.onChange(notifier.notify));
+  const settle = { settleTimeoutMs: config.settleTimeoutMs, log };
+  const settledLsn = await awaitSettledFeed(run, sealing, feed, control, notifier, settle);
+  const waitWhile = createWait(run, notifier, [sealing]);
+
+  const reading = await openReading(run, sealing, settledLsn, resources, config, deps);
+  await ours(showReading(control, claim));
+  const references = request.include_related ? await readReferences(sealing, resources) : [];
+  const selections = resources.map((resource) => ({
+    resource,
+    request,
+    accountSourceId: claim.accountSourceId,
+    references,
+  }));
+  await assertReadableFromEvents(claim, sealing, selections, deps);
+  const planner = await open(`plan ${claim.id}`);
+  await planAll(run, planner, selections, waitWhile, config, deps);
+  await planner[Symbol.asyncDispose]();
+  await waitWhile(({ openChunkCount }) => openChunkCount > 0);
+  const readMs = Date.now() - startedAtMs;
+
+  const startLsn = (await readFeedState(control))?.settledLsn ?? settledLsn;
+  const seen = await lookAtSnapshot(sealing);
+  const facts = await readRunFacts(sealing, resources, config.publicationName);
+  const sealToken = newSealToken();
+  await ours(
+    recordSnapshot(control, claim, {
+      takenAt: seen.takenAt,
+      lsn: seen.lsn,
+      xmin: seen.snapshot.xmin.toString(),
+      xmax: seen.snapshot.xmax.toString(),
+      xip: seen.snapshot.xip.map(String),
+      startLsn: formatLsn(startLsn),
+      sealToken,
+      tableForms: formsOf(resources, facts),
+      ...sealing.identity,
+    }),
+  );
+  await waitWhile(await sealRun(claim, sealing, sealToken, feed, deps));
+  await assertSameServer(sealing);
+  assertSameTimeline(await readFeedState(control), sealing.identity);
+
+  const recording = { ...deps, feedTimeoutMs: config.feedTimeoutMs, waitWhile };
+  await awaitRecorded(recording);
+  await awaitChainRecorded(control, claim, recording);
+  const snapshot = formatSnapshot(seen.snapshot);
+  const { since, tableForms } = reading;
+  await assertComplete(claim, snapshot, since, resources, deps);
+  for (const resource of resources) {
+    const before = tableForms[resource.name];
+    if (before !== undefined && (await isSameTable(sealing, before, resource, facts.get(resource.name)))) {
+      continue;
+    }
+    throw new SingleSnapshotNeededError(
+      `The table of ${resource.name} was altered while its rows were read.`,
+    );
+  }
+  let changedCount = 0;
+  for (const selection of selections) {
+    const merge = mergeChanges(claim, selection, {
+      control,
+      session: sealing,
+      resourceRows: deps.resourceRows,
+      snapshot,
+      check: run.check,
+    });
+    changedCount += (await keptAlive(merge, { waitWhile })).changed;
+  }
+  await ours(finishPlanning(control, claim));
+  await finishRun(control, claim);
+  log.info('export.extracted', { changedCount, readMs, durationMs: Date.now() - startedAtMs });
+}
+
+/** @throws SingleSnapshotNeededError for a key, or a condition of the selection, that can't be read from events */
+async function assertReadableFromEvents(
+  { id, runAttempt }: RunHandle['claim'],
+  session: SourceSession,
+  selections: readonly RowSelection[],
+  { resourceRows }: RunExportDeps,
+): Promise<void> {
+  const resources = selections.map(({ resource }) => resource);
+  const rowsOf = await resourceRows.ofAll(`${id}/${runAttempt}`, resources, session, resources);
+  for (const selection of selections) {
+    const { shape } = rowsOf.get(selection.resource.name)?.codec ?? {};
+    if (shape === undefined) throw new Error(`the rows of ${selection.resource.name} are not described`);
+    try {
+      await readTypedKey(session, selection.resource);
+      await readImageConditions(selection, shape.rowType, shape, session);
+    } catch (error) {
+      if (!(error instanceof ExportFailedError) || error.code !== 'invalid_request') throw error;
+      throw new SingleSnapshotNeededError(error.message, { cause: error });
+    }
+  }
+}
+
+interface OpenReading {
+  readonly since: ReadSince;
+  readonly tableForms: FormsByResource;
+}
+
+/** Goes on with the reading of a lost run on this server, or begins one. */
+async function openReading(
+  { claim, signal }: RunHandle,
+  sealing: SourceSession,
+  settledLsn: Lsn,
+  resources: readonly Resource[],
+  { publicationName }: RunExportConfig,
+  { control, log }: RunExportDeps,
+): Promise<OpenReading> {
+  const known = await readReading(control, claim);
+  if (known === undefined) throw new LeaseLostError('the run is no longer ours');
+  const { systemId, timeline } = sealing.identity;
+  if (known.since?.systemId === systemId && known.since.timeline === timeline) {
+    log.info('export.reading_goes_on', { exportId: claim.id });
+    return { since: known.since, tableForms: readForms(known.tableForms) };
+  }
+  // With the tables locked, the forms are those under the snapshot.
+  const held = await takeSnapshot(sealing, tablesReadFor(resources), signal);
+  const facts = await readRunFacts(sealing, resources, publicationName);
+  assertColumnsThere(resources, facts);
+  const tableForms = formsOf(resources, facts);
+  await sealing.query('commit');
+  await makeSeenDurable(sealing);
+  const since: ReadSince = {
+    snapshot: formatSnapshot(held.snapshot),
+    lsn: held.lsn,
+    startLsn: formatLsn(settledLsn),
+    systemId,
+    timeline,
+  };
+  await ours(beginReading(control, claim, since, tableForms));
+  return { since, tableForms };
+}
+
+/** Plans what no earlier run has planned, a window at a time. */
+async function planAll(
+  run: RunHandle,
+  planner: SourceSession,
+  selections: readonly RowSelection[],
+  waitWhile: WaitWhile,
+  { chunkBytes, chunkWindow }: RunExportConfig,
+  deps: RunExportDeps,
+): Promise<void> {
+  const planned = await readPlannedUpTo(deps.control, run.claim.id);
+  for (const sized of await sizeResources(planner, selections, chunkBytes)) {
+    const { name } = sized.selection.resource;
+    const before = planned.get(name);
+    let isWhole = before?.isWhole ?? false;
+    let start: PlanStart = { chunk: before?.nextChunk ?? 0, lowerKey: before?.lowerKey ?? null };
+    while (!isWhole) {
+      const letSnapshotGo = deps.holdSnapshot();
+      const step = await planStep(planner, sized, start, {
+        ...PLAN_STEP,
+        chunks: Math.min(PLAN_STEP.chunks, chunkWindow),
+      }).finally(letSnapshotGo);
+      isWhole = step.isWhole;
+      const last = step.plans.at(-1);
+      if (last !== undefined) start = { chunk: last.chunk + 1, lowerKey: last.upperKey };
+      await addPlanned(
+        run,
+        null,
+        step.plans.map((plan) => ({ resource: name, ...plan })),
+        deps,
+      );
+      if (!isWhole) await waitWhile(({ openChunkCount }) => openChunkCount >= chunkWindow);
+    }
+  }
+}
+
+/**
+ * Events decide only if all of them are there.
+ *
+ * @throws SingleSnapshotNeededError when some may be missing
+ * @throws ExportFailedError when capture has another catalog, or passed over changes
+ */
+async function assertComplete(
+  claim: RunHandle['claim'],
+  snapshot: string,
+  since: ReadSince,
+  resources: readonly Resource[],
+  { control }: RunExportDeps,
+): Promise<void> {
+  const reset = await findResetSince(control, claim, snapshot);
+  if (reset !== undefined) {
+    throw new SingleSnapshotNeededError(
+      `At ${reset.at}, ${reset.resource} was truncated, or changes may have been lost.`,
+    );
+  }
+  await assertNotSetAside(control, claim, since.startLsn);
+  await assertSameCatalog(control, claim, resources, since.startLsn);
+}

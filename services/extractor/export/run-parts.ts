@@ -1,0 +1,159 @@
+import type { Pool } from 'pg';
+import { addChunks, type PlannedChunk, type RunStatus } from '../../../shared/control/exports/export-run.ts';
+import type { ClaimedExport } from '../../../shared/control/exports/queue-exports.ts';
+import type { Catalog } from '../../../shared/domain/catalog.ts';
+import type { RecordedChanges } from '../../../shared/kafka/recorded-changes.ts';
+import { LeaseLostError } from '../../../shared/runtime/lease-renewer.ts';
+import type { Log } from '../../../shared/runtime/log.ts';
+import type { Notifier } from '../../../shared/runtime/notifier.ts';
+import type { Notifiers } from '../notifiers.ts';
+import type { Refusals } from '../plan/refusals.ts';
+import type { ResourceRowsSource } from '../plan/resource-rows.ts';
+import type { OpenSourceSession, SourceSession } from '../source/source-session.ts';
+import { readFeedState } from '../store/feed-state.ts';
+import { type FeedWatch, isSettledPast, MAX_POLL_MS, pollIntervalMs } from './await-feed.ts';
+import { readInsertLsn, sendSeal } from './take-snapshot.ts';
+
+// What runs of both kinds need: sessions, waiting, chunks, the seal.
+
+export interface RunExportDeps {
+  readonly control: Pool;
+  readonly openSession: OpenSourceSession;
+  readonly catalog: Catalog;
+  readonly notifiers: Notifiers;
+  readonly resourceRows: ResourceRowsSource;
+  readonly refusals: Refusals;
+  readonly log: Log;
+  /** A snapshot is held from now on. @returns what to call once it is not; more calls change nothing */
+  readonly holdSnapshot: () => () => void;
+  /** Only for exports that need events: changes-since, as-of and chunked ones. */
+  readonly recordedChanges: RecordedChanges;
+  announceChunk(chunk: { exportId: string; resource: string; chunk: number; runAttempt: number }): void;
+}
+
+export interface RunExportConfig {
+  /** Open chunks of one export: planned or being read. */
+  readonly chunkWindow: number;
+  readonly chunkBytes: number;
+  readonly feedTimeoutMs: number;
+  /** How long a moving feed may stay unsettled because of open transactions. */
+  readonly settleTimeoutMs: number;
+  /** Statement timeout of the holder: the first step of its cursor may have to sort all keys. */
+  readonly planTimeoutMs: number;
+  readonly publicationName: string;
+  /** Exports with so many estimated rows are chunked unless the request says otherwise. 0: none are. */
+  readonly chunkedExportRows: number;
+}
+
+/** A run's claim on its export; the holder renews the lease. */
+export interface RunHandle {
+  readonly claim: ClaimedExport;
+  readonly signal: AbortSignal;
+  /** Ends the run with a reason. */
+  abort(reason: Error): void;
+  /** @throws the reason when the run has ended */
+  check(): Promise<Extract<RunStatus, { state: 'held' }>>;
+}
+
+/** Well under the minute after which the server ends a session that is idle in its transaction. */
+const KEEP_ALIVE_MS = 10_000;
+
+/** The seal and the feed's state are in different topics, so a rebalance of the mirror's group may delay the seal. */
+const SEAL_AGAIN_MS = 20_000;
+
+/** Opens sessions that end with the run; `cleanup` ends them at the latest. */
+export function createOpen(
+  { signal, abort }: RunHandle,
+  cleanup: AsyncDisposableStack,
+  { openSession }: Pick<RunExportDeps, 'openSession'>,
+  { planTimeoutMs }: Pick<RunExportConfig, 'planTimeoutMs'>,
+) {
+  return async (purpose: string): Promise<SourceSession> => {
+    const session = await openSession({ purpose, statementTimeoutMs: planTimeoutMs, onLost: abort });
+    cleanup.use(session);
+    // Does not wait for a running statement, which may sort a whole table.
+    signal.addEventListener('abort', () => session[Symbol.asyncDispose](), { once: true });
+    signal.throwIfAborted();
+    return session;
+  };
+}
+
+/** Waits while a condition on the run's status holds. */
+export type WaitWhile = (
+  mustWait: (found: Awaited<ReturnType<RunHandle['check']>>) => boolean | Promise<boolean>,
+) => Promise<void>;
+
+/** Keeps the sessions alive while it waits. */
+export function createWait(
+  run: RunHandle,
+  notifier: Notifier,
+  sessions: readonly SourceSession[],
+): WaitWhile {
+  let keptAliveAtMs = Date.now();
+  return async (mustWait) => {
+    const waitingSinceMs = Date.now();
+    for (;;) {
+      run.signal.throwIfAborted();
+      if (Date.now() - keptAliveAtMs >= KEEP_ALIVE_MS) {
+        for (const session of sessions) await session.query('select 1');
+        keptAliveAtMs = Date.now();
+      }
+      const found = await run.check();
+      if (!(await mustWait(found))) return;
+      // A chunk that is read here notifies; a seal comes through another process.
+      const isSealAwaited = !found.isSealed && found.openChunkCount === 0;
+      const pollMs = isSealAwaited ? pollIntervalMs(Date.now() - waitingSinceMs) : MAX_POLL_MS;
+      await notifier.wait(pollMs, run.signal);
+    }
+  };
+}
+
+/**
+ * Sends the run's seal.
+ *
+ * @returns for `WaitWhile`: whether it has not arrived yet. A seal that Kafka has lost is sent again
+ */
+export async function sealRun(
+  { id }: ClaimedExport,
+  sealing: SourceSession,
+  token: string,
+  feed: FeedWatch,
+  { control, log }: Pick<RunExportDeps, 'control' | 'log'>,
+): Promise<(found: { readonly isSealed: boolean }) => Promise<boolean>> {
+  await sendSeal(sealing, id, token);
+  let sealSentLsn = await readInsertLsn(sealing);
+  let passedAtMs: number | undefined;
+  return async ({ isSealed }) => {
+    if (isSealed) return false;
+    const state = await readFeedState(control);
+    feed.check(state);
+    if (!isSettledPast(state, sealing.identity, sealSentLsn)) return true;
+    passedAtMs ??= Date.now();
+    if (Date.now() - passedAtMs < SEAL_AGAIN_MS) return true;
+    // Kafka has lost the seal. A later one of this run is as good, because its session was open before the snapshot.
+    log.warn('seal.sent_again', { exportId: id });
+    await sendSeal(sealing, id, token);
+    sealSentLsn = await readInsertLsn(sealing);
+    passedAtMs = undefined;
+    return true;
+  };
+}
+
+/** @param snapshotName null: each chunk is read under a snapshot of its own */
+export async function addPlanned(
+  { claim }: RunHandle,
+  snapshotName: string | null,
+  chunks: readonly PlannedChunk[],
+  { control, notifiers, announceChunk }: RunExportDeps,
+): Promise<void> {
+  await ours(addChunks(control, claim, snapshotName, chunks));
+  notifiers.chunks.notify();
+  for (const { resource, chunk } of chunks) {
+    announceChunk({ exportId: claim.id, resource, chunk, runAttempt: claim.runAttempt });
+  }
+}
+
+/** Ends this run if a fenced write found that another process has taken it over. */
+export async function ours(written: Promise<boolean>): Promise<void> {
+  if (!(await written)) throw new LeaseLostError('the run is no longer ours');
+}

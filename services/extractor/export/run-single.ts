@@ -1,0 +1,182 @@
+import { finishPlanning, finishRun, recordSnapshot } from '../../../shared/control/exports/export-run.ts';
+import { parentOf, type Resource, tablesReadFor, withAncestors } from '../../../shared/domain/catalog.ts';
+import { formatLsn } from '../../../shared/domain/lsn.ts';
+import { formatSnapshot } from '../../../shared/domain/snapshot.ts';
+import { createNotifier } from '../../../shared/runtime/notifier.ts';
+import { awaitAsOf } from '../as-of/find-cut.ts';
+import { makeKeyTables, openAsOf } from '../as-of/open-as-of.ts';
+import { findBase } from '../changes-since/find-base.ts';
+import { openChangesSince } from '../changes-since/open-changes-since.ts';
+import { ExportFailedError } from '../extraction-errors.ts';
+import { planByKeys, planResources } from '../plan/plan-chunks.ts';
+import { readReferences } from '../plan/references.ts';
+import { readRequest, resourceOf } from '../plan/row-selection.ts';
+import { assertColumnsThere, assertSameTypes, formsOf, readRunFacts } from '../plan/table-forms.ts';
+import type { SourceSession } from '../source/source-session.ts';
+import { readFeedState } from '../store/feed-state.ts';
+import {
+  assertSameTimeline,
+  awaitRoutes,
+  awaitSettledFeed,
+  createFeedWatch,
+  MAX_POLL_MS,
+} from './await-feed.ts';
+import {
+  addPlanned,
+  createOpen,
+  createWait,
+  ours,
+  type RunExportConfig,
+  type RunExportDeps,
+  type RunHandle,
+  sealRun,
+} from './run-parts.ts';
+import { assertSameServer, newSealToken, takeSnapshot } from './take-snapshot.ts';
+import { tellOutOfOrder } from './tell-out-of-order.ts';
+
+/**
+ * One run of an export under one snapshot, from its claim until everything is read and sealed. The order is the point:
+ *
+ *   1. The sealing session opens, and stays open to the end.
+ *   2. The feed has settled past the beginning of the account's recording; W is its settled position.
+ *   3. The holder locks the tables and takes the snapshot S, then L; S, W and the seal's token are stored in one update.
+ *   4. The seal is sent.
+ *   5. Chunks are planned under S, a window at a time, and read by every extractor.
+ *   6. When all are read the holder lets S go; when the feed has passed the seal, the run is done.
+ *
+ * A changes-since or as-of export waits for its seal before step 5, because the events up to the seal decide what it reads.
+ *
+ * If either session breaks, the run ends and the caller starts a new one, with a new snapshot.
+ */
+export async function runSingle(run: RunHandle, config: RunExportConfig, deps: RunExportDeps): Promise<void> {
+  const { claim, signal } = run;
+  const { control, log } = deps;
+  const request = readRequest(claim.request);
+  const resources = claim.resources.map((name) => resourceOf(deps.catalog, name));
+  const startedAtMs = Date.now();
+
+  await using cleanup = new AsyncDisposableStack();
+  const open = createOpen(run, cleanup, deps, config);
+  const { changes_since: changesSince, as_of: asOf } = request;
+  if (asOf !== null) requireOwnAccounts(resources);
+  const sealing = await open(`seal ${claim.id}`);
+  await deps.refusals.assertFit(sealing.client, resources);
+  const base =
+    changesSince === null
+      ? undefined
+      : await findBase(control, changesSince, claim.accountId, sealing.identity);
+  const feed = createFeedWatch(sealing.identity, config.feedTimeoutMs);
+  const notifier = createNotifier();
+  cleanup.defer(deps.notifiers.onChange(notifier.notify));
+
+  const startLsn = await awaitSettledFeed(run, sealing, feed, control, notifier, {
+    settleTimeoutMs: config.settleTimeoutMs,
+    log,
+  });
+  await awaitRoutes(run, deps.catalog, resources, control, notifier, config.settleTimeoutMs);
+  const holder = await open(`snapshot ${claim.id}`);
+  assertOneServer(sealing, holder);
+  if (asOf !== null) {
+    await awaitAsOf(holder, asOf, () => notifier.wait(MAX_POLL_MS, signal));
+    await makeKeyTables(holder, resources.length);
+  }
+  const held = await takeSnapshot(holder, tablesReadFor(resources), signal);
+  const letSnapshotGo = deps.holdSnapshot();
+  cleanup.defer(letSnapshotGo);
+  const tablesRead = withAncestors(resources);
+  const facts = await readRunFacts(holder, tablesRead, config.publicationName);
+  assertColumnsThere(tablesRead, facts);
+  const tableForms = formsOf(tablesRead, facts);
+  const sealToken = newSealToken();
+  await ours(
+    recordSnapshot(control, claim, {
+      takenAt: held.takenAt,
+      lsn: held.lsn,
+      xmin: held.snapshot.xmin.toString(),
+      xmax: held.snapshot.xmax.toString(),
+      xip: held.snapshot.xip.map(String),
+      startLsn: formatLsn(startLsn),
+      sealToken,
+      tableForms,
+      ...holder.identity,
+    }),
+  );
+  const isUnsealed = await sealRun(claim, sealing, sealToken, feed, deps);
+
+  const waitWhile = createWait(run, notifier, [sealing, holder]);
+  if (base !== undefined || asOf !== null) await waitWhile(isUnsealed);
+  const byEvents = {
+    ...config,
+    ...deps,
+    holder,
+    resources,
+    facts,
+    snapshot: formatSnapshot(held.snapshot),
+    waitWhile,
+  };
+  const changes = base && (await openChangesSince(claim, base, byEvents));
+  const past = asOf === null ? undefined : await openAsOf(claim, asOf, byEvents);
+  const references = request.include_related ? await readReferences(holder, resources) : [];
+  const selections = resources.map((resource) => ({
+    resource,
+    request,
+    accountSourceId: claim.accountSourceId,
+    references,
+  }));
+  const byKeys = changes ?? past;
+  const groups =
+    byKeys === undefined
+      ? planResources(holder, selections, config.chunkBytes)
+      : planByKeys(holder, selections, config.chunkBytes, byKeys);
+  let chunkCount = 0;
+  let rowCount = 0;
+  const withRows = new Set<string>();
+  for await (const { chunks, areWhole } of groups) {
+    signal.throwIfAborted();
+    await addPlanned(run, held.name, chunks, deps);
+    chunkCount += chunks.length;
+    for (const { resource, rows } of chunks) {
+      withRows.add(resource);
+      rowCount += rows;
+    }
+    if (!areWhole) await waitWhile(({ openChunkCount }) => openChunkCount >= config.chunkWindow);
+  }
+  // Readers describe only tables with rows, but a file without rows has columns too.
+  const withoutRows = resources.filter(({ name }) => !withRows.has(name));
+  await deps.resourceRows.ofAll(`${claim.id}/${claim.runAttempt}`, withoutRows, holder, resources);
+  await ours(finishPlanning(control, claim));
+  await waitWhile(({ openChunkCount }) => openChunkCount > 0);
+  await assertSameTypes(sealing, tablesRead, config.publicationName, tableForms);
+  const readMs = Date.now() - startedAtMs;
+  // The snapshot holds back vacuum, and the seal may take a while.
+  await holder[Symbol.asyncDispose]();
+  letSnapshotGo();
+
+  const waitForSeal = createWait(run, notifier, [sealing]);
+  await waitForSeal(isUnsealed);
+  await assertSameServer(sealing);
+  assertSameTimeline(await readFeedState(control), sealing.identity);
+  await tellOutOfOrder(sealing, control, claim, resources, held, startLsn, log);
+  await finishRun(control, claim);
+  log.info('export.extracted', { chunkCount, rowCount, readMs, durationMs: Date.now() - startedAtMs });
+}
+
+/** @throws ExportFailedError for resources whose records have the account of their parent: nobody notes the past of its table for them */
+function requireOwnAccounts(resources: readonly Resource[]): void {
+  const children = resources.filter((resource) => parentOf(resource) !== undefined);
+  if (children.length === 0) return;
+  throw new ExportFailedError(
+    'invalid_request',
+    `${children.map(({ name }) => name).join(', ')} have the account of another resource, ` +
+      'so exports with as_of are not possible.',
+  );
+}
+
+function assertOneServer(sealing: SourceSession, holder: SourceSession): void {
+  const [a, b] = [sealing.identity, holder.identity];
+  if (a.systemId === b.systemId && a.timeline === b.timeline) return;
+  throw new ExportFailedError(
+    'source_refused',
+    'Two connections to the source reached different servers: set DATABASE_URL to one primary.',
+  );
+}

@@ -1,0 +1,175 @@
+import type { TableForm } from '../../catalog/table-form.ts';
+import type { Queryable } from '../../postgres/queryable.ts';
+import type { ClaimedExport } from './queue-exports.ts';
+
+// The reading of a chunked export. It outlives its runs: a run that is lost leaves its chunks to the next one.
+
+/** How an export's rows are read: under one snapshot, or in short transactions, each with a snapshot of its own. */
+export type SnapshotKind = 'single' | 'chunked';
+
+/** Where the reading began. Every chunk's snapshot sees at least what this one saw. */
+export interface ReadSince {
+  /** `xmin:xmax:xip,…`; all that it sees is on stable storage. */
+  readonly snapshot: string;
+  /** WAL insert position after the snapshot, `X/Y`: everything that it sees was written before it. */
+  readonly lsn: string;
+  /** The feed's settled position before the snapshot, `X/Y`: everything at or before it is in the snapshot. */
+  readonly startLsn: string;
+  readonly systemId: string;
+  readonly timeline: number;
+}
+
+export interface Reading {
+  /** Null until a run has decided. */
+  readonly kind: SnapshotKind | null;
+  readonly rowsEstimated: number | null;
+  /** Null until a chunked reading has begun. */
+  readonly since: ReadSince | null;
+  /** The tables' forms at that time, as they were stored. */
+  readonly tableForms: unknown;
+}
+
+/** Fences a statement: `$1` to `$3` are those of `fence`. */
+const HELD = `id = $1 and run_attempt = $2 and lease_owner = $3 and status = 'running'`;
+
+const fence = ({ id, runAttempt, owner }: ClaimedExport) => [id, runAttempt, owner];
+
+export interface StoredReadSince {
+  snapshot: string;
+  lsn: string;
+  start_lsn: string;
+  system_id: string;
+  timeline: number;
+  table_forms?: unknown;
+}
+
+export function toReadSince(stored: StoredReadSince): ReadSince {
+  const { snapshot, lsn, start_lsn: startLsn, system_id: systemId, timeline } = stored;
+  return { snapshot, lsn, startLsn, systemId, timeline };
+}
+
+/** @returns undefined when the run is no longer this holder's */
+export async function readReading(db: Queryable, claim: ClaimedExport): Promise<Reading | undefined> {
+  const { rows } = await db.query<{
+    snapshot_kind: SnapshotKind | null;
+    rows_estimated: string | null;
+    read_since: StoredReadSince | null;
+  }>(`select snapshot_kind, rows_estimated, read_since from exports where ${HELD}`, fence(claim));
+  const row = rows[0];
+  if (row === undefined) return undefined;
+  return {
+    kind: row.snapshot_kind,
+    rowsEstimated: row.rows_estimated === null ? null : Number(row.rows_estimated),
+    since: row.read_since && toReadSince(row.read_since),
+    tableForms: row.read_since?.table_forms,
+  };
+}
+
+/**
+ * Decides how the rows are read, and removes chunks of another reading.
+ *
+ * @param reason why not otherwise; for the customer
+ * @returns false when the run is no longer this holder's
+ */
+export async function decideReading(
+  db: Queryable,
+  claim: ClaimedExport,
+  kind: SnapshotKind,
+  reason: string | null,
+): Promise<boolean> {
+  const { rowCount } = await db.query(
+    `with held as (
+       update exports set snapshot_kind = $4, snapshot_reason = $5, read_since = null,
+         snapshot = null, start_lsn = null, seal_token = null, sealed_lsn = null
+       where ${HELD} returning id
+     ), gone as (delete from export_chunks where export_id in (select id from held))
+     select from held`,
+    [...fence(claim), kind, reason],
+  );
+  return rowCount === 1;
+}
+
+/** Begins a chunked reading, without chunks. @returns false when the run is no longer this holder's */
+export async function beginReading(
+  db: Queryable,
+  claim: ClaimedExport,
+  since: ReadSince,
+  tableForms: Readonly<Record<string, TableForm>>,
+): Promise<boolean> {
+  const { snapshot, lsn, startLsn, systemId, timeline } = since;
+  const stored: StoredReadSince = {
+    snapshot,
+    lsn,
+    start_lsn: startLsn,
+    system_id: systemId,
+    timeline,
+    table_forms: tableForms,
+  };
+  const { rowCount } = await db.query(
+    `with held as (update exports set read_since = $4 where ${HELD} returning id),
+       gone as (delete from export_chunks where export_id in (select id from held))
+     select from held`,
+    [...fence(claim), JSON.stringify(stored)],
+  );
+  return rowCount === 1;
+}
+
+/** The reading goes on. @returns false when the run is no longer this holder's */
+export async function showReading(db: Queryable, claim: ClaimedExport): Promise<boolean> {
+  const { rowCount } = await db.query(`update exports set phase = 'extracting' where ${HELD}`, fence(claim));
+  return rowCount === 1;
+}
+
+/** How far the chunks of one resource reach. */
+export interface PlannedUpTo {
+  readonly nextChunk: number;
+  /** The greatest key within the chunks; null for none yet, or when they have all keys. */
+  readonly lowerKey: readonly string[] | null;
+  /** The last chunk has no end. */
+  readonly isWhole: boolean;
+}
+
+/** By resource. One without chunks has no entry. */
+export async function readPlannedUpTo(db: Queryable, exportId: string): Promise<Map<string, PlannedUpTo>> {
+  const { rows } = await db.query<{ resource: string; chunk: number; upper_key: string[] | null }>(
+    `select distinct on (resource) resource, chunk, upper_key from export_chunks
+     where export_id = $1 order by resource, chunk desc`,
+    [exportId],
+  );
+  return new Map(
+    rows.map(({ resource, chunk, upper_key: upperKey }) => [
+      resource,
+      { nextChunk: chunk + 1, lowerKey: upperKey, isWhole: upperKey === null },
+    ]),
+  );
+}
+
+/** Ends of a resource's chunks in order, without the last one's, which is open. */
+export async function readChunkEnds(
+  db: Queryable,
+  exportId: string,
+  resource: string,
+): Promise<(readonly string[])[]> {
+  const { rows } = await db.query<{ upper_key: string[] }>(
+    `select upper_key from export_chunks
+     where export_id = $1 and resource = $2 and upper_key is not null order by chunk`,
+    [exportId, resource],
+  );
+  return rows.map((row) => row.upper_key);
+}
+
+/** The keys of a chunk's rows, as they were packed. @throws Error when the chunk is not there, or not read */
+export async function readPackedKeys(
+  db: Queryable,
+  exportId: string,
+  resource: string,
+  chunk: number,
+): Promise<Buffer> {
+  const { rows } = await db.query<{ record_keys: Buffer | null }>(
+    'select record_keys from export_chunks where export_id = $1 and resource = $2 and chunk = $3',
+    [exportId, resource, chunk],
+  );
+  const packed = rows[0]?.record_keys;
+  if (packed == null) throw new Error(`chunk ${chunk} of ${resource} has no keys`);
+  return packed;
+}

@@ -1,0 +1,144 @@
+import { tmpdir } from 'node:os';
+import pg from 'pg';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { startTraffic } from '../../deploy/demo/traffic.ts';
+import { type Customer, openWorld, type World } from '../../deploy/demo/world.ts';
+import { silentLog } from '../../shared/runtime/log.ts';
+import { testStack } from '../support/stack.ts';
+import { differencesAfter, loadExport, pullFeed } from '../support/subscriber.ts';
+import { waitFor } from '../support/wait-for.ts';
+
+/** Exports whose rows are read in short transactions while the product writes. */
+
+interface ExportView {
+  id: string;
+  status: string;
+  error?: { code: string; message: string };
+  rows: { extracted: number };
+  snapshot: { kind: string; reason: string | null } | null;
+  files: { name: string; sha256: string; rows: number }[];
+}
+
+const LIMIT_MS = 240_000;
+
+let world: World;
+let customer: Customer;
+let source: pg.Client;
+
+beforeAll(async () => {
+  world = await openWorld({
+    stack: testStack(),
+    directory: tmpdir(),
+    rows: 2_500,
+    accounts: 2,
+    mainAccountShare: 0.8,
+    services: { api: 1, extractor: 2, writer: 1, capture: 1, dispatcher: 1 },
+    // Chunks of a thousand rows.
+    env: { EXTRACTOR_CHUNK_BYTES: '1', EXTRACTOR_CHUNK_WINDOW: '4' },
+    log: silentLog,
+  });
+  source = new pg.Client({ connectionString: world.sourceUrl });
+  await source.connect();
+  // Values that an update which leaves them alone does not send again.
+  for (const table of ['customers', 'invoices', 'line_items']) {
+    await source.query(
+      `create unique index on documint.${table} (id, account_id);
+       alter table documint.${table} replica identity using index ${table}_id_account_id_idx`,
+    );
+  }
+  await source.query(`alter table documint.invoices alter memo set storage external`);
+  await source.query(
+    `update documint.invoices set memo = repeat(md5(id::text), 100) where id::text ~ '[02468]$'`,
+  );
+  customer = await world.createCustomer(world.generated.accounts[0] ?? '');
+  await world.operator.call('PATCH', `/admin/accounts/${customer.id}`, {
+    limits: { max_running_exports: 10 },
+  });
+}, 120_000);
+
+afterAll(async () => {
+  await source?.end();
+  await world?.[Symbol.asyncDispose]();
+}, 60_000);
+
+const create = (body: object) => customer.client.call<ExportView>('POST', '/exports', body);
+const read = (id: string) => customer.client.call<ExportView>('GET', `/exports/${id}`);
+
+async function completed(id: string): Promise<ExportView> {
+  await customer.client.completedExport(id, LIMIT_MS);
+  return read(id);
+}
+
+const ALL = ['customers', 'invoices', 'line_items'];
+
+const REQUESTS = [
+  { resources: ALL },
+  {
+    resource: 'invoices',
+    format: 'csv',
+    fields: ['id', 'status', 'memo', 'created_at'],
+    compression: 'gzip',
+  },
+  { resources: ['customers', 'line_items'], format: 'parquet', include_deleted: true },
+  { resource: 'invoices', include_related: true, include_deleted: true, archive: 'zip', format: 'csv' },
+  { resource: 'invoices', date_range: { from: '2025-03-01T00:00:00Z', to: '2100-01-01T00:00:00Z' } },
+];
+
+test('files are those of one snapshot, byte for byte, and the feed goes on from them', async () => {
+  const traffic = await startTraffic({
+    databaseUrl: world.sourceUrl,
+    accounts: world.generated.accounts,
+    perSecond: 150,
+    connections: 4,
+    seed: 15,
+  });
+  await using cleanup = new AsyncDisposableStack();
+  cleanup.defer(async () => void (await traffic.stop()));
+  const asked = await Promise.all(
+    REQUESTS.map((body) => create({ ...body, snapshot: 'chunked', max_rows_per_second: 1_000 })),
+  );
+  const [first] = asked;
+  if (first === undefined) throw new Error('no export');
+  const commitsBefore = traffic.counts.commits;
+  // Rows change after they were read, and before.
+  await waitFor(
+    'some of every export to be read',
+    async () => {
+      const views = await Promise.all(asked.map(({ id }) => read(id)));
+      for (const { status, error } of views) if (status === 'failed') throw new Error(JSON.stringify(error));
+      return (
+        views.every(({ rows }) => rows.extracted >= 1_000) && traffic.counts.commits > commitsBefore + 500
+      );
+    },
+    LIMIT_MS,
+  );
+  const spanning = await traffic.openTransaction();
+  await traffic.stop();
+  const chunked = [];
+  for (const { id } of asked) chunked.push(await completed(id));
+  expect(chunked.map(({ snapshot }) => snapshot)).toEqual(
+    chunked.map(() => expect.objectContaining({ kind: 'chunked', reason: null })),
+  );
+  const single = [];
+  for (const body of REQUESTS)
+    single.push(await completed((await create({ ...body, snapshot: 'single' })).id));
+  const factsOf = ({ files }: ExportView) => files.map(({ name, sha256, rows }) => ({ name, sha256, rows }));
+  expect(chunked.map(factsOf)).toEqual(single.map(factsOf));
+
+  const replica = await loadExport(world, customer, first.id);
+  await spanning.commit();
+  const after = await startTraffic({
+    databaseUrl: world.sourceUrl,
+    accounts: world.generated.accounts,
+    perSecond: 150,
+    connections: 4,
+    seed: 16,
+  });
+  await waitFor('changes after the exports', () => after.counts.commits > 200);
+  await after.stop();
+  let from = `after_export=${first.id}`;
+  const pull = async () => {
+    from = await pullFeed(customer, from, replica);
+  };
+  expect(await differencesAfter(world, customer, replica, 60_000, pull)).toEqual([]);
+}, 600_000);
