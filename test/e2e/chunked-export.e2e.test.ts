@@ -106,9 +106,7 @@ test('files are those of one snapshot, byte for byte, and the feed goes on from 
     async () => {
       const views = await Promise.all(asked.map(({ id }) => read(id)));
       for (const { status, error } of views) if (status === 'failed') throw new Error(JSON.stringify(error));
-      return (
-        views.every(({ rows }) => rows.extracted >= 1_000) && traffic.counts.commits > commitsBefore + 500
-      );
+      return views.every(({ rows }) => rows.extracted > 0) && traffic.counts.commits > commitsBefore + 100;
     },
     LIMIT_MS,
   );

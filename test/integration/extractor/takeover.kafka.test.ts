@@ -161,3 +161,34 @@ test('an export whose holder is killed is run anew, and nothing of the first run
   await endReader();
   await endHolder();
 }, 180_000);
+
+test('when every extractor is killed, a chunked export costs the chunks in hand and no more', async () => {
+  const small = { EXTRACTOR_CHUNK_BYTES: '1000000', EXTRACTOR_CHUNK_WINDOW: '3' };
+  const victims = [
+    fixture.spawnExtractor({ ...small, EXTRACTOR_MAX_CHUNKS: '1' }),
+    fixture.spawnExtractor(READER_ONLY),
+  ];
+  const id = await fixture.addExport(acme, ['orders'], { snapshot: 'chunked' });
+  await fixture.listen();
+  await waitFor(
+    'most chunks to be read',
+    async () => Number((await fixture.readExport(id)).rows_extracted) > ROW_COUNT * 0.6,
+    90_000,
+  );
+  for (const victim of victims) victim.kill('SIGKILL');
+  const before = (await chunksOf(id)).filter(({ state }) => state === 'extracted');
+  expect((await fixture.readExport(id)).planned_at).toBeNull();
+  await fixture.startExtractor({ ...small, EXTRACTOR_MAX_CHUNKS: '1' });
+  const row = await extracted(id);
+  expect(row).toMatchObject({ rows_extracted: String(ROW_COUNT), snapshot: { xmin: expect.any(String) } });
+  expect(row.run_attempt).toBeGreaterThan(1);
+  const after = await chunksOf(id);
+  // Whatever was read stays read.
+  for (const { chunk, attempt } of before) {
+    expect(after.find((each) => each.chunk === chunk)).toMatchObject({ attempt });
+  }
+  await expectEveryRowOnce(id);
+  const sentCount = fixture.sentRows().filter(({ headers }) => headers.exportId === id).length;
+  const rowsOfChunk = Math.ceil(ROW_COUNT / (after.length - 1));
+  expect(sentCount).toBeLessThanOrEqual(ROW_COUNT + 2 * rowsOfChunk);
+});
