@@ -94,6 +94,11 @@ test('files are those of one snapshot, byte for byte, and the feed goes on from 
   });
   await using cleanup = new AsyncDisposableStack();
   cleanup.defer(async () => void (await traffic.stop()));
+  await source.query(
+    `insert into documint.customers (account_id, name, email, country, address)
+     select unnest($1::text[]), 'Mover', 'mover@example.com', 'DE', '{}' from generate_series(1, 10)`,
+    [world.generated.accounts.slice(0, 2)],
+  );
   // They come back while rows are read, so that new keys are among those that were read.
   await source.query(
     `create table away as select * from documint.line_items
@@ -129,9 +134,10 @@ test('files are those of one snapshot, byte for byte, and the feed goes on from 
     `insert into documint.line_items select * from away
      where id % 2 = 0 and exists (select from documint.invoices i where i.id = invoice_id)`,
   );
+  // To the other account, and from it.
   const moved = await source.query(
-    `update documint.customers c set account_id = $2 where account_id = $1
-       and not exists (select from documint.invoices i where i.customer_id = c.id)`,
+    `update documint.customers c set account_id = case account_id when $1 then $2 else $1 end
+     where name = 'Mover' and not exists (select from documint.invoices i where i.customer_id = c.id)`,
     [customer.sourceId, world.generated.accounts[1]],
   );
   expect(moved.rowCount).toBeGreaterThan(0);

@@ -86,7 +86,7 @@ export function exportBodySchema(catalog: Catalog) {
       description:
         'A past time that the feed still covers. The files hold the records as they were at that time, with the same bytes on every export.',
     }),
-    snapshot: oneOf(SNAPSHOT_CHOICES).default('auto').meta({
+    snapshot: z.enum(SNAPSHOT_CHOICES).default('auto').meta({
       description:
         'single: reads all rows under one snapshot, which the source holds until then. chunked: reads them in short transactions, and the feed brings them to the state of one snapshot at the end. auto: chunked for a large export. An export that cannot be chunked is single, and its snapshot says why.',
     }),

@@ -55,7 +55,7 @@ test('what needs other records or hidden values says why it is read under one sn
   expect(why({ as_of: '2026-01-01T00:00:00Z' })).toMatch('as_of');
   expect(why({ include_related: true })).toMatch('include_deleted');
   expect(why({ include_related: true, include_deleted: true, date_range: RANGE })).toMatch('date_range');
-  expect(why({}, { account: { columns: ['parent_id'], parent: NOTES } })).toMatch(
+  expect(why({}, { account: { columns: ['parent_id'], parents: [{ resource: NOTES }] } })).toMatch(
     'account of another record',
   );
 });
