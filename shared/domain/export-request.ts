@@ -4,9 +4,9 @@ export const FILE_FORMATS = ['jsonl', 'csv', 'parquet'] as const;
 export const EXPORT_FORMATS = [...FILE_FORMATS, 'digest'] as const;
 /**
  * `single`: all rows are read under one snapshot, which is held until then. `chunked`: in short transactions, and the feed makes
- * them the state of one later snapshot. `auto`: by the number of rows.
+ * them the state of one later snapshot.
  */
-export const SNAPSHOT_CHOICES = ['auto', 'single', 'chunked'] as const;
+export const SNAPSHOT_KINDS = ['single', 'chunked'] as const;
 export const EXPORT_COMPRESSIONS = ['none', 'gzip', 'zstd'] as const;
 
 /** A slower export would hold its snapshot for days, and one chunk longer than a reader may take. */
@@ -39,8 +39,8 @@ export interface ExportRequest {
   readonly changes_since: string | null;
   /** Time of the exported state, RFC 3339 in UTC. Null: the time of the snapshot. */
   readonly as_of: string | null;
-  /** How the rows are read: one of SNAPSHOT_CHOICES, or a later version's. */
-  readonly snapshot: string;
+  /** How the rows are read: one of SNAPSHOT_KINDS, or a later version's. Null: by the number of rows. */
+  readonly snapshot: string | null;
   /** Maximum rate at which rows are read from the source, averaged over some seconds. Null: unlimited. */
   readonly max_rows_per_second: number | null;
 }

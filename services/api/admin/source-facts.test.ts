@@ -36,7 +36,7 @@ const request: ExportRequest = {
   fields: null,
   changes_since: null,
   as_of: null,
-  snapshot: 'auto',
+  snapshot: null,
   max_rows_per_second: null,
 };
 

@@ -59,7 +59,7 @@ test('the smallest request gets every default', () => {
     fields: null,
     changes_since: null,
     as_of: null,
-    snapshot: 'auto',
+    snapshot: null,
     max_rows_per_second: null,
   });
 });

@@ -7,7 +7,7 @@ import {
   type ExportRequest,
   MAX_ROWS_PER_SECOND,
   MIN_ROWS_PER_SECOND,
-  SNAPSHOT_CHOICES,
+  SNAPSHOT_KINDS,
 } from '../../../shared/domain/export-request.ts';
 import { publicRange } from '../../../shared/domain/public-names.ts';
 import { BUCKETS } from '../../../shared/formats/record-digest.ts';
@@ -86,9 +86,9 @@ export function exportBodySchema(catalog: Catalog) {
       description:
         'A past time that the feed still covers. The files hold the records as they were at that time, with the same bytes on every export.',
     }),
-    snapshot: z.enum(SNAPSHOT_CHOICES).default('auto').meta({
+    snapshot: z.enum(SNAPSHOT_KINDS).nullable().default(null).meta({
       description:
-        'single: reads all rows under one snapshot, which the source holds until then. chunked: reads them in short transactions, and the feed brings them to the state of one snapshot at the end. auto: chunked for a large export. An export that cannot be chunked is single, and its snapshot says why.',
+        'single: reads all rows under one snapshot, which the source holds until then. chunked: reads them in short transactions, and the feed brings them to the state of one snapshot at the end. Default: chunked for a large export, where the operator has set a size. An export that cannot be chunked is single, and its snapshot says why.',
     }),
     max_rows_per_second: z
       .int()

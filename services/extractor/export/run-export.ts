@@ -35,7 +35,7 @@ async function decideKind(
   if (reading.kind !== null) return reading.kind;
   const request = readRequest(claim.request);
   const isLarge = chunkedExportRows > 0 && (reading.rowsEstimated ?? 0) >= chunkedExportRows;
-  const isWanted = request.snapshot === 'chunked' || (request.snapshot === 'auto' && isLarge);
+  const isWanted = request.snapshot === 'chunked' || (request.snapshot === null && isLarge);
   const resources = claim.resources.map((name) => resourceOf(catalog, name));
   const reason = isWanted ? whySingle(request, resources, claim.accountId) : undefined;
   const kind = isWanted && reason === undefined ? 'chunked' : 'single';

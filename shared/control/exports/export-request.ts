@@ -18,7 +18,7 @@ const MEMBERS = {
   fields: z.array(z.string()).nullable().default(null),
   changes_since: text,
   as_of: text,
-  snapshot: z.string().default('auto'),
+  snapshot: text,
   max_rows_per_second: z.number().positive().nullable().default(null),
 };
 

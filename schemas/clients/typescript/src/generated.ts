@@ -28,8 +28,8 @@ export type CreateExportRequest = {
   readonly changes_since?: string | undefined;
   /** A past time that the feed still covers. The files hold the records as they were at that time, with the same bytes on every export. */
   readonly as_of?: string | undefined;
-  /** single: reads all rows under one snapshot, which the source holds until then. chunked: reads them in short transactions, and the feed brings them to the state of one snapshot at the end. auto: chunked for a large export. An export that cannot be chunked is single, and its snapshot says why. */
-  readonly snapshot?: "auto" | "single" | "chunked" | undefined;
+  /** single: reads all rows under one snapshot, which the source holds until then. chunked: reads them in short transactions, and the feed brings them to the state of one snapshot at the end. Default: chunked for a large export, where the operator has set a size. An export that cannot be chunked is single, and its snapshot says why. */
+  readonly snapshot?: "single" | "chunked" | null | undefined;
   /** Limits the read rate on the source database. A slower export holds its snapshot longer. */
   readonly max_rows_per_second?: number | null | undefined;
   /** Estimates rows and duration. Creates no export. */

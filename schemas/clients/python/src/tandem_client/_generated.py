@@ -35,8 +35,8 @@ class CreateExportRequest(TypedDict):
     changes_since: NotRequired[str]
     #: A past time that the feed still covers. The files hold the records as they were at that time, with the same bytes on every export.
     as_of: NotRequired[str]
-    #: single: reads all rows under one snapshot, which the source holds until then. chunked: reads them in short transactions, and the feed brings them to the state of one snapshot at the end. auto: chunked for a large export. An export that cannot be chunked is single, and its snapshot says why.
-    snapshot: NotRequired[Literal["auto", "single", "chunked"]]
+    #: single: reads all rows under one snapshot, which the source holds until then. chunked: reads them in short transactions, and the feed brings them to the state of one snapshot at the end. Default: chunked for a large export, where the operator has set a size. An export that cannot be chunked is single, and its snapshot says why.
+    snapshot: NotRequired[Literal["single", "chunked"] | None]
     #: Limits the read rate on the source database. A slower export holds its snapshot longer.
     max_rows_per_second: NotRequired[int | None]
     #: Estimates rows and duration. Creates no export.
@@ -1614,8 +1614,8 @@ class ExportRequest(TypedDict):
     changes_since: NotRequired[str]
     #: A past time that the feed still covers. The files hold the records as they were at that time, with the same bytes on every export.
     as_of: NotRequired[str]
-    #: single: reads all rows under one snapshot, which the source holds until then. chunked: reads them in short transactions, and the feed brings them to the state of one snapshot at the end. auto: chunked for a large export. An export that cannot be chunked is single, and its snapshot says why.
-    snapshot: NotRequired[Literal["auto", "single", "chunked"]]
+    #: single: reads all rows under one snapshot, which the source holds until then. chunked: reads them in short transactions, and the feed brings them to the state of one snapshot at the end. Default: chunked for a large export, where the operator has set a size. An export that cannot be chunked is single, and its snapshot says why.
+    snapshot: NotRequired[Literal["single", "chunked"] | None]
     #: Limits the read rate on the source database. A slower export holds its snapshot longer.
     max_rows_per_second: NotRequired[int | None]
 
