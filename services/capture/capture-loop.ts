@@ -71,7 +71,7 @@ export async function runCaptureLoop(
   const { source, log } = deps;
   const settling = createSettling(progress, await readSnapshot(source));
   const spellings = createAccountSpellings(source);
-  const routing = createRouting({ ...deps, spellings });
+  const routing = createRouting({ ...deps, spellings, publicationName: config.publicationName });
   const tables = createTables({
     ...deps,
     spellings,
@@ -244,7 +244,7 @@ export async function runCaptureLoop(
   );
   void watch.run(sideSignal);
   // What was streamed and is not yet published is streamed again after a restart.
-  void stage?.sweep(() => (publishedPassedLsn < 0n ? progress.passedLsn : publishedPassedLsn), sideSignal);
+  void stage?.watch(() => (publishedPassedLsn < 0n ? progress.passedLsn : publishedPassedLsn), sideSignal);
   void watchSetAsides(
     {
       asides: setAsides.all,

@@ -358,13 +358,19 @@ export async function readRoutesSnapshot(control: Queryable, paths: string): Pro
   return snapshot === null ? undefined : parseSnapshot(snapshot);
 }
 
-/** Whether capture knows the accounts by these paths for every snapshot that is taken from now on. */
-export async function areRoutesWhole(control: Queryable, paths: string): Promise<boolean> {
-  const { rows } = await control.query<{ is_whole: boolean }>(
-    `select coalesce((select split_part(fingerprint, '/', 1) = $1 from route_state), false) as is_whole`,
+/**
+ * Whether capture knows the accounts by these paths for every snapshot that is taken from now on; of all resources but those whose paths
+ * can't be followed, which are named. Undefined while it does not.
+ */
+export async function readBrokenPaths(
+  control: Queryable,
+  paths: string,
+): Promise<readonly string[] | undefined> {
+  const { rows } = await control.query<{ broken: string }>(
+    `select split_part(fingerprint, '/', 2) as broken from route_state where split_part(fingerprint, '/', 1) = $1`,
     [paths],
   );
-  return rows[0]?.is_whole === true;
+  return rows[0]?.broken.split(',');
 }
 
 const lost = () => new RoutesLostError('another capture session has taken the routes over');

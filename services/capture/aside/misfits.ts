@@ -10,6 +10,9 @@ export class TableMisfitError extends Error {
   }
 }
 
+/** Nobody knows whose the records of a resource are: a table on its path to the account does not fit. No grace changes that. */
+export class PathBrokenError extends SetupError {}
+
 /** When each resource's table stopped to fit; kept for the life of the process. */
 export type MisfitTimes = Map<string, number>;
 

@@ -63,6 +63,8 @@ export type TableOwner =
 export interface ParentAccounts {
   /** @returns empty for a record that is nobody's or not there */
   accountOf(record: RecordRef, version: RowVersion, commitLsn: Lsn): string;
+  /** Why nobody knows the accounts of a resource's records at present; undefined where they are known. */
+  whyUnknown(resource: string): string | undefined;
 }
 
 /** A resource's `where` on tuples. Its columns need not leave themselves. */

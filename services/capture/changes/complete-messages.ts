@@ -1,7 +1,7 @@
 import type { Catalog } from '../../../shared/domain/catalog.ts';
 import { readAccountReset, WAL_MESSAGES } from '../../../shared/protocol/wal-messages.ts';
 import { SetupError } from '../../../shared/runtime/errors.ts';
-import type { Misfits } from '../aside/misfits.ts';
+import { type Misfits, PathBrokenError } from '../aside/misfits.ts';
 import { readAsideMessage, type SetAside, type SetAsides } from '../aside/set-asides.ts';
 import type { PgOutputMessage, RelationMessage } from '../replication/pgoutput.ts';
 import { readResets } from '../replication/reset-message.ts';
@@ -100,7 +100,8 @@ export function createMessageCompleter({
     } catch (error) {
       const resource = tables.resourceOf(relation.id);
       if (resource === undefined) throw error;
-      misfits.record(resource, relation, error, setAsides.find(resource) !== undefined);
+      const isKnown = setAsides.find(resource) !== undefined || error instanceof PathBrokenError;
+      misfits.record(resource, relation, error, isKnown);
       await describeAside(resource);
       return;
     }

@@ -9,6 +9,7 @@ import type { Log } from '../../../shared/runtime/log.ts';
 import { createChangeCodec } from '../../../shared/values/change-codec.ts';
 import { loadTypes, type Types, UnknownTypeError } from '../../../shared/values/database-types.ts';
 import { createRecordKey } from '../../../shared/values/record-key.ts';
+import { PathBrokenError } from '../aside/misfits.ts';
 import type { RelationMessage } from '../replication/pgoutput.ts';
 import {
   type AccountSpellings,
@@ -32,7 +33,7 @@ export interface Tables {
    * Takes over a table's description, which the stream gives before the table's first row and after each change of
    * its columns. Tables that are not in the catalog are passed over.
    *
-   * @throws SetupError when a column is gone that the catalog needs, or may have come back under another name though the catalog
+   * @throws SetupError when its records' account can't be found by their parents now, when a column is gone that the catalog needs, or may have come back under another name though the catalog
    *   hides or exposes it; then `find` has no table for it, only `resourceOf` knows it
    */
   learn(relation: RelationMessage): Promise<void>;
@@ -73,6 +74,8 @@ export function createTables(deps: TablesDeps): Tables {
       resources.delete(described.id);
       if (resource === undefined) return;
       resources.set(described.id, resource.name);
+      const unknown = deps.parents?.whyUnknown(resource.name);
+      if (unknown !== undefined) throw new PathBrokenError(unknown);
       const current = hasColumnsOf(resource, described) ? [] : await deps.loadColumns(resource);
       const known = deps.knownColumns.get(resource.name) ?? new Set();
       deps.knownColumns.set(resource.name, known);

@@ -59,6 +59,8 @@ export interface RoutesSource {
 
 export interface OpenRoutesDeps extends RoutesSource {
   readonly catalog: Catalog;
+  /** Names of resources whose paths can't be followed now: the routes are read and kept without them. */
+  readonly broken: readonly string[];
   readonly progress: CaptureProgress;
   /** The feed goes on where it was, without a gap. */
   readonly isResumed: boolean;
@@ -73,7 +75,8 @@ export interface OpenRoutesDeps extends RoutesSource {
  */
 export async function openRoutes(deps: OpenRoutesDeps, signal: AbortSignal): Promise<OpenRoutes> {
   const { control, catalog, progress, log } = deps;
-  const fingerprint = pathsFingerprint(catalog);
+  const fingerprint = `${pathsFingerprint(catalog)}/${deps.broken.toSorted().join()}`;
+  const sound = withoutBroken(catalog, deps.broken);
   const owner = randomUUID();
   const kept = await takeRoutes(control, owner);
   const isWhole =
@@ -85,7 +88,7 @@ export async function openRoutes(deps: OpenRoutesDeps, signal: AbortSignal): Pro
   const fill =
     isWhole && kept.snapshot !== null
       ? { ...kept, snapshot: kept.snapshot }
-      : await fillRoutes(owner, fingerprint, deps, signal);
+      : await fillRoutes(owner, fingerprint, sound, deps, signal);
   const { generation } = fill;
   if (isWhole) log.info('routes.resumed', { generation });
   return {
@@ -99,6 +102,11 @@ export async function openRoutes(deps: OpenRoutesDeps, signal: AbortSignal): Pro
       return (await sweepRoutes(control, generation, passedLsn)) || isMoreOfEarlier;
     },
   };
+}
+
+/** The catalog without the resources whose paths can't be followed. */
+export function withoutBroken(catalog: Catalog, broken: readonly string[]): Catalog {
+  return { ...catalog, resources: catalog.resources.filter(({ name }) => !broken.includes(name)) };
 }
 
 const FETCH_ROWS = 5_000;
@@ -120,6 +128,7 @@ interface Fill {
 async function fillRoutes(
   owner: string,
   fingerprint: string,
+  sound: Catalog,
   { control, pool, catalog, progress, log }: OpenRoutesDeps,
   signal: AbortSignal,
 ): Promise<Fill> {
@@ -127,13 +136,13 @@ async function fillRoutes(
   const generation = await beginGeneration(control, owner, progress);
   // Here, not beside the stream: sessions whose fill fails would leave theirs behind, one after the other.
   while (await sweepGenerations(control, generation)) signal.throwIfAborted();
-  const names = parentsOf(catalog);
-  const parents = catalog.resources.filter(({ name }) => names.has(name));
+  const names = parentsOf(sound);
+  const parents = sound.resources.filter(({ name }) => names.has(name));
   const client = await pool.connect();
   let isDone = false;
   let count = 0;
   try {
-    const children = childrenOf(catalog);
+    const children = childrenOf(sound);
     const { snapshot, lsn } = await takeSnapshot(client, [...parents, ...children], progress, log, signal);
     const nothing = { routes: [], references: [], commits: [] };
     for (const parent of parents) {
@@ -152,7 +161,10 @@ async function fillRoutes(
     }
     await client.query('commit');
     // Ahead of the end, so that nobody goes on who was not told. At the first start, too: what came since the slot is passed over.
-    const content = formatAccountReset({ account: '*', resources: children.map(({ name }) => name) });
+    const content = formatAccountReset({
+      account: '*',
+      resources: childrenOf(catalog).map(({ name }) => name),
+    });
     // A stalled synchronous standby delays a commit's response, and this does not need it.
     await client.query('begin; set local synchronous_commit = local');
     await client.query('select pg_logical_emit_message(true, $1, $2)', [WAL_MESSAGES.account, content]);
@@ -176,10 +188,11 @@ async function takeSnapshot(
   signal: AbortSignal,
 ): Promise<{ snapshot: string; lsn: string }> {
   const tables = tablesReadFor(parents).map(quoteTable).join(', ');
+  const lock = tables === '' ? 'select' : `lock table ${tables} in access share mode`;
   for (let attempt = 0; ; attempt += 1) {
     signal.throwIfAborted();
     await client.query('begin isolation level repeatable read, read only');
-    await client.query(`lock table ${tables} in access share mode`);
+    await client.query(lock);
     const { rows } = await client.query<{ snapshot: string; lsn: string }>(
       'select pg_current_snapshot()::text as snapshot, pg_current_wal_insert_lsn()::text as lsn',
     );

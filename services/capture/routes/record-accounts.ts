@@ -5,7 +5,7 @@ import { parseRecordId, type RecordRef, recordId } from '../../../shared/domain/
 import type { ParentAccounts, RowVersion } from '../changes/captured-table.ts';
 
 /** Routes by record, read from the control store when they are first needed. */
-export interface RecordAccounts extends ParentAccounts {
+export interface RecordAccounts extends Pick<ParentAccounts, 'accountOf'> {
   /** Reads the routes of these records and of all that they lead to. `accountOf` and `moveOf` need them. */
   load(records: Iterable<RecordRef>): Promise<void>;
   /** Takes over routes that are in the control store by now. */

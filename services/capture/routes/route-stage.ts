@@ -1,5 +1,6 @@
 import { childrenOf } from '../../../shared/catalog/check-account-paths.ts';
 import type { ReferenceCount, RouteAdditions } from '../../../shared/control/routes.ts';
+import type { Catalog } from '../../../shared/domain/catalog.ts';
 import type { Lsn } from '../../../shared/domain/lsn.ts';
 import type { RecordRef } from '../../../shared/domain/record-ref.ts';
 import { isVisible, type Snapshot } from '../../../shared/domain/snapshot.ts';
@@ -16,6 +17,10 @@ import { RoutesStaleError, TransactionToRepeatError } from './route-errors.ts';
 import { createRoutedTables, type RoutedTablesDeps } from './routed-tables.ts';
 
 export interface RouteStageDeps extends RoutedTablesDeps {
+  /** The catalog without resources whose paths can't be followed; whose rows are passed over. */
+  readonly sound: Catalog;
+  /** Whether other paths can be followed than those of `sound`. */
+  readonly arePathsChanged: () => boolean;
   readonly accounts: RecordAccounts;
   readonly spellings: AccountSpellings;
   readonly widenXid: (xid: number) => bigint;
@@ -72,8 +77,9 @@ export function createRouteStage(deps: RouteStageDeps): RouteStage {
   const maxHeldBytes = deps.maxHeldBytes ?? MAX_HELD_BYTES;
   const maxKept = deps.maxKept ?? MAX_KEPT;
   const children = new Set(childrenOf(catalog).map(({ name }) => name));
-  const tables = createRoutedTables(deps);
-  const collector = createRouteCollector({ ...deps, tables });
+  const ofSound = { ...deps, catalog: deps.sound };
+  const tables = createRoutedTables(ofSound);
+  const collector = createRouteCollector({ ...ofSound, tables });
   const moves = createMoves(deps);
   let open: OpenTransaction | undefined;
   let { completeTo } = fill;
@@ -186,6 +192,7 @@ export function createRouteStage(deps: RouteStageDeps): RouteStage {
       accounts.trim();
       const ready: WalEntry[] = [];
       try {
+        if (deps.arePathsChanged()) throw new RoutesStaleError('a path can be followed again, or no more');
         for (const entry of entries) await add(entry, ready);
       } catch (error) {
         if (error instanceof RoutesStaleError) await deps.discard();

@@ -1,3 +1,4 @@
+import { findBrokenPaths } from '../../../shared/catalog/broken-paths.ts';
 import { childrenOf } from '../../../shared/catalog/check-account-paths.ts';
 import type { Catalog } from '../../../shared/domain/catalog.ts';
 import type { Lsn } from '../../../shared/domain/lsn.ts';
@@ -5,9 +6,10 @@ import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 import { sleep } from '../../../shared/runtime/sleep.ts';
 import { loadTypes } from '../../../shared/values/database-types.ts';
+import { sendAsideMessage } from '../aside/set-asides.ts';
 import type { AccountSpellings, ParentAccounts } from '../changes/captured-table.ts';
 import type { CaptureProgress } from '../publish/capture-progress.ts';
-import { openRoutes, type RoutesSource } from './open-routes.ts';
+import { openRoutes, type RoutesSource, withoutBroken } from './open-routes.ts';
 import { createRecordAccounts, type LookupCounts, type RecordAccounts } from './record-accounts.ts';
 import { createRouteStage, type RouteStage } from './route-stage.ts';
 
@@ -16,12 +18,13 @@ export interface RoutingDeps {
   readonly source: Queryable;
   readonly routes?: RoutesSource | undefined;
   readonly spellings: AccountSpellings;
+  readonly publicationName: string;
   readonly log: Log;
 }
 
 export interface WatchedStage extends RouteStage {
-  /** Removes what is no longer needed, until the signal aborts. */
-  sweep(passedLsn: () => Lsn, signal: AbortSignal): Promise<void>;
+  /** Looks whether other paths can be followed than before, and removes what is no longer needed, until the signal aborts. */
+  watch(passedLsn: () => Lsn, signal: AbortSignal): Promise<void>;
 }
 
 /** Finds the accounts of records by their parents. */
@@ -41,13 +44,22 @@ export interface Routing {
   ): Promise<WatchedStage>;
 }
 
+/** As often as tables are looked at for changes that have no events. */
+const WATCH_INTERVAL_MS = 2_000;
 const SWEEP_INTERVAL_MS = 600_000;
-const SWEEP_AGAIN_MS = 2_000;
 
 /** @returns undefined for a catalog in which no record has its parent's account */
-export function createRouting({ catalog, source, routes, spellings, log }: RoutingDeps): Routing | undefined {
+export function createRouting({
+  catalog,
+  source,
+  routes,
+  spellings,
+  publicationName,
+  log,
+}: RoutingDeps): Routing | undefined {
   if (routes === undefined || childrenOf(catalog).length === 0) return undefined;
   let accounts: RecordAccounts | undefined;
+  let broken: ReadonlyMap<string, string> = new Map();
   return {
     counts: () => accounts?.counts,
     parents: {
@@ -55,14 +67,29 @@ export function createRouting({ catalog, source, routes, spellings, log }: Routi
         if (accounts === undefined) throw new Error('the routes are not open');
         return accounts.accountOf(...of);
       },
+      whyUnknown: (resource) => broken.get(resource),
     },
     async open(session, signal) {
-      const opened = await openRoutes({ ...routes, ...session, catalog, log }, signal);
+      broken = await findBrokenPaths(source, catalog, publicationName);
+      for (const [resource, reason] of broken) {
+        log.error('routes.path_broken', {
+          resource,
+          reason,
+          effect: 'its changes are skipped, subscribers get feed.reset, and exports of it are refused',
+          remedy: 'correct what reason names: the resource resumes by itself, with another feed.reset',
+        });
+        await sendAsideMessage(source, { resource, news: 'refuse' });
+      }
+      const names = [...broken.keys()];
+      let isChanged = false;
+      const opened = await openRoutes({ ...routes, ...session, catalog, broken: names, log }, signal);
       accounts = createRecordAccounts(catalog, opened.read);
       const stage = createRouteStage({
         ...opened,
         ...session,
         catalog,
+        sound: withoutBroken(catalog, names),
+        arePathsChanged: () => isChanged,
         accounts,
         spellings,
         loadTypes: () => loadTypes(source),
@@ -76,15 +103,19 @@ export function createRouting({ catalog, source, routes, spellings, log }: Routi
       });
       return {
         ...stage,
-        async sweep(passedLsn, until) {
+        async watch(passedLsn, until) {
+          let sweptAtMs = 0;
           while (!until.aborted) {
-            let isMore = false;
             try {
-              isMore = await opened.sweep(passedLsn());
+              const now = await findBrokenPaths(source, catalog, publicationName);
+              isChanged = [...now.keys()].join() !== names.join();
+              if (Date.now() - sweptAtMs > SWEEP_INTERVAL_MS) {
+                sweptAtMs = (await opened.sweep(passedLsn())) ? 0 : Date.now();
+              }
             } catch (error) {
-              if (!until.aborted) log.warn('routes.sweep_failed', { error });
+              if (!until.aborted) log.warn('routes.watch_failed', { error });
             }
-            await sleep(isMore ? SWEEP_AGAIN_MS : SWEEP_INTERVAL_MS, until).catch(() => undefined);
+            await sleep(WATCH_INTERVAL_MS, until).catch(() => undefined);
           }
         },
       };

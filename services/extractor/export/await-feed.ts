@@ -2,7 +2,7 @@ import type { Pool } from 'pg';
 import { pathsFingerprint } from '../../../shared/catalog/check-account-paths.ts';
 import { findOpenTransactions } from '../../../shared/catalog/open-transactions.ts';
 import type { ClaimedExport } from '../../../shared/control/exports/queue-exports.ts';
-import { areRoutesWhole } from '../../../shared/control/routes.ts';
+import { readBrokenPaths } from '../../../shared/control/routes.ts';
 import { type Catalog, parentOf, type Resource } from '../../../shared/domain/catalog.ts';
 import type { Lsn } from '../../../shared/domain/lsn.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
@@ -85,7 +85,7 @@ export function isSettledPast(state: FeedState | undefined, identity: SourceIden
  * Waits until capture knows the accounts of all parents. What it passed over before it knew them is in every snapshot that is taken
  * from then on.
  *
- * @throws ExportFailedError when capture does not come to know them by the paths of this catalog
+ * @throws ExportFailedError when capture does not come to know them by the paths of this catalog, or a path can't be followed
  */
 export async function awaitRoutes(
   { signal }: { readonly signal: AbortSignal },
@@ -98,7 +98,17 @@ export async function awaitRoutes(
   if (resources.every((resource) => parentOf(resource) === undefined)) return;
   const fingerprint = pathsFingerprint(catalog);
   const sinceMs = Date.now();
-  while (!(await areRoutesWhole(control, fingerprint))) {
+  for (;;) {
+    const broken = await readBrokenPaths(control, fingerprint);
+    const unknown = resources.find(({ name }) => broken?.includes(name));
+    if (unknown !== undefined) {
+      throw new ExportFailedError(
+        'table_changed',
+        `The account of the records of ${unknown.name} can't be found by their parents now: a table on the path is not published, ` +
+          'or lacks a column. The operator finds it with `tandem source status`; start the export again afterwards.',
+      );
+    }
+    if (broken !== undefined) return;
     signal.throwIfAborted();
     if (Date.now() - sinceMs > timeoutMs) {
       throw new ExportFailedError(

@@ -279,6 +279,53 @@ test.each([
   60_000,
 );
 
+const onPublication = (what: string) =>
+  `do $$ begin execute format('alter publication %I ${what}', (select pubname from pg_publication)); end $$`;
+
+test.each([
+  [
+    'loses a column',
+    'alter table app.shops rename account_id to team_id',
+    'alter table app.shops rename team_id to account_id',
+  ],
+  ['is not published', onPublication('drop table app.shops'), onPublication('add table app.shops')],
+])(
+  'the feed of all others goes on while a parent %s, and its children are set aside until it is mended',
+  async (_, change, undo) => {
+    await start();
+    await world.pool.query(`insert into app.shops values (960, 'acme') on conflict do nothing`);
+    const [first, from] = [await generation(), world.reader.changes.length];
+    await world.pool.query(change);
+    await waitFor('routes without the path', async () => (await generation()) > first);
+    expect(
+      await toldOf(`insert into app.orders values (960, 960); insert into app.lines values (960, 20)`),
+    ).toContain('insert lines 960 acme');
+    const reasons = () =>
+      world.reader.changes
+        .slice(from)
+        .filter(
+          ({ resource, op, partition }) => resource === 'orders' && op === 'truncate' && partition === 0,
+        )
+        .map(({ resetReason }) => resetReason);
+    await waitFor('the set-aside', () => reasons().includes('table_unfit'));
+    expect(
+      world.reader.changes.slice(from).filter(({ resource, op }) => resource === 'orders' && op === 'insert'),
+    ).toEqual([]);
+    const { rows } = await world.pool.query<{ fingerprint: string }>(
+      'select fingerprint from tandem.route_state',
+    );
+    expect(rows[0]?.fingerprint).toMatch(/\/comments,orders$/);
+    await world.pool.query(undo);
+    await waitFor('the way back', () => reasons().includes('resource_resumed'));
+    await passAll();
+    expect(await toldOf(`insert into app.orders values (961, 960)`)).toContain('insert orders 961 acme');
+    await toldOf(
+      'delete from app.orders where id in (960, 961); delete from app.lines where id = 960; delete from app.shops where id = 960',
+    );
+  },
+  120_000,
+);
+
 test('a transaction larger than may be held is read twice, and told once', async () => {
   const capture = world.spawn();
   await waitFor('the feed', () => capture.hasLogged('routes.filled') || capture.hasLogged('routes.resumed'));
