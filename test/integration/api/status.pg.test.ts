@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { openReservedPool } from '../../../services/api/reserved-pool.ts';
 import { listDeadEndpoints } from '../../../services/api/status/dead-letters.ts';
+import { listFailingEndpoints } from '../../../services/api/status/failing-endpoints.ts';
 import { readDeliveries } from '../../../services/api/status/queues.ts';
 import { listProcesses, reportProcess } from '../../../shared/control/processes.ts';
 import { createControlPool } from '../../../shared/postgres/pool.ts';
@@ -10,6 +11,7 @@ import { silentLog } from '../../../shared/runtime/log.ts';
 import { createMetrics } from '../../../shared/runtime/metrics.ts';
 import { announceProcess } from '../../../shared/service/announce-process.ts';
 import { ADMIN_KEY, openTestApi, type TestApi } from '../../support/api-server.ts';
+import { explaining } from '../../support/explain.ts';
 import { openProductPool } from '../../support/product-pool.ts';
 import { openSilentProxy } from '../../support/silent-proxy.ts';
 import { waitFor } from '../../support/wait-for.ts';
@@ -207,6 +209,31 @@ test('many deliveries that failed are counted from indexes alone, and not with e
   expect(await readings()).toEqual([2, 1]);
   nowMs += 8_000;
   expect(await readings()).toEqual([3, 2]);
+});
+
+test('endpoints that fail are found among many without looking at the others', async () => {
+  await using many = await openTestApi();
+  const { id } = await many.account();
+  await many.pool.query(
+    `insert into webhooks (id, account_id, url, events, status, secrets, start, cursor_lsn, cursor_idx, failing_since)
+     select 'whk_' || n, $1, 'https://r.example', '{*}', case when n % 500 = 0 then 'disabled' else 'active' end, '[]', '"now"', '0/0', 0,
+       case when n % 500 = 1 then now() - n * interval '1 minute' end
+     from generate_series(1, 5000) n`,
+    [id],
+  );
+  await many.pool.query('vacuum analyze webhooks');
+  const explained = explaining(many.pool);
+  const first = await listFailingEndpoints(explained.db, undefined, 5);
+  const last = first.at(-1);
+  const next = await listFailingEndpoints(
+    explained.db,
+    { at: last?.created_at_text ?? '', id: last?.id ?? '' },
+    5,
+  );
+  expect([...first, ...next].map(({ id: webhookId }) => webhookId)).toEqual(
+    [9, 8, 7, 6, 5, 4, 3, 2, 1, 0].map((n) => `whk_${n * 500 + 1}`),
+  );
+  expect([explained.rowsRead('webhooks'), explained.scanned.has('webhooks')]).toEqual([10, false]);
 });
 
 test('capture is listed once: by its row, or without a live one by its session on the source', async () => {

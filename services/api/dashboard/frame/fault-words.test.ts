@@ -91,10 +91,12 @@ function sentencesOf(source: string): string[] {
     .filter((sentence) => sentence.includes(' '));
 }
 
-/** Whether a sentence, or the beginning of one that goes on in the next line, has a code. */
+/** Whether a sentence, or the beginning of one that goes on in the next line, has a code: one of its own, not that of a shorter sentence. */
 function hasCode(sentence: string): boolean {
-  if (!sentence.endsWith(' ')) return codeOfFault(sentence) !== undefined;
-  return Object.values(EN).some((each) => each.replaceAll(/\{=?\d\}/g, 'x').startsWith(sentence));
+  const written = Object.values(EN).map((each) => each.replaceAll(/\{=?\d\}/g, 'x'));
+  if (sentence.endsWith(' ')) return written.some((each) => each.startsWith(sentence));
+  const found = codeOfFault(sentence);
+  return found !== undefined && found.parts.every((part) => !part.includes(' '));
 }
 
 test('a schema says what is wrong in words, and each has a code', () => {

@@ -150,6 +150,7 @@ export const faults = {
   textOnly: 'is for text fields only',
   sameInAll: 'has the same value in every record: leave it out',
   partOfDocument: 'is a part of a document, which filters do not search',
+  namedValue: 'is not a value of the field, which are {0}',
   namedValues: 'is not for a field of named values, which takes eq, ne, in and is_null',
   amount: 'must be an amount such as {0}',
   uuid: 'must be a UUID such as {0}',
@@ -232,6 +233,7 @@ export const faults = {
   noFile: 'The export has no file {0}.',
   noScope: 'This key lacks the scope {0}.',
   operatorOnly: 'Only the operator may send this request.',
+  rateOfAccount: 'This account exceeds its limit: {0}. Slow down and try again.',
   rate: '{0} exceeds its limit: {1}. Slow down and try again.',
   source: 'The source database does not respond, so {0} cannot be {1}.',
   sourceBusy:
