@@ -28,6 +28,20 @@ function row(each: Export, live: Live, visit: Visit): Html {
 </tr>`;
 }
 
+/** What a job is called: an export by its resources, a check of a replica as what it is. */
+export function jobName(
+  { resources, format }: Pick<Export, 'resources'> & { readonly format: string },
+  visit: Pick<Visit, 'formats' | 'text'>,
+): string {
+  const names = resourceNames(resources, visit);
+  return format === 'digest' ? visit.text.verify.details.title(names) : names;
+}
+
+/** Its page. Checks have one of their own. */
+export function jobPath({ id, format }: { readonly id: string; readonly format: string }): string {
+  return `/dashboard/${format === 'digest' ? 'verify' : 'exports'}/${id}`;
+}
+
 export function resourceNames(
   resources: readonly string[],
   { formats, text }: Pick<Visit, 'formats' | 'text'>,

@@ -5,7 +5,7 @@ import { statusBadge, timeOf } from '../frame/parts.ts';
 import type { Visit } from '../frame/visit.ts';
 import { continueSection, type RefusedEndpoint } from './continue-feed.ts';
 import { exportFiles } from './export-files.ts';
-import { exportRows, resourceNames } from './export-list.ts';
+import { exportRows, jobName, jobPath } from './export-list.ts';
 import { type Ahead, type Chunks, chunkCounts, progress, queue, stepper } from './export-progress.ts';
 import type { Export } from './export-types.ts';
 import { failureOf } from './failure.ts';
@@ -33,8 +33,9 @@ export function exportBody(
   refused?: RefusedEndpoint,
 ): Html {
   const text = visit.text.exports.details;
-  return html`<h1>${resourceNames(details.resources, visit)}</h1>
+  return html`<h1>${jobName(details, visit)}</h1>
 <p class="states">${statusBadge(details.status, visit)} <span class="id">${details.id}</span> <span class="muted">${text.created} ${timeOf(live, visit, 'at', details.created_at)}</span></p>
+${details.format === 'digest' ? html`<p class="note">${text.isCheck} <a href="${visit.href(jobPath(details))}">${text.toCheck}</a></p>` : null}
 ${stepper(details, visit)}
 ${details.status === 'pending' ? queue(details, ahead ?? [], live, visit) : isMoving(details) ? progress(details, chunks, live, visit) : null}
 ${chunks && chunkCounts(chunks, live, visit)}

@@ -3,6 +3,7 @@ import type { Live } from '../frame/live.ts';
 import { statusBadge } from '../frame/parts.ts';
 import type { Visit } from '../frame/visit.ts';
 import type { Messages } from '../messages/messages.ts';
+import { jobName, jobPath } from './export-list.ts';
 import type { Export } from './export-types.ts';
 
 type Step = keyof Messages['exports']['details']['step'];
@@ -25,6 +26,8 @@ export interface Chunks {
 export interface Ahead {
   readonly id: string;
   readonly status: string;
+  readonly resources: string[];
+  readonly format: string;
 }
 
 /** Resources whose chunks are shown: those that are not done first. */
@@ -59,8 +62,8 @@ ${
     : html`<p class="muted">${text.ahead}</p><ul>${ahead
         .slice(0, MAX_AHEAD)
         .map(
-          ({ id, status }) =>
-            html`<li><a class="id" href="${visit.href(`/dashboard/exports/${id}`)}">${id}</a> ${statusBadge(status, visit)}</li>`,
+          (each) =>
+            html`<li><a href="${visit.href(jobPath(each))}">${jobName(each, visit)}</a> ${statusBadge(each.status, visit)} <span class="id">${each.id}</span></li>`,
         )}</ul>`
 }
 ${hidden > 0 ? html`<p class="muted">${visit.text.exports.list.more(number(hidden))}</p>` : null}

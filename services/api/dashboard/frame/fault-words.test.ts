@@ -46,7 +46,7 @@ const SOURCES = ['services/api', 'shared/domain', 'shared/bulk'];
 /** What only settings, programs and HTTP itself can get wrong: no page sends it. */
 const NOT_OF_A_PAGE = [
   /Idempotency-Key must|^Send (?:a key|JSON|the body)|^The key is|^The (?:link|file) |^The request (?:did|is)/,
-  /^PUBLIC_URL|^ADMIN_KEY|^PORTAL_|^CORS_|^the (?:replication slot|feed)|deploy\/README/,
+  /^[A-Z]+_[A-Z_]+ (?:must|takes|needs)|^the (?:replication slot|feed)|deploy\/README/,
   /^This request is for|operator (?:may|must) give|^must be (?:one account|the account)|there is no such account/,
   /^must be a next_cursor|^is not the export|^The events after|^The control store|^The databases|^Files cannot/,
   /^There is nothing at|^The path does not|^An internal error|^Too many synchronous|^The request has x items/,
@@ -96,7 +96,7 @@ function hasCode(sentence: string): boolean {
   const written = Object.values(EN).map((each) => each.replaceAll(/\{=?\d\}/g, 'x'));
   if (sentence.endsWith(' ')) return written.some((each) => each.startsWith(sentence));
   const found = codeOfFault(sentence);
-  return found !== undefined && found.parts.every((part) => !part.includes(' '));
+  return found?.parts.every((part) => !part.includes(' ')) === true;
 }
 
 test('a schema says what is wrong in words, and each has a code', () => {

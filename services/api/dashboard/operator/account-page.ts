@@ -5,7 +5,7 @@ import type { bulkJobSchema } from '../../bulk/response.ts';
 import type { exportSchema } from '../../exports/response.ts';
 import { type Content, type Html, html } from '../../pages/html.ts';
 import type { webhookSchema } from '../../webhooks/response.ts';
-import { resourceNames } from '../exports/export-list.ts';
+import { jobName } from '../exports/export-list.ts';
 import { confirmedForm, csrfField, dashboardPage } from '../frame/layout.ts';
 import { statusBadge } from '../frame/parts.ts';
 import { type DashboardPage, pageResponse, seeOther, type Visit, type VisitDeps } from '../frame/visit.ts';
@@ -113,7 +113,7 @@ function accountBody(activity: Activity, visit: Visit): Html {
 <section><div class="title-row"><h2>${text.exports}</h2>${runbookLink('exports', visit)}</div>${list(
     exports.map(
       ({ id: exportId, format, resources, status, error, created_at: created }) =>
-        html`<li><span class="id">${exportId}</span> ${format === 'digest' ? visit.text.verify.details.title(resourceNames(resources, visit)) : resourceNames(resources, visit)} ${statusBadge(status, visit)} <span class="muted">${time(created)}</span>${error && html`<br><span lang="en">${error.message}</span>`}</li>`,
+        html`<li><span class="id">${exportId}</span> ${jobName({ resources, format }, visit)} ${statusBadge(status, visit)} <span class="muted">${time(created)}</span>${error && html`<br><span lang="en">${error.message}</span>`}</li>`,
     ),
   )}</section>
 <section><div class="title-row"><h2>${text.bulk}</h2>${runbookLink('bulk', visit)}</div>${list(

@@ -84,7 +84,7 @@ export function auditTable(entries: readonly Entry[], visit: Visit, hasAccounts:
       html`<tr><td>${sentenceOf(entry, look, visit)}
 ${detailsOf(entry, look, visit)}
 ${hasAccounts ? html`<small><span class="narrow">${accountLink(entry.account_id, visit)}</span></small>` : null}
-<details><summary>${text.original}</summary><pre tabindex="0"><code>${JSON.stringify(entry, null, 2)}</code></pre></details></td>${hasAccounts ? html`<td class="wide">${accountLink(entry.account_id, visit)}</td>` : null}<td class="number one-line">${visit.formats.time(entry.at)}</td></tr>`,
+<details><summary>${text.original}</summary><pre tabindex="0"><code>${JSON.stringify(entry, null, 2)}</code></pre></details></td>${hasAccounts ? html`<td class="wide">${accountLink(entry.account_id, visit)}</td>` : null}<td class="number">${visit.formats.time(entry.at)}</td></tr>`,
   )}</tbody></table>`;
 }
 

@@ -1,51 +1,38 @@
 import type { z } from 'zod';
 import { type Html, html } from '../../pages/html.ts';
 import type { failingEndpointSchema } from '../../status/failing-endpoints.ts';
-import { dashboardPage } from '../frame/layout.ts';
-import { type DashboardPage, pageResponse, type Visit, type VisitDeps } from '../frame/visit.ts';
+import type { DashboardPage, Visit, VisitDeps } from '../frame/visit.ts';
 import { backlogWords, disabledWords, healthBadge, outcomeWords } from '../webhooks/webhook-parts.ts';
 import { ACCOUNTS_PATH } from './account-list.ts';
-import { pagesOf } from './paged-list.ts';
+import { type PagedList, pagedList } from './paged-list.ts';
 import { runbookLink } from './runbook.ts';
 
 export const FAILING_PATH = '/dashboard/operator/failing-endpoints';
-const PAGE_SIZE = 50;
 
 type FailingEndpoint = z.output<typeof failingEndpointSchema>;
 
-interface EndpointList {
-  readonly data: readonly FailingEndpoint[];
-  readonly next_cursor: string | null;
-}
+const LIST: PagedList<FailingEndpoint> = {
+  path: FAILING_PATH,
+  operationId: 'listFailingEndpoints',
+  title: ({ text }) => text.operator.failingEndpoints.title,
+  words: ({ text }) => text.operator.failingEndpoints.pages,
+  body(endpoints, visit) {
+    const text = visit.text.operator.failingEndpoints;
+    const { columns } = text;
+    return html`<div class="title-row"><h1>${text.title}</h1>${runbookLink('endpoints', visit)}</div>
+<p class="lead">${text.lead}</p>
+${
+  endpoints.length === 0
+    ? html`<p class="empty">${text.none}</p>`
+    : html`<table class="list failing"><thead><tr><th scope="col">${columns.endpoint}</th><th scope="col" class="wide">${columns.account}</th><th scope="col">${columns.state}</th><th scope="col" class="wide">${columns.behind}</th></tr></thead>
+<tbody>${endpoints.map((each) => row(each, visit))}</tbody></table>`
+}`;
+  },
+};
 
 /** Endpoints of all accounts that fail or were disabled. */
 export function failingEndpointPages(deps: Pick<VisitDeps, 'frameAncestors'>): DashboardPage[] {
-  return [
-    {
-      method: 'GET',
-      path: FAILING_PATH,
-      needs: undefined,
-      async handle(visit) {
-        const cursor = visit.query.get('cursor');
-        const { data, next_cursor: next } = await visit.ask<EndpointList>('listFailingEndpoints', {
-          query: { limit: PAGE_SIZE, ...(cursor === null ? {} : { cursor }) },
-        });
-        const text = visit.text.operator.failingEndpoints;
-        const { columns } = text;
-        const body = html`<div class="title-row"><h1>${text.title}</h1>${runbookLink('endpoints', visit)}</div>
-<p class="lead">${text.lead}</p>
-${
-  data.length === 0
-    ? html`<p class="empty">${text.none}</p>`
-    : html`<table class="list"><thead><tr><th scope="col">${columns.endpoint}</th><th scope="col" class="wide">${columns.account}</th><th scope="col">${columns.state}</th><th scope="col" class="wide">${columns.behind}</th></tr></thead>
-<tbody>${data.map((each) => row(each, visit))}</tbody></table>`
-}
-${pagesOf(FAILING_PATH, next, {}, visit, { first: text.first, next: text.next })}`;
-        const page = { title: text.title, section: FAILING_PATH, styles: 'operator.css', body };
-        return pageResponse(dashboardPage(visit, visit.session, page), deps);
-      },
-    },
-  ];
+  return [pagedList(LIST, deps)];
 }
 
 /** On a phone the account and the backlog stand below the URL. */
@@ -58,7 +45,7 @@ function row(endpoint: FailingEndpoint, visit: Visit): Html {
 <td class="wide">${account}</td>
 <td>${healthBadge({ status, failing_since: since }, visit)} <small>${text.since} ${visit.formats.time(since)}</small>
 ${status === 'disabled' && reason !== null ? html`<small>${disabledWords(reason, visit)}</small>` : null}
-<small>${last === null ? text.noAttempt : html`${outcomeWords(last, visit)} · ${visit.formats.time(last.at)}`}</small>
+${last && html`<small>${outcomeWords(last, visit)} · ${visit.formats.time(last.at)}</small>`}
 <small><span class="narrow">${text.columns.behind}: ${backlog.count}</span></small></td>
 <td class="wide">${backlog.count}${backlog.age === '' ? null : html`<small>${backlog.age}</small>`}</td></tr>`;
 }

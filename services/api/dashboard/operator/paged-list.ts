@@ -1,27 +1,64 @@
 import { type Html, html } from '../../pages/html.ts';
-import type { Visit } from '../frame/visit.ts';
+import { dashboardPage } from '../frame/layout.ts';
+import { type DashboardPage, pageResponse, type Visit, type VisitDeps } from '../frame/visit.ts';
 
-/**
- * Links to the first page of a list and to the next one.
- *
- * @param words of a list whose first page has not the newest
- */
+const PAGE_SIZE = 50;
+
+/** A page that lists what an operation returns, and can do so page by page. */
+export interface PagedList<Item> {
+  readonly path: string;
+  readonly operationId: string;
+  title(visit: Visit): string;
+  /** All of the page but the links to others. */
+  body(items: readonly Item[], visit: Visit): Html;
+  /** Below those links. */
+  end?(visit: Visit): Html;
+  /** The words of those links, where the first page has not the newest. */
+  words?(visit: Visit): PageWords;
+}
+
+interface PageWords {
+  readonly first: string;
+  readonly next: string;
+}
+
+export function pagedList<Item>(
+  { path, operationId, title, body, end, words }: PagedList<Item>,
+  deps: Pick<VisitDeps, 'frameAncestors'>,
+): DashboardPage {
+  return {
+    method: 'GET',
+    path,
+    needs: undefined,
+    async handle(visit) {
+      const cursor = visit.query.get('cursor');
+      const { data, next_cursor: next } = await visit.ask<{ data: Item[]; next_cursor: string | null }>(
+        operationId,
+        { query: { limit: PAGE_SIZE, ...(cursor === null ? {} : { cursor }) } },
+      );
+      const content = html`${body(data, visit)}
+${pagesOf(path, next, {}, visit, words?.(visit))}
+${end?.(visit)}`;
+      const page = { title: title(visit), section: path, styles: 'operator.css', body: content };
+      return pageResponse(dashboardPage(visit, visit.session, page), deps);
+    },
+  };
+}
+
+/** Links to the first page of a list and to the next one. */
 export function pagesOf(
   path: string,
-  following: string | null,
+  next: string | null,
   filter: Readonly<Record<string, string>>,
   visit: Visit,
-  words: { readonly first: string; readonly next: string } = {
-    first: visit.text.operator.list.newest,
-    next: visit.text.operator.list.older,
-  },
+  words: PageWords = { first: visit.text.operator.list.newest, next: visit.text.operator.list.older },
 ): Html | null {
   const at = (query: Readonly<Record<string, string>>) => {
     const search = new URLSearchParams(query).toString();
     return visit.href(search === '' ? path : `${path}?${search}`);
   };
   const isLater = visit.query.has('cursor');
-  if (!isLater && following === null) return null;
+  if (!isLater && next === null) return null;
   return html`<p class="choices">${isLater ? html`<a class="button" href="${at(filter)}">${words.first}</a>` : null}
-${following && html`<a class="button" href="${at({ ...filter, cursor: following })}">${words.next}</a>`}</p>`;
+${next && html`<a class="button" href="${at({ ...filter, cursor: next })}">${words.next}</a>`}</p>`;
 }

@@ -4,7 +4,7 @@ import type { exportSchema } from '../../exports/response.ts';
 import { type Content, type Html, html } from '../../pages/html.ts';
 import type { webhookSchema } from '../../webhooks/response.ts';
 import type { statsSchema } from '../../webhooks/stats-response.ts';
-import { exportRows, resourceNames } from '../exports/export-list.ts';
+import { exportRows, jobName, jobPath } from '../exports/export-list.ts';
 import type { Live } from '../frame/live.ts';
 import { livePage } from '../frame/live-page.ts';
 import { statusBadge, timeOf } from '../frame/parts.ts';
@@ -165,26 +165,15 @@ ${jobs.some(({ queue_position: place }) => place !== undefined) ? html`<p class=
 
 /** A check of a replica takes the place of an export, and has its own page. */
 function activeExport(job: ExportJob, known: readonly Export[], live: Live, visit: Visit): Html {
-  const { id, resources, format } = job;
+  const { id } = job;
   const { percent, duration } = visit.formats;
-  const isCheck = format === 'digest';
-  const names = resourceNames(resources, visit);
   const found = known.find((each) => each.id === id);
   const left =
     found?.status === 'running' && found.eta_seconds !== null
       ? visit.text.exports.details.timeLeft(duration(found.eta_seconds))
       : '';
   const done = found?.status === 'running' ? [percent(found.progress), left].filter(Boolean).join(' · ') : '';
-  return activeJob(
-    job,
-    {
-      path: `/dashboard/${isCheck ? 'verify' : 'exports'}/${id}`,
-      name: isCheck ? visit.text.verify.details.title(names) : names,
-      done,
-    },
-    live,
-    visit,
-  );
+  return activeJob(job, { path: jobPath(job), name: jobName(job, visit), done }, live, visit);
 }
 
 function activeBulkJob(job: BulkJob, live: Live, visit: Visit): Html {

@@ -109,6 +109,8 @@ export const exports: typeof en = {
     resource: 'Ressource',
     rows: 'Zeilen',
     ofTotal: (part, total) => `${part} von ${total}`,
+    isCheck: 'Dieser Export ist die Prüfung einer Kopie: Er enthält Prüfsummen, keine Datensätze.',
+    toCheck: 'Zur Prüfung',
     ahead: 'Diese Exporte des Kontos sind vorher an der Reihe:',
     progress: 'Gelesene und geschriebene Zeilen',
     rowsAbout: (rows, total) => `${rows} von etwa ${total} Zeilen`,

@@ -143,9 +143,7 @@ export const operator: typeof en = {
     none: 'Kein Endpunkt schlägt fehl, und keiner ist deaktiviert.',
     columns: { endpoint: 'Endpunkt', account: 'Konto', state: 'Status', behind: 'Rückstand' },
     since: 'seit',
-    noAttempt: 'Kein fehlgeschlagener Versuch ist aufbewahrt.',
-    first: 'Von Anfang an',
-    next: 'Weiter',
+    pages: { first: 'Von Anfang an', next: 'Weiter' },
   },
   deadLetters: {
     title: 'Unzustellbare Ereignisse',

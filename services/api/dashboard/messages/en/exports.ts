@@ -111,6 +111,8 @@ export const exports = {
     resource: 'Resource',
     rows: 'Rows',
     ofTotal: (part: string, total: string) => `${part} of ${total}`,
+    isCheck: 'This export is a check of a replica: it holds digests, no records.',
+    toCheck: 'To the check',
     ahead: 'These exports of the account are ahead of it:',
     progress: 'Rows read and written',
     rowsAbout: (rows: string, total: string) => `${rows} of about ${total} rows`,

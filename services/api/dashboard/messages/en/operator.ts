@@ -139,9 +139,7 @@ export const operator = {
     none: 'No endpoint fails, and none is disabled.',
     columns: { endpoint: 'Endpoint', account: 'Account', state: 'State', behind: 'Behind by' },
     since: 'since',
-    noAttempt: 'No failed attempt is kept.',
-    first: 'From the start',
-    next: 'Next',
+    pages: { first: 'From the start', next: 'Next' },
   },
   deadLetters: {
     title: 'Dead letters',
