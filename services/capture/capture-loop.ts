@@ -76,7 +76,7 @@ export async function runCaptureLoop(
     ...deps,
     spellings,
     parents: routing?.parents,
-    loadTypes: () => loadTypes(source),
+    loadTypes: (oids) => loadTypes(source, oids),
     loadColumns: (resource) => describeColumns(source, resource),
   });
   let { passedLsn } = progress;

@@ -44,7 +44,7 @@ export interface Tables {
 
 export interface TablesDeps {
   readonly catalog: Catalog;
-  readonly loadTypes: () => Promise<Types>;
+  readonly loadTypes: (oids: readonly number[]) => Promise<Types>;
   /** Those that the table has now, in column order; generated ones left out. */
   readonly loadColumns: (resource: Resource) => Promise<readonly ColumnDescription[]>;
   /** Grows by what is learned, for the whole life of the process. */
@@ -82,7 +82,7 @@ export function createTables(deps: TablesDeps): Tables {
       const relation = fitRelation(resource, described, current, known);
       // The stream describes a table seldom, and the types it is made of may have changed with it: so they are always
       // read anew. A type that was dropped since then is unknown for good, and its texts go through as they are.
-      const types = await loadTypes();
+      const types = await loadTypes(relation.columns.map(({ typeOid }) => typeOid));
       const valueType: ValueTypes['valueType'] = (oid, typeModifier) => {
         try {
           return types.valueType(oid, typeModifier);

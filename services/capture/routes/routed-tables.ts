@@ -31,7 +31,7 @@ export interface References {
 
 export interface RoutedTablesDeps {
   readonly catalog: Catalog;
-  readonly loadTypes: () => Promise<ValueTypes>;
+  readonly loadTypes: (oids: readonly number[]) => Promise<ValueTypes>;
   readonly isPartitioned: (relationId: number) => Promise<boolean>;
 }
 
@@ -65,7 +65,7 @@ export function createRoutedTables({ catalog, loadTypes, isPartitioned }: Routed
       }
       lastDescribed = undefined;
       if (resource === undefined || !(parents.has(resource.name) || children.has(resource.name))) return;
-      const types = await loadTypes();
+      const types = await loadTypes(relation.columns.map(({ typeOid }) => typeOid));
       if (!partitions.has(relation.id) && (await isPartitioned(relation.id)))
         partitions.set(relation.id, new Map());
       const child = children.get(resource.name);

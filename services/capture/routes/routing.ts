@@ -92,7 +92,7 @@ export function createRouting({
         arePathsChanged: () => isChanged,
         accounts,
         spellings,
-        loadTypes: () => loadTypes(source),
+        loadTypes: (oids) => loadTypes(source, oids),
         async isPartitioned(relationId) {
           const { rowCount } = await source.query(
             `select from pg_class where oid = $1::oid and relkind = 'p'`,

@@ -6,6 +6,7 @@ import { checkCatalog } from '../../../shared/catalog/check-catalog.ts';
 import { parseCatalog } from '../../../shared/catalog/load-catalog.ts';
 import { readTableFacts } from '../../../shared/catalog/table-facts.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
+import { loadTypes } from '../../../shared/values/database-types.ts';
 import { createDatabase } from '../../support/stack.ts';
 
 const FEW = 60;
@@ -49,6 +50,7 @@ async function costsOf(count: number): Promise<Record<string, number>> {
       unprepared,
       check: await pagesOf(db, (counted) => checkCatalog(counted, catalog, { publication: 'feed' })),
       watch: await pagesOf(db, (counted) => readTableFacts(counted, catalog.resources, 'feed')),
+      learn: await pagesOf(db, (counted) => loadTypes(counted, [20, 25])),
       draft: await pagesOf(db, (counted) => readTables(counted, undefined)),
     };
   } finally {
@@ -59,5 +61,7 @@ async function costsOf(count: number): Promise<Record<string, number>> {
 test('what is read of the source grows with the number of tables, and no faster', async () => {
   const [few, many] = [await costsOf(FEW), await costsOf(MANY)];
   const growth = Object.entries(many).map(([what, pages]) => [what, pages / (few[what] ?? 0)] as const);
+  // One table's types are as many in a database of any size.
+  expect(many.learn).toBeLessThan((few.learn ?? 0) * 1.5);
   for (const [what, factor] of growth) expect([what, factor < (MANY / FEW) * 1.5]).toEqual([what, true]);
 });

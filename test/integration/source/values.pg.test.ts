@@ -231,3 +231,25 @@ test('a type made after loading is unknown until the types are loaded again', as
   expect(() => before.valueType(oid)).toThrow(UnknownTypeError);
   expect((await loadTypes(session)).valueType(oid).pgName).toBe('public.later');
 });
+
+test('single types are loaded with what they are made of, and mean the same', async () => {
+  await setUp.query(`
+    create type point_pair as (a point, b int8[]); create domain pairs as point_pair[]; create domain deeper as pairs;
+    create table holds (p point_pair, q pairs, r deeper, s text[], t numeric(12,2), u int2vector)`);
+  const { rows } = await session.query<{ oid: string; typmod: string }>(
+    `select atttypid::text as oid, atttypmod::text as typmod from pg_attribute
+     where attrelid = 'holds'::regclass and attnum > 0 order by attnum`,
+  );
+  const all = await loadTypes(session);
+  const few = await loadTypes(
+    session,
+    rows.map(({ oid }) => Number(oid)),
+  );
+  const shown = (types: typeof all) =>
+    rows.map(({ oid, typmod }) => {
+      const { kind, pgName } = types.valueType(Number(oid), Number(typmod));
+      return [kind, pgName];
+    });
+  expect(shown(few)).toEqual(shown(all));
+  expect(() => few.valueType(16)).toThrow(UnknownTypeError);
+});
