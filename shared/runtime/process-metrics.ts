@@ -36,6 +36,7 @@ export const PROCESS_METRICS = defineMetrics({
 export const ALERTED_EVENTS = [
   'changes.lost',
   'changes.lost_at_end',
+  'control_store.restored',
   'chunk.failed',
   'export.failed',
 

@@ -14,7 +14,13 @@ const then = (healthy: number, value: number) =>
 const thenRising = (healthyPerMinute: number, perMinute: number) =>
   `0+${healthyPerMinute}x${HEALTHY_MINUTES - 1} ${healthyPerMinute * HEALTHY_MINUTES}+${perMinute}x${FAULT_MINUTES}`;
 
-const EVENTS = ['changes.lost', 'changes.lost_at_end', 'export.failed', 'chunk.failed'];
+const EVENTS = [
+  'control_store.restored',
+  'changes.lost',
+  'changes.lost_at_end',
+  'export.failed',
+  'chunk.failed',
+];
 const SERVICES = ['api', 'bulk', 'capture', 'dispatcher', 'extractor', 'writer'];
 
 const histogram = (
@@ -129,6 +135,13 @@ export const FAULTS: Readonly<Record<string, readonly Series[]>> = {
   TandemEventLoopBlocked: [['nodejs_eventloop_lag_p99_seconds{instance="dispatcher-1"}', then(0.02, 3)]],
   TandemVersionsMixed: [
     ['tandem_build_info{version="1.1.0",instance="api-3"}', `_x${HEALTHY_MINUTES} 1x${FAULT_MINUTES}`],
+  ],
+  // A dispatcher finds it at its start, before it is scraped.
+  TandemControlStoreRestored: [
+    [
+      'tandem_log_lines_total{level="error",event="control_store.restored",instance="dispatcher-2"}',
+      `_x${HEALTHY_MINUTES + FAULT_MINUTES - 20} 1x20`,
+    ],
   ],
   TandemSlotLost: [['tandem_slot_exists{instance="api-1"}', then(1, 0)]],
   TandemCaptureDown: [['tandem_slot_active{instance="api-1"}', then(1, 0)]],
