@@ -22,6 +22,8 @@ export function* checkFieldNames(entry: ResourceEntry): Generator<FieldProblem> 
   const needed = [
     ...entry.key.map((column) => [column, 'key'] as const),
     ...(entry.range === undefined ? [] : [[entry.range, 'range'] as const]),
+    // Customers and replicas tell a soft-deleted record by it, and as-of exports find its past in events.
+    ...(entry.soft_delete === undefined ? [] : [[entry.soft_delete, 'soft_delete'] as const]),
   ];
   for (const [column, use] of needed) {
     if (plainFieldOf(fields, column) !== undefined) continue;

@@ -371,7 +371,7 @@ test('each field that does not work says what to do', () => {
   ]);
 });
 
-test('fields must have the key and the range, hidden columns stay hidden, and names differ', () => {
+test('fields must have the key, range and soft_delete columns, hidden columns stay hidden, and names differ', () => {
   const findings = (fields: string, more = '') =>
     findingsOf(withFields(fields, more)).map((each) => each.slice('shop.yaml:'.length));
   const right = '      id: id\n      created: created_at\n';
@@ -387,6 +387,9 @@ test('fields must have the key and the range, hidden columns stay hidden, and na
     '13: resources.orders.fields.note: is made of internal, which is not under expose',
   ]);
   expect(findings(`${right}      id: name\n`)).toEqual(['12: Map keys must be unique']);
+  expect(findings(right, '    soft_delete: gone\n')).toEqual([
+    '10: resources.orders.fields: must have gone in it as it is, without map or path: it is the soft_delete column',
+  ]);
   const update = '    operations: { update: { set_from_params: [state] } }\n';
   expect(findings(right, update)).toEqual([
     '9: resources.orders.operations.update.set_from_params[0]: state needs a public name: add it to fields, as it is or with a map whose values all differ',

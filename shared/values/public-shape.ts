@@ -1,5 +1,6 @@
 import type { Change } from '../domain/change.ts';
 import {
+  type ConstantField,
   columnOfField,
   isPlain,
   type MappedField,
@@ -115,11 +116,17 @@ function readerOf(field: PublicField, place: number): (texts: RowTexts) => strin
     const text = String(field.value);
     return () => text;
   }
-  const of = 'path' in field ? pathReader(field) : 'map' in field ? mapReader(field) : (text: string) => text;
+  const of = fieldReader(field);
   return (texts) => {
     const text = texts[place] ?? null;
     return text === null ? null : of(text);
   };
+}
+
+/** What a field makes of a value of its column, both as wire texts. */
+export function fieldReader(field: Exclude<PublicField, ConstantField>): (text: string) => string | null {
+  if ('path' in field) return pathReader(field);
+  return 'map' in field ? mapReader(field) : (text) => text;
 }
 
 function pathReader({ path, type }: PathField): (json: string) => string | null {

@@ -179,13 +179,26 @@ function writeWireValue(out: ByteWriter, type: ValueType, wireText: string): voi
   }
 }
 
-function skipColumn(reader: AvroReader, { type, isKey }: Column): void {
+/** @throws UnreadableMessageError */
+export function skipColumn(reader: AvroReader, { type, isKey }: Column): void {
   if (!isKey && reader.readIsNull()) return;
-  if (type.kind === 'string' || type.kind === 'json' || type.kind === 'bytes') reader.skipString();
-  else readText(reader, type.kind);
+  switch (type.kind) {
+    case 'string':
+    case 'json':
+    case 'bytes':
+      reader.skipString();
+      break;
+    case 'int':
+    case 'long':
+      reader.readInteger();
+      break;
+    default:
+      readText(reader, type.kind);
+  }
 }
 
-function readText(reader: AvroReader, kind: ValueType['kind']): string {
+/** The value's wire text. @throws UnreadableMessageError */
+export function readText(reader: AvroReader, kind: ValueType['kind']): string {
   switch (kind) {
     case 'string':
     case 'json':
@@ -204,7 +217,8 @@ function readText(reader: AvroReader, kind: ValueType['kind']): string {
   }
 }
 
-function writeJsonValue(reader: AvroReader, out: ByteWriter, kind: ValueType['kind']): void {
+/** The value's JSON. @throws UnreadableMessageError */
+export function writeJsonValue(reader: AvroReader, out: ByteWriter, kind: ValueType['kind']): void {
   // `skipString` gives the start and moves `position` to the end, so it has to be the argument before.
   switch (kind) {
     case 'string':
@@ -227,7 +241,7 @@ function writeJsonValue(reader: AvroReader, out: ByteWriter, kind: ValueType['ki
 }
 
 /** A JSON string for every kind. The texts of numbers, booleans and bytes need no escapes. */
-function writeTextValue(reader: AvroReader, out: ByteWriter, kind: ValueType['kind']): void {
+export function writeTextValue(reader: AvroReader, out: ByteWriter, kind: ValueType['kind']): void {
   if (kind === 'string' || kind === 'json') {
     writeJsonString(out, reader.bytes, reader.skipString(), reader.position);
     return;

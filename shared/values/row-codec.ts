@@ -3,9 +3,10 @@ import type { RowTexts, RowType, ValueType } from '../domain/row-type.ts';
 import { AvroReader } from './avro-reader.ts';
 import { MAX_EXACT_DIGITS, writeInteger } from './avro-writer.ts';
 import { ByteWriter } from './byte-writer.ts';
-import { createRowJson, jsonString } from './json-text.ts';
+import { createRowJson } from './json-text.ts';
 import { isLineSeparator } from './json-writer.ts';
 import type { PgRow } from './pg-row.ts';
+import { createPublicRowWriter } from './public-row-writer.ts';
 import { createPublicShape, type PublicShape } from './public-shape.ts';
 import { createRowBody, type RowBody, UnencodableRowError, VALUE_BRANCH, writePgColumn } from './row-body.ts';
 import { type RecordNames, type RowSchema, rowSchema } from './row-schema.ts';
@@ -198,7 +199,7 @@ export interface RowCodec {
   encodeWire(wireTexts: RowTexts, registryId: number): Buffer;
   /** The row's wire texts. `offset` is where the Avro body starts. @throws UnreadableMessageError */
   decode(message: Buffer, offset?: number): RowTexts;
-  /** `toJson(decode(message))`, many times faster for rows without `fields`. @throws UnreadableMessageError */
+  /** `toJson(decode(message))`, many times faster. @throws UnreadableMessageError */
   decodeToJson(message: Buffer): string;
   /** The same, appended to `out` as UTF-8: for a file of many rows. With `only`, of these fields. @throws UnreadableMessageError */
   appendJson(message: Buffer, out: ByteWriter, only?: ReadonlySet<string>): void;
@@ -227,8 +228,7 @@ export function createRowCodec(rowType: RowType, names: RecordNames): RowCodec {
     return row;
   }
 
-  /** Of rows without fields, from bytes to bytes. */
-  function appendColumns(write: RowBody['writeJson']): RowCodec['appendJson'] {
+  function append(write: RowBody['writeJson']): RowCodec['appendJson'] {
     return (message, out, only) => {
       const reader = new AvroReader(message, WIRE_HEADER_BYTES);
       write(reader, out, only);
@@ -236,24 +236,9 @@ export function createRowCodec(rowType: RowType, names: RecordNames): RowCodec {
     };
   }
 
-  const omitted = (only: ReadonlySet<string>) =>
-    new Set(shape.rowType.columns.map(({ name }) => name).filter((name) => !only.has(name)));
-
-  const appendJson: RowCodec['appendJson'] =
-    rowType.fields === undefined
-      ? appendColumns(body.writeJson)
-      : (message, out, only) =>
-          out.writeText(shaped.toJson(shape.apply(decode(message)), only && omitted(only)));
-  const appendTexts: RowCodec['appendTexts'] =
-    rowType.fields === undefined
-      ? appendColumns(body.writeTexts)
-      : (message, out, only) => {
-          const texts = shape.apply(decode(message));
-          const shown = texts.filter(
-            (_, index) => only?.has(shape.rowType.columns[index]?.name ?? '') ?? true,
-          );
-          out.writeText(`[${shown.map((text) => (text === null ? 'null' : jsonString(text))).join(',')}]`);
-        };
+  const { writeJson, writeTexts } =
+    rowType.fields === undefined ? body : createPublicRowWriter(rowType, rowType.fields, shape);
+  const appendJson = append(writeJson);
 
   return {
     shape,
@@ -283,7 +268,7 @@ export function createRowCodec(rowType: RowType, names: RecordNames): RowCodec {
       return scratch.toText();
     },
     appendJson,
-    appendTexts,
+    appendTexts: append(writeTexts),
     toJson: (wireTexts) => shaped.toJson(shape.apply(wireTexts)),
   };
 }

@@ -27,6 +27,7 @@ resources:
       city: { column: data, path: [city], type: text }
       total: total
       openedAt: created_at
+      removedAt: deleted_at
     operations:
       update: { set_from_params: [state, total] }
       win: { set: { state: 2, note: x, secret: s }, skip_when: { state: 2 } }
@@ -73,8 +74,8 @@ test('a resource and its events are described by their fields', async () => {
   const { json } = await api.call('GET', '/resources/deals', { key: account.key });
   expect(json).toMatchObject({
     key: ['no'],
-    soft_delete: null,
-    exports: { date_range: { default_field: 'openedAt', fields: ['openedAt'] } },
+    soft_delete: 'removedAt',
+    exports: { date_range: { default_field: 'openedAt', fields: ['openedAt', 'removedAt'] } },
     example: {
       object: 'deal',
       no: 1001,
@@ -86,6 +87,7 @@ test('a resource and its events are described by their fields', async () => {
       city: 'text',
       total: '12.50',
       openedAt: '2026-01-31T09:30:00.123456Z',
+      removedAt: null,
     },
   });
   const some = json.fields.map((field: Record<string, unknown>) => [
@@ -181,6 +183,7 @@ test('parameters and samples have the public names and values', async () => {
         city: 'Bern',
         total: '1.10',
         openedAt: '2026-01-31T09:30:00Z',
+        removedAt: null,
       },
     },
     { item_id: '4', record: expect.objectContaining({ no: 4, status: '7', mark: null }) },
