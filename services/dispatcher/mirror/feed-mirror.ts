@@ -37,7 +37,7 @@ export function createFeedMirror(
   const createStores = () => ({ setAsides: createSetAsideStore(db), catalog: createCatalogStore(db) });
   /** Since the last join: before it others may have stored something else than what these stored last. */
   let stores = createStores();
-  /** What was stored last since then. */
+  /** What the store said last since then. */
   let mark: StoreMark | undefined;
   return {
     name: 'feed-mirror',
@@ -81,8 +81,7 @@ export function createFeedMirror(
                   if (error instanceof StoreOlderError) restored.reject(error);
                   throw error;
                 });
-              await keepTrying('storing the feed state', store, log, signal, heartbeat);
-              mark = markOf(state);
+              mark = (await keepTrying('storing the feed state', store, log, signal, heartbeat)) ?? mark;
               await sleep(STORE_INTERVAL_MS, signal);
             }
             if (batch.topic !== topics.capture) {
@@ -105,10 +104,6 @@ export function createFeedMirror(
       await Promise.race([consuming, restored.promise]);
     },
   };
-}
-
-function markOf({ system_id: systemId, timeline, passed_lsn: passedLsn }: CaptureStateMessage): StoreMark {
-  return { systemId, timeline, passedLsn: BigInt(passedLsn) };
 }
 
 /**

@@ -1,5 +1,5 @@
 import { type StoreMark, StoreOlderError } from '../../../shared/control/restored-store.ts';
-import { formatLsn } from '../../../shared/domain/lsn.ts';
+import { formatLsn, parseLsn } from '../../../shared/domain/lsn.ts';
 import type { CaptureStateMessage } from '../../../shared/kafka/messages.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 
@@ -30,22 +30,24 @@ const STORE_FEED_STATE = `
                        when excluded.chain_id is null or excluded.chain_id collate "C" < f.chain_id
                        then f.chain_seqs else excluded.chain_seqs end,
     updated_at  = greatest(f.updated_at, excluded.updated_at)
-  where f.system_id = excluded.system_id or excluded.updated_at > f.updated_at`;
+  where f.system_id = excluded.system_id or excluded.updated_at > f.updated_at
+  returning f.system_id, f.timeline, f.passed_lsn::text`;
 
 const IS_OLDER =
   'select not exists (select from feed_state where system_id <> $1 or passed_lsn >= $2::pg_lsn) as is_older';
 
 /**
- * @param stored what this process has stored last, of the same server
- * @throws StoreOlderError when the store is behind that
+ * @param stored what the store said last
+ * @returns what the store says now; undefined when the state is of another server and no later than the one that is stored
+ * @throws StoreOlderError when the store is behind `stored`, and of the same server
  */
 export async function storeFeedState(
   db: Queryable,
   state: CaptureStateMessage & { at: number },
   stored?: StoreMark,
-): Promise<void> {
+): Promise<StoreMark | undefined> {
   const least = stored?.systemId === state.system_id ? formatLsn(stored.passedLsn) : null;
-  const { rowCount } = await db.query({
+  const { rows: now } = await db.query<{ system_id: string; timeline: number; passed_lsn: string }>({
     name: 'store_feed_state',
     text: STORE_FEED_STATE,
     values: [
@@ -60,9 +62,14 @@ export async function storeFeedState(
       least,
     ],
   });
-  if (rowCount === 1 || least === null) return;
+  if (now[0] !== undefined) {
+    const { system_id: systemId, timeline, passed_lsn: passedLsn } = now[0];
+    return { systemId, timeline, passedLsn: parseLsn(passedLsn) };
+  }
+  if (least === null) return undefined;
   const { rows } = await db.query<{ is_older: boolean }>(IS_OLDER, [state.system_id, least]);
   if (rows[0]?.is_older === true) throw new StoreOlderError();
+  return undefined;
 }
 
 /** A seal counts for the run that sent it: a later run has a token of its own. */

@@ -7,10 +7,12 @@ import { failJob } from '../../../shared/control/bulk/end-job.ts';
 import { pauseForFeed } from '../../../shared/control/bulk/pause-job.ts';
 import { startJobs } from '../../../shared/control/bulk/queue-jobs.ts';
 import { reportChunk } from '../../../shared/control/bulk/report-chunk.ts';
+import { correctRestored } from '../../../shared/control/restored-store.ts';
 import { silentLog } from '../../../shared/runtime/log.ts';
 import { createMetrics } from '../../../shared/runtime/metrics.ts';
 import { ADMIN_KEY } from '../../support/api-server.ts';
 import { type BulkWorld, openBulkWorld } from '../../support/bulk-world.ts';
+import { waitFor } from '../../support/wait-for.ts';
 
 let world: BulkWorld;
 beforeAll(async () => {
@@ -39,6 +41,43 @@ test('a job that is cancelled keeps what is done, and its counts and results agr
     const path = `/bulk/operations/${json.job_id}/${action}`;
     expect((await world.api.call('POST', path, { key })).status).toBe(409);
   }
+});
+
+test('a job that ran at the time of a backup that is restored fails, with what was done since in its counts', async () => {
+  const { key, id } = await world.account(300);
+  const { pool } = world.api;
+  const limit = (items: number) =>
+    pool.query('update accounts set bulk_quota = $2 where id = $1', [id, items]);
+  await limit(100);
+  const { json } = await world.submit(key, voidAll);
+  const read = async (table: string, column: string) =>
+    JSON.stringify((await pool.query(`select * from ${table} where ${column} = $1`, [json.job_id])).rows);
+  const stopWorker = await world.startWorker();
+  await world.until(key, json.job_id, 'paused');
+  const chunks = await read('bulk_chunks', 'job_id');
+  await limit(200);
+  await waitFor('more to be done', async () => (await world.status(key, json.job_id)).processed === 200);
+  await world.until(key, json.job_id, 'paused');
+  await stopWorker();
+  await pool.query(
+    `/* arranged */ update bulk_chunks c
+     set state = b.state, attempt = case b.state when 'waiting' then 0 else b.attempt end, items = b.items, reserved = b.reserved, quota_span = b.quota_span,
+       charged = b.charged, succeeded = b.succeeded, lease_owner = null, lease_expires_at = null
+     from json_populate_recordset(null::bulk_chunks, $2) b where c.job_id = $1 and c.chunk = b.chunk`,
+    [json.job_id, chunks],
+  );
+  await pool.query('update bulk_jobs set succeeded = 100 where id = $1', [json.job_id]);
+  const mark = { systemId: '7', timeline: 1, passedLsn: 1_000n };
+  expect(await correctRestored(pool, mark, ['invoices'])).toMatchObject({ bulkJobs: expect.any(Number) });
+  expect(await correctRestored(pool, mark, ['invoices'])).toBeUndefined();
+  await using cleanup = new AsyncDisposableStack();
+  cleanup.defer(await world.startWorker());
+  expect(await world.until(key, json.job_id)).toMatchObject({
+    status: 'failed',
+    succeeded: 200,
+    error: { code: 'control_store_restored' },
+  });
+  expect(await world.results(key, json.job_id)).toHaveLength(200);
 });
 
 test('a job that is about to end is not paused, and nobody is told so', async () => {

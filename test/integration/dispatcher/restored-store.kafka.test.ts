@@ -144,10 +144,13 @@ test('a control store that is restored from a backup gets what it lacks from Kaf
   let whole: readonly [string[], string[]];
   {
     await using _dispatcher = await bed.start();
-    await bed.pool.query(`select tell_account($1, 'export.completed', 'export', 'exp_1', '{}')`, [one]);
+    await bed.pool.query(
+      `select tell_account($1, 'export.completed', 'export', 'exp_' || n, '{}') from generate_series(1, 5) n`,
+      [one],
+    );
     await publish('acc_1', 'acc_2', 'acc_1');
     await publish('acc_2');
-    await receiver.until('the next events', (received) => received.length === 4);
+    await receiver.until('the next events', (received) => received.length === 8);
     await untilCommitted();
     whole = [await logOf(one), await logOf(two)];
   }
