@@ -93,6 +93,21 @@ test('alerts name metrics, events and settings that there are', () => {
   expect(offences).toEqual([]);
 });
 
+test('installations that share a Prometheus are told apart by their namespace', () => {
+  const merged = readAlerts().filter(({ expr }) =>
+    /\b(max|min|sum|count)\s*(\(|by \((?!namespace\b))/.test(expr),
+  );
+  expect(merged.map(({ alert }) => alert)).toEqual([]);
+  const open = readDashboards().flatMap(({ file, panels }) =>
+    panels.flatMap(({ title, targets = [] }) =>
+      targets
+        .filter(({ expr }) => /\b(tandem|nodejs|process)_\w+(?!\w|\{namespace=~"\$namespace")/.test(expr))
+        .map(() => `${file}, ${title}`),
+    ),
+  );
+  expect(open).toEqual([]);
+});
+
 test('the chart scales by metrics that there are', () => {
   const values = parse(readFileSync(new URL('../deploy/chart/values.yaml', import.meta.url), 'utf8')) as {
     autoscaling: { services: Record<string, { query: string }> };
