@@ -3,6 +3,7 @@ import { Kafka, logLevel, type SASLOptions } from 'kafkajs';
 import type { EnvReader, Secret } from '../runtime/env.ts';
 import { SetupError } from '../runtime/errors.ts';
 import type { Log } from '../runtime/log.ts';
+import { acceptLeaderlessTopics } from './internals/leaderless-topics.ts';
 import { makeClientLean } from './internals/lean-client.ts';
 
 /** `plain`: kafkajs by its public interface alone; `tuned`: with the parts of `internals/`. Both write and read the same bytes. */
@@ -85,7 +86,10 @@ function reveal({ mechanism, username, password }: SaslConfig): SASLOptions {
  * @throws SetupError when a file of certificates can't be read
  */
 export function createKafka(config: KafkaConfig, clientId: string, log: Log): Kafka {
-  if (config.client === 'tuned') makeClientLean();
+  if (config.client === 'tuned') {
+    makeClientLean();
+    acceptLeaderlessTopics();
+  }
   return new Kafka({
     clientId,
     brokers: [...config.brokers],

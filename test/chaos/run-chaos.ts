@@ -147,7 +147,9 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
   );
 
   for (const subscriber of subscribers) {
-    result.faults.push(...(await checkSubscriber(world, subscriber)));
+    const faults = await checkSubscriber(world, subscriber);
+    for (const fault of faults) options.say(fault);
+    result.faults.push(...faults);
     result.deliveries += subscriber.receiver?.counts.deliveries ?? 0;
   }
   if (subscribers.length === 0) result.faults.push('no export completed');

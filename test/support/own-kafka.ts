@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Kafka, logLevel } from 'kafkajs';
 import { createChildGroup } from '../../deploy/local/child-group.ts';
 import { fetchJars } from '../../deploy/local/fetch-jars.ts';
 import { findJava } from '../../deploy/local/java.ts';
@@ -65,6 +66,23 @@ export interface OwnKafkaCluster extends AsyncDisposable {
 
 const PREFERRED_PORT = 19_192;
 
+/** A node of a cluster is up once it answers, though topics have no leader until others are. */
+async function connectOnce(brokers: string): Promise<void> {
+  const retry = { retries: 0 };
+  const kafka = new Kafka({
+    brokers: [brokers],
+    logLevel: logLevel.NOTHING,
+    connectionTimeout: 1_000,
+    retry,
+  });
+  const admin = kafka.admin();
+  try {
+    await admin.connect();
+  } finally {
+    await admin.disconnect();
+  }
+}
+
 /** Every topic of the brokers themselves has a replica on each, and two of three must have a record. */
 export async function openOwnKafkaCluster(ids: readonly number[] = [1, 2, 3]): Promise<OwnKafkaCluster> {
   const controllerPorts: number[] = [];
@@ -88,6 +106,7 @@ export async function openOwnKafkaCluster(ids: readonly number[] = [1, 2, 3]): P
         await openOwnKafka({
           port: await choosePort(PREFERRED_PORT + 10 * id + 1),
           controllerPort: controllerPorts[index] ?? 0,
+          probe: connectOnce,
           settings: { ...shared, 'node.id': id },
         }),
       ),
