@@ -5,6 +5,7 @@ import pg from 'pg';
 import { expect, test } from 'vitest';
 import { catalogCheckCommand } from '../../deploy/cli/commands/catalog-check.ts';
 import { sourcePrepareCommand } from '../../deploy/cli/commands/source-prepare.ts';
+import { verifyCommand } from '../../deploy/cli/commands/verify.ts';
 import { openWorld } from '../../deploy/demo/world.ts';
 import type { SampleProduct } from '../../deploy/samples/sample-plan.ts';
 import { silentLog } from '../../shared/runtime/log.ts';
@@ -150,6 +151,12 @@ test('tables that can not be exact are refused by name, and the others go on; a 
       after = await pullFeed(customer, after, replica);
     }),
   ).toEqual([]);
+
+  const settings = { env: { ...world.env, TANDEM_URL: world.apiUrl }, home: temporaryDirectory() };
+  const verified = await runCommand(verifyCommand, [], settings);
+  expect(verified.lines.filter((line) => line.startsWith('not verified'))).toHaveLength(all.length);
+  expect(verified.lines.filter((line) => line.startsWith('EQUAL'))).toHaveLength(1);
+  expect(verified.code).toBe(0);
 
   const checked = await runCommand(catalogCheckCommand, [], context);
   expect(checked.code).toBe(1);

@@ -1,7 +1,9 @@
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type pg from 'pg';
+import { checkCatalog } from '../../../shared/catalog/check-catalog.ts';
 import { loadCatalog } from '../../../shared/catalog/load-catalog.ts';
+import { sortFindings } from '../../../shared/catalog/refused-resources.ts';
 import type { Catalog } from '../../../shared/domain/catalog.ts';
 import { createKafka, readKafkaConfig } from '../../../shared/kafka/client.ts';
 import { createUncommittedAdmin } from '../../../shared/kafka/internals/uncommitted-admin.ts';
@@ -14,7 +16,7 @@ import { describeError, SetupError } from '../../../shared/runtime/errors.ts';
 import { findRunningTandem } from '../../local/running-tandem.ts';
 import { SAMPLE_CATALOG } from '../../local/service-env.ts';
 import { type Command, type CommandContext, collect, wholeNumber } from '../command.ts';
-import { readSourceSettings } from '../source-settings.ts';
+import { readSourceSettings, type SourceSettings, withSource } from '../source-settings.ts';
 import { createJsonReport, createReport, type Report } from '../verify/report.ts';
 import { runVerify } from '../verify/run-verify.ts';
 import { CouldNotTellError, createVerifyApi, type VerifyApi } from '../verify/verify-api.ts';
@@ -100,7 +102,11 @@ async function verify(values: VerifyOptions, context: CommandContext, report: Re
   const { env, apiUrl, key } = findSettings(context, values.api, values.key);
   const source = readSourceSettings(env);
   const catalog = await loadCatalog(source.catalogPath);
-  const resources = chosenResources(catalog, values.resource);
+  const chosen = chosenResources(catalog, values.resource);
+  const refused =
+    values.resource.length === 0 ? await findRefused(source, catalog) : new Map<string, string>();
+  for (const line of refused.values()) context.note(`not verified, as it is refused: ${line}`);
+  const resources = chosen.filter((name) => !refused.has(name));
 
   await using cleanup = new AsyncDisposableStack();
   const control = cleanup.adopt(
@@ -179,6 +185,17 @@ function chosenResources(catalog: Catalog, names: readonly string[]): string[] {
     );
   }
   return names.length === 0 ? known : [...new Set(names)];
+}
+
+/** Resources without exports, each with the reason. */
+function findRefused(
+  { databaseUrl }: SourceSettings,
+  catalog: Catalog,
+): Promise<ReadonlyMap<string, string>> {
+  return withSource(
+    databaseUrl,
+    async (db) => sortFindings(catalog, await checkCatalog(db, catalog)).refused,
+  );
 }
 
 /** Undefined stands for the account whose key it is. */

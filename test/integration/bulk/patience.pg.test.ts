@@ -70,7 +70,7 @@ test('a right that is gone ends the job, since every item would meet it; a role 
   await world.api.pool.query(`
     alter role ${role} nosuperuser;
     grant usage on schema documint, tandem to ${role}; grant select on all tables in schema documint to ${role};
-    grant select, insert on tandem.bulk_ledger to ${role}`);
+    grant select, insert, delete on tandem.bulk_ledger to ${role}`);
   const stopAgain = await world.startWorker(settings);
   const refused = await submitVoid(key, ids);
   expect(await world.until(key, refused)).toMatchObject({
