@@ -149,7 +149,7 @@ export async function buildCapture(config: CaptureConfig, context: ServiceContex
   const routes =
     childrenOf(catalog).length === 0
       ? undefined
-      : { pool, control: await openControlStore(context, config, 'capture') };
+      : { pool, control: await openControlStore(context, config, 'capture'), onRead: metrics.pathsRead };
   const deps = {
     source,
     routes,

@@ -14,6 +14,7 @@ test('a session counts from its beginning, and one that has ended streams no mor
   expect(await values()).toContain('tandem_capture_streaming 0');
 
   const first = capture.streaming();
+  capture.pathsRead(5_000);
   capture.published({ ...batch, lookups: { lookups: 10, reads: 4, unresolved: 1 } });
   capture.published({
     ...batch,
@@ -28,6 +29,7 @@ test('a session counts from its beginning, and one that has ended streams no mor
       'tandem_publish_duration_seconds_count 2',
       'tandem_publish_delay_seconds_count 1',
       'tandem_publish_delay_seconds_sum 1',
+      'tandem_account_paths_read_total 5000',
       'tandem_account_lookups_total 15',
       'tandem_account_lookups_read_total 4',
       'tandem_resource_set_aside{resource="invoices"} 0',

@@ -40,6 +40,12 @@ export const CAPTURE_METRICS = defineMetrics({
     normal: 'p99 below 1 s',
     buckets: [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 30, 300, 3_600],
   },
+  pathsRead: {
+    name: 'tandem_account_paths_read_total',
+    type: 'counter',
+    help: 'Parents, and references to them, that were read from the source when their accounts began to be known.',
+    normal: '0 but at the first start, and after a change of the paths',
+  },
   lookups: {
     name: 'tandem_account_lookups_total',
     type: 'counter',
@@ -82,6 +88,8 @@ export interface CaptureMetrics {
   /** A session reads the slot; `ended` is called once it does no more. */
   streaming(): { ended(): void };
   published(batch: PublishedBatch): void;
+  /** Parents or references were read from the source. */
+  pathsRead(count: number): void;
 }
 
 export function addCaptureMetrics(
@@ -109,6 +117,7 @@ export function addCaptureMetrics(
   const transactions = metrics.counter(CAPTURE_METRICS.transactions);
   const duration = metrics.histogram(CAPTURE_METRICS.duration);
   const delay = metrics.histogram(CAPTURE_METRICS.delay);
+  const pathsRead = metrics.counter(CAPTURE_METRICS.pathsRead);
   const lookups = {
     lookups: metrics.counter(CAPTURE_METRICS.lookups),
     reads: metrics.counter(CAPTURE_METRICS.lookupsRead),
@@ -116,6 +125,7 @@ export function addCaptureMetrics(
   };
   const counted = { lookups: 0, reads: 0, unresolved: 0 };
   return {
+    pathsRead: (count) => pathsRead.add(count),
     streaming() {
       Object.assign(counted, { lookups: 0, reads: 0, unresolved: 0 });
       sessionCount += 1;

@@ -8,6 +8,7 @@ import { benchFeed } from './bench-feed.ts';
 import { benchLargeTransaction } from './bench-large-transaction.ts';
 import { benchManyResources } from './bench-many-resources.ts';
 import { benchNeighbours } from './bench-neighbours.ts';
+import { benchRoutes } from './bench-routes.ts';
 import { benchScale } from './bench-scale.ts';
 
 /** Every benchmark by its name in `npm run bench -- NAME`, in the order in which they run. */
@@ -19,6 +20,7 @@ export const BENCHES: Readonly<Record<string, (options: BenchOptions) => Promise
   feed: benchFeed,
   neighbours: benchNeighbours,
   'large-transaction': benchLargeTransaction,
+  routes: benchRoutes,
   'fair-api': benchFairApi,
   bulk: benchBulk,
   dashboard: benchDashboard,

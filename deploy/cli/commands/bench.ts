@@ -14,6 +14,7 @@ export const BENCHES: Readonly<Record<string, string>> = {
   'many-resources': 'exports of 200 resources of 100 rows each, the first and later ones',
   neighbours: "an endpoint's latency beside others that hang or send endless responses",
   'large-transaction': "one account's event beside a transaction of 50,000 rows of another",
+  routes: 'how long capture reads the accounts of a million parents, or the references to them',
   'fair-api': "one account's requests beside a tenant that floods the api",
   dashboard: 'first byte and size of pages, and what 500 open ones cost',
   'bulk-file': 'an operation on a file of twice as many IDs as --rows, and its results by pages',

@@ -55,6 +55,8 @@ export interface RoutesSource {
   readonly control: Pool;
   /** Reads raw texts. */
   readonly pool: Pool;
+  /** Parents, or counts of references, were read from the source and stored. */
+  readonly onRead?: ((count: number) => void) | undefined;
 }
 
 export interface OpenRoutesDeps extends RoutesSource {
@@ -112,6 +114,7 @@ export function withoutBroken(catalog: Catalog, broken: readonly string[]): Cata
 const FETCH_ROWS = 5_000;
 const CURSOR = 'tandem_routes';
 const SETTLE_POLL_MS = 100;
+const TELL_INTERVAL_MS = 10_000;
 
 interface Fill {
   readonly generation: string;
@@ -129,7 +132,7 @@ async function fillRoutes(
   owner: string,
   fingerprint: string,
   sound: Catalog,
-  { control, pool, catalog, progress, log }: OpenRoutesDeps,
+  { control, pool, catalog, progress, log, onRead }: OpenRoutesDeps,
   signal: AbortSignal,
 ): Promise<Fill> {
   const startedAtMs = Date.now();
@@ -141,23 +144,27 @@ async function fillRoutes(
   const client = await pool.connect();
   let isDone = false;
   let count = 0;
+  let toldAtMs = startedAtMs;
   try {
     const children = childrenOf(sound);
     const { snapshot, lsn } = await takeSnapshot(client, [...parents, ...children], progress, log, signal);
     const nothing = { routes: [], references: [], commits: [] };
+    const add = async (resource: string, additions: Partial<RouteAdditions>, added: number) => {
+      signal.throwIfAborted();
+      await addRoutes(control, owner, generation, { ...nothing, ...additions }, undefined);
+      count += added;
+      onRead?.(added);
+      if (Date.now() - toldAtMs < TELL_INTERVAL_MS) return;
+      toldAtMs = Date.now();
+      log.info('routes.filling', { generation, resource, count, durationMs: toldAtMs - startedAtMs });
+    };
     for (const parent of parents) {
-      for await (const routes of readParent(client, parent)) {
-        signal.throwIfAborted();
-        await addRoutes(control, owner, generation, { ...nothing, routes }, undefined);
-        count += routes.length;
-      }
+      for await (const routes of readParent(client, parent))
+        await add(parent.name, { routes }, routes.length);
     }
     for (const child of children) {
-      for await (const references of countReferences(client, child)) {
-        signal.throwIfAborted();
-        await addRoutes(control, owner, generation, { ...nothing, references }, undefined);
-        count += references.length;
-      }
+      for await (const references of countReferences(client, child))
+        await add(child.name, { references }, references.length);
     }
     await client.query('commit');
     // Ahead of the end, so that nobody goes on who was not told. At the first start, too: what came since the slot is passed over.
