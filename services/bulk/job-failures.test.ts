@@ -1,5 +1,6 @@
 import pg from 'pg';
 import { expect, test } from 'vitest';
+import { CatalogBehindError } from '../../shared/catalog/catalog-behind-error.ts';
 import { WORKER_LOST } from '../../shared/control/bulk/claim-chunk.ts';
 import { UnreadableRequestError } from '../../shared/control/stored-request.ts';
 import { SetupError } from '../../shared/runtime/errors.ts';
@@ -63,6 +64,12 @@ test('what is not reachable now is tried again however often it was', () => {
     fromSource(network('ECONNREFUSED')),
   ];
   for (const outage of outages) expect(classifyListingError(outage, 1_000)).toBeUndefined();
+});
+
+test('a table ahead of its catalog is waited for, and counts, so that a job does not wait for ever', () => {
+  const behind = fromSource(new CatalogBehindError('deals'));
+  expect(classifyListingError(behind, 1_000)).toBeUndefined();
+  expect(countedFailure(behind)).toBe('CatalogBehindError');
 });
 
 test('what is about the job itself ends it, with a code that names what is at fault', () => {

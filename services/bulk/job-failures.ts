@@ -1,6 +1,7 @@
 import pg from 'pg';
 import { classifySourceError, isOutage } from '../../shared/bulk/classify-source-error.ts';
 import { IdFileError } from '../../shared/bulk/id-file.ts';
+import { CatalogBehindError } from '../../shared/catalog/catalog-behind-error.ts';
 import { WORKER_LOST } from '../../shared/control/bulk/claim-chunk.ts';
 import { UnreadableRequestError } from '../../shared/control/stored-request.ts';
 import { FilterError } from '../../shared/domain/bulk-filter.ts';
@@ -48,6 +49,9 @@ const ABOUT_VALUES = /^(22|54)/;
 /** Errors that no outage causes. */
 const BUGS = [TypeError, RangeError, ReferenceError, SyntaxError, UnreadableRequestError];
 
+/** A restart of this process mends it, or nothing does. */
+const COUNTED = [...BUGS, CatalogBehindError];
+
 /**
  * The name under which a failure counts; undefined when it does not count. Servers, storage and connections come back, and a
  * job waits for them as long as it takes.
@@ -59,7 +63,7 @@ export function countedFailure(error: unknown): string | undefined {
     const code = cause.code ?? '';
     return !isOutage(cause) && (isOfSource || ABOUT_VALUES.test(code)) ? code : undefined;
   }
-  return cause instanceof Error && BUGS.some((bug) => cause instanceof bug) ? cause.name : undefined;
+  return cause instanceof Error && COUNTED.some((kind) => cause instanceof kind) ? cause.name : undefined;
 }
 
 const READ_ONLY = '25006';

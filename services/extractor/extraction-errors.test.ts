@@ -1,9 +1,9 @@
 import pg from 'pg';
 import { expect, test } from 'vitest';
+import { CatalogBehindError } from '../../shared/catalog/catalog-behind-error.ts';
 import { LeaseLostError } from '../../shared/runtime/lease-renewer.ts';
 import { UnencodableRowError } from '../../shared/values/row-body.ts';
 import {
-  CatalogBehindError,
   classifyExtractionError,
   ExportCancelledError,
   ExportFailedError,

@@ -1,4 +1,5 @@
 import pg from 'pg';
+import { CatalogBehindError } from '../../shared/catalog/catalog-behind-error.ts';
 import { LeaseLostError } from '../../shared/runtime/lease-renewer.ts';
 import {
   causesOf,
@@ -37,17 +38,6 @@ export class TableWantedError extends Error {
 
   constructor(session: string, options?: ErrorOptions) {
     super(`the ${session} session gives way to a statement that waits for its table`, options);
-  }
-}
-
-/** A table has lost columns of the catalog's fields: they were renamed, and the process with the adapted catalog is about to start. */
-export class CatalogBehindError extends Error {
-  override readonly name = 'CatalogBehindError';
-  readonly resource: string;
-
-  constructor(resource: string) {
-    super(`the table of ${resource} lacks a column that the catalog names`);
-    this.resource = resource;
   }
 }
 

@@ -1,3 +1,4 @@
+import { CatalogBehindError } from '../catalog/catalog-behind-error.ts';
 import { isKeyOf } from '../catalog/check-table.ts';
 import {
   type ColumnDescription,
@@ -6,6 +7,7 @@ import {
   visibleColumns,
 } from '../catalog/describe-table.ts';
 import { showTable } from '../catalog/parse-table-name.ts';
+import { hasFieldColumns } from '../catalog/table-form.ts';
 import { accountColumnsOf, type Resource, tablesReadFor } from '../domain/catalog.ts';
 import type { Queryable } from '../postgres/queryable.ts';
 import { SetupError } from '../runtime/errors.ts';
@@ -27,13 +29,17 @@ export interface BulkTable {
   visibleColumn(name: string): ColumnDescription | undefined;
 }
 
-/** @throws SetupError when the table, its key or its account column is not there, or two rows may have the same key */
+/**
+ * @throws SetupError when the table, its key or its account column is not there, or two rows may have the same key;
+ *   CatalogBehindError when a column is not there that a resource with fields needs
+ */
 export async function loadBulkTable(db: Queryable, resource: Resource): Promise<BulkTable> {
   const tables = await describeTables(db, tablesReadFor([resource]));
   const table = findTable(tables, resource.table);
   if (table === undefined) {
     throw new SetupError(`the table ${showTable(resource.table)} of ${resource.name} does not exist`);
   }
+  if (!hasFieldColumns(resource, table)) throw new CatalogBehindError(resource.name);
   const column = (name: string) => table.columns.find((candidate) => candidate.name === name);
   const visible = visibleColumns(table, resource);
   const need = (name: string, of = resource): ColumnDescription => {

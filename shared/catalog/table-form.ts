@@ -199,7 +199,10 @@ function publicColumnsHash(
 }
 
 /** Whether a table has all columns that a catalog with fields needs. If not, the catalog is about to be adapted. */
-export function hasFieldColumns(resource: Resource, { columns }: TableFacts): boolean {
+export function hasFieldColumns(
+  resource: Resource,
+  { columns }: { readonly columns: readonly { readonly name: string }[] },
+): boolean {
   if (resource.fields === undefined) return true;
   const needed = [...columnsOfFields(resource.fields), ...neededColumns(resource)];
   return needed.every((name) => columns.some((column) => column.name === name));

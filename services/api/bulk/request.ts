@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { type BulkTable, loadBulkTable } from '../../../shared/bulk/bulk-table.ts';
 import { canBeNamed } from '../../../shared/bulk/item-ids.ts';
 import { type BulkOperation, findOperation } from '../../../shared/bulk/operation.ts';
+import { CatalogBehindError } from '../../../shared/catalog/catalog-behind-error.ts';
 import {
   type FilterInput,
   type FilterNode,
@@ -12,7 +13,7 @@ import {
 } from '../../../shared/domain/bulk-filter.ts';
 import { type Catalog, findResource, type Resource } from '../../../shared/domain/catalog.ts';
 import { ExactNumber } from '../../../shared/domain/exact-json.ts';
-import type { FieldError } from '../../../shared/runtime/errors.ts';
+import { AppError, type FieldError } from '../../../shared/runtime/errors.ts';
 import { invalid } from '../http/validate.ts';
 import { checkFilter, readFilter } from './check-filter.ts';
 import { checkParams } from './check-params.ts';
@@ -27,6 +28,9 @@ export const MAX_BULK_BODY_VALUES = 60_000;
 /** Kept with each job and sent to its handler with each item. */
 const MAX_PARAMS_BYTES = 64 * 1_024;
 const MAX_PARAMS = 200;
+
+/** A deployment takes about that long. */
+const BEHIND_RETRY_SECONDS = 5;
 
 /** The body of `POST /bulk/operations`, for the resources of this catalog. */
 export function bulkBodySchema(catalog: Catalog) {
@@ -135,7 +139,11 @@ export async function checkBulkRequest(
   }
   // Reports what needs no source first.
   const filter = body.filter === undefined ? undefined : readFilter(body.filter, body.all);
-  const table = await loadBulkTable(source, resource);
+  const table = await loadBulkTable(source, resource).catch((cause: unknown) => {
+    if (!(cause instanceof CatalogBehindError)) throw cause;
+    const message = `The table of ${resource.name} was just changed: try again in a moment.`;
+    throw new AppError('unavailable', message, { retryAfterSeconds: BEHIND_RETRY_SECONDS, cause });
+  });
   if (body.filter === undefined && !canBeNamed(table.key)) {
     const detail = `the key of ${resource.name} cannot be given as IDs; select the items with filter`;
     throw invalid([{ pointer: body.ids === undefined ? '/file_id' : '/ids', detail }]);

@@ -1,3 +1,4 @@
+import { CatalogBehindError } from '../../../shared/catalog/catalog-behind-error.ts';
 import { readTableFacts, type TableFacts } from '../../../shared/catalog/table-facts.ts';
 import {
   classifyFormChange,
@@ -8,7 +9,7 @@ import {
   toTableForm,
 } from '../../../shared/catalog/table-form.ts';
 import type { Resource } from '../../../shared/domain/catalog.ts';
-import { CatalogBehindError, ExportFailedError } from '../extraction-errors.ts';
+import { ExportFailedError } from '../extraction-errors.ts';
 import type { SourceSession } from '../source/source-session.ts';
 
 /** By resource. */

@@ -223,6 +223,13 @@ test('parameters and samples have the public names and values', async () => {
   expect(await upload.json()).toMatchObject({ items: 2, header: 'no' });
 });
 
+test('a column that is renamed before the catalog is known keeps bulk requests waiting', async () => {
+  await api.pool.query('alter table shop.deals rename column note to remark');
+  const { status, headers } = await submit({ operation: 'win', ids: ['1'] });
+  expect([status, headers.get('retry-after')]).toEqual([503, '5']);
+  await api.pool.query('alter table shop.deals rename column remark to note');
+});
+
 test('exports take fields and ranges by their public names, and are shown with them', async () => {
   const create = (body: Record<string, unknown>) =>
     api.call('POST', '/exports', { key: account.key, body: { resource: 'deals', ...body } });
