@@ -5,7 +5,7 @@ import { faultBox } from '../frame/fault-box.ts';
 import { dashboardPage } from '../frame/layout.ts';
 import {
   instantOf,
-  pageLinks,
+  listLinks,
   refusalOf,
   searchFields,
   searchHref,
@@ -157,13 +157,5 @@ function results(
 ${detailsOf(entry, look, visit)}</td><td class="number">${visit.formats.time(entry.at)}</td></tr>`,
         )}</tbody></table>`
   }
-${pageLinks({
-  first: visit.query.has('cursor')
-    ? { href: searchHref(visit, SECTION, fields), title: text.newest }
-    : undefined,
-  next:
-    next === null
-      ? undefined
-      : { href: searchHref(visit, SECTION, { ...fields, cursor: next }), title: text.older },
-})}`;
+${listLinks(visit, { path: SECTION, fields, next, words: { first: text.newest, next: text.older } })}`;
 }

@@ -3,6 +3,7 @@ import type { bulkJobSchema } from '../../bulk/response.ts';
 import { flag, type Html, html } from '../../pages/html.ts';
 import type { Live } from '../frame/live.ts';
 import { statusBadge, timeOf } from '../frame/parts.ts';
+import { listLinks } from '../frame/search-form.ts';
 import type { Visit } from '../frame/visit.ts';
 
 type Job = z.output<typeof bulkJobSchema>;
@@ -18,10 +19,9 @@ export const JOBS_PER_PAGE = 20;
 const STATUSES = ['pending', 'running', 'paused', 'completed', 'failed', 'cancelled'] as const;
 
 /** The list of jobs, with a filter by status. */
-export function jobListBody({ data: jobs, next_cursor: older }: JobList, live: Live, visit: Visit): Html {
+export function jobListBody({ data: jobs, next_cursor: next }: JobList, live: Live, visit: Visit): Html {
   const text = visit.text.bulk.list;
   const status = visit.query.get('status');
-  const filtered: Record<string, string> = status === null ? {} : { status };
   const path = (query: Readonly<Record<string, string>>) => {
     const search = new URLSearchParams(query).toString();
     return visit.href(search === '' ? JOBS_PATH : `${JOBS_PATH}?${search}`);
@@ -33,8 +33,7 @@ ${visit.may('bulk:write') ? html`<a class="button primary" href="${visit.href(`$
 ${STATUSES.map((each) => html`<li><a href="${path({ status: each })}"${flag('aria-current="true"', status === each)}>${visit.text.frame.status[each]}</a></li>`)}
 </ul></nav>
 ${jobs.length === 0 ? html`<p class="empty">${status === null ? text.none : text.noneOfStatus}</p>` : jobTable(jobs, live, visit)}
-<p class="choices">${visit.query.has('cursor') ? html`<a class="button" href="${path(filtered)}">${text.newest}</a>` : null}
-${older && html`<a class="button" href="${path({ ...filtered, cursor: older })}">${text.older}</a>`}</p>`;
+${listLinks(visit, { path: JOBS_PATH, fields: { status }, next, words: { first: text.newest, next: text.older } })}`;
 }
 
 function jobTable(jobs: readonly Job[], live: Live, visit: Visit): Html {

@@ -1,6 +1,7 @@
 import type { ApiResponse } from '../../http/response.ts';
 import { flag, type Html, html } from '../../pages/html.ts';
 import { dashboardPage } from '../frame/layout.ts';
+import { listLinks } from '../frame/search-form.ts';
 import { pageResponse, type Visit, type VisitDeps } from '../frame/visit.ts';
 import { JOBS_PATH } from './job-list.ts';
 import { fileLinks, isEnded, type Job, OUTCOMES, type Result, resultsPath } from './job-page.ts';
@@ -66,7 +67,7 @@ function body(job: Job, { data, next_cursor: next }: Results, visit: Visit): Htm
   const filter = filterOf(visit);
   const { status } = filter;
   const path = (query: Readonly<Record<string, string>>) => visit.href(resultsPath(job.job_id, query));
-  const isFirst = !visit.query.has('cursor');
+  const words = { first: text.first, next: data.length === 0 && !isEnded(job) ? text.lookAgain : text.next };
   return html`<p class="crumb"><a href="${visit.href(`${JOBS_PATH}/${job.job_id}`)}">${text.back}</a></p>
 <h1>${text.title(bulk.title(job.operation, job.resource))}</h1>
 <p class="states"><span class="id">${job.job_id}</span></p>
@@ -76,8 +77,7 @@ ${OUTCOMES.map((each) => html`<li><a href="${path({ status: each })}"${flag('ari
 </ul></nav>
 ${codeFilter(job, filter, visit)}
 ${data.length === 0 ? html`<p class="muted">${emptyText(job, next, visit)}</p>` : table(data, filter, job, visit)}
-<p class="choices">${isFirst ? null : html`<a class="button" href="${path(filter)}">${text.first}</a>`}
-${next && html`<a class="button" href="${path({ ...filter, cursor: next })}">${data.length === 0 && !isEnded(job) ? text.lookAgain : text.next}</a>`}</p>
+${listLinks(visit, { path: resultsPath(job.job_id), fields: filter, next, words })}
 ${isEnded(job) ? html`<section><h2>${text.download}</h2><p class="muted">${text.fileNote}</p><div class="choices">${fileLinks(job.job_id, status === undefined ? {} : { status }, visit)}</div></section>` : null}`;
 }
 

@@ -4,7 +4,7 @@ import type { eventTypeSchema } from '../../catalog/schemas.ts';
 import type { eventSchema } from '../../events/event-schemas.ts';
 import { flag, type Html, html } from '../../pages/html.ts';
 import { faultBox } from '../frame/fault-box.ts';
-import { pageLinks, searchFields, searchHref, timeRange } from '../frame/search-form.ts';
+import { listLinks, searchFields, timeRange } from '../frame/search-form.ts';
 import type { Visit } from '../frame/visit.ts';
 import { describeRecord, verbBadge } from './event-names.ts';
 
@@ -74,13 +74,7 @@ function results({ data, next_cursor: next }: NonNullable<EventList['found']>, v
       : html`<table class="list events"><thead><tr><th scope="col">${text.columns.record}</th><th scope="col">${text.columns.change}</th><th scope="col" class="wide">${text.columns.fields}</th><th scope="col" class="wide number">${text.columns.time}</th></tr></thead>
 <tbody>${data.map((event) => row(event, visit))}</tbody></table>`
   }
-${pageLinks({
-  first: isLater ? { href: searchHref(visit, SECTION, fields), title: text.newest } : undefined,
-  next:
-    next === null
-      ? undefined
-      : { href: searchHref(visit, SECTION, { ...fields, cursor: next }), title: further },
-})}`;
+${listLinks(visit, { path: SECTION, fields, next, words: { first: text.newest, next: further } })}`;
 }
 
 function row(event: Event, visit: Visit): Html {

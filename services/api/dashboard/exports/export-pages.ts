@@ -6,6 +6,7 @@ import { flag, type Html, html } from '../../pages/html.ts';
 import { dashboardPage } from '../frame/layout.ts';
 import { type Live, renderLive } from '../frame/live.ts';
 import { livePage } from '../frame/live-page.ts';
+import { listLinks } from '../frame/search-form.ts';
 import { type DashboardPage, pageResponse, seeOther, type Visit, type VisitDeps } from '../frame/visit.ts';
 import { secretBody } from '../webhooks/form-pages.ts';
 import { createEndpoint } from './continue-feed.ts';
@@ -185,7 +186,6 @@ function listBody(list: ExportList, live: Live, visit: Visit): Html {
     return visit.href(search === '' ? SECTION : `${SECTION}?${search}`);
   };
   const ofResource: Record<string, string> = resource === undefined ? {} : { resource };
-  const older = list.next_cursor;
   return html`<div class="title-row"><h1>${text.title}</h1>
 ${visit.may('exports:write') ? html`<a class="button primary" href="${visit.href(`${SECTION}/new`)}">${text.create}</a>` : null}</div>
 ${resource === undefined ? null : html`<p>${text.withResource(resource)} <a href="${path(status === undefined ? {} : { status })}">${text.anyResource}</a></p>`}
@@ -194,6 +194,5 @@ ${resource === undefined ? null : html`<p>${text.withResource(resource)} <a href
 ${STATUSES.map((each) => html`<li><a href="${path({ status: each, ...ofResource })}"${flag('aria-current="true"', status === each)}>${visit.text.frame.status[each]}</a></li>`)}
 </ul></nav>
 ${list.data.length === 0 && Object.keys(filter).length > 0 ? html`<p class="empty">${text.noneOfStatus}</p>` : exportRows(list.data, live, visit)}
-<p class="choices">${visit.query.has('cursor') ? html`<a class="button" href="${path(filter)}">${text.newest}</a>` : null}
-${older && html`<a class="button" href="${path({ ...filter, cursor: older })}">${text.older}</a>`}</p>`;
+${listLinks(visit, { path: SECTION, fields: filter, next: list.next_cursor, words: { first: text.newest, next: text.older } })}`;
 }

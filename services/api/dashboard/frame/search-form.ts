@@ -56,13 +56,22 @@ export function refusalOf(error: unknown): AppError {
   return error;
 }
 
-/** Below a list: back to its beginning, and on to its next page. */
-export function pageLinks(links: {
-  readonly first: { readonly href: string; readonly title: string } | undefined;
-  readonly next: { readonly href: string; readonly title: string } | undefined;
-}): Content {
-  const { first, next } = links;
-  if (first === undefined && next === undefined) return null;
-  return html`<p class="choices">${first && html`<a class="button" href="${first.href}">${first.title}</a>`}
-${next && html`<a class="button" href="${next.href}" rel="next">${next.title}</a>`}</p>`;
+/** Below a list: back to its beginning, and on to its next page. `also`: what stands beside them. */
+export function listLinks(
+  visit: Pick<Visit, 'href' | 'query'>,
+  list: {
+    readonly path: string;
+    /** What the list is filtered by. */
+    readonly fields?: Fields;
+    readonly next: string | null;
+    readonly words: { readonly first: string; readonly next: string };
+  },
+  also: Content = null,
+): Content {
+  const { path, fields = {}, next, words } = list;
+  const isLater = visit.query.has('cursor');
+  if (!isLater && next === null && also === null) return null;
+  return html`<p class="choices">${isLater ? html`<a class="button" href="${searchHref(visit, path, fields)}">${words.first}</a>` : null}
+${next && html`<a class="button" href="${searchHref(visit, path, { ...fields, cursor: next })}" rel="next">${words.next}</a>`}
+${also}</p>`;
 }

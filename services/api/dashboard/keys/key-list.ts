@@ -3,7 +3,7 @@ import { AUDIT_SCOPES } from '../../http/audit-log.ts';
 import type { keySchema } from '../../keys/key-schemas.ts';
 import { flag, type Html, html } from '../../pages/html.ts';
 import { confirmedForm } from '../frame/layout.ts';
-import { pageLinks, searchHref } from '../frame/search-form.ts';
+import { listLinks, searchHref } from '../frame/search-form.ts';
 import type { Visit } from '../frame/visit.ts';
 
 export type Key = z.output<typeof keySchema>;
@@ -30,15 +30,7 @@ ${tab(text.active, !isRevoked, visit.href(SECTION))}
 ${tab(text.revoked, isRevoked, searchHref(visit, SECTION, { status: 'revoked' }))}
 </ul></nav>
 ${data.length === 0 ? html`<p class="empty">${isRevoked ? text.noneRevoked : text.none}</p>` : html`<ul class="keys">${data.map((key) => entry(key, visit))}</ul>`}
-${pageLinks({
-  first: visit.query.has('cursor')
-    ? { href: searchHref(visit, SECTION, { status }), title: text.newest }
-    : undefined,
-  next:
-    next === null
-      ? undefined
-      : { href: searchHref(visit, SECTION, { status, cursor: next }), title: text.older },
-})}`;
+${listLinks(visit, { path: SECTION, fields: { status }, next, words: { first: text.newest, next: text.older } })}`;
 }
 
 function entry(key: Key, visit: Visit): Html {

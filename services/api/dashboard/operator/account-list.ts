@@ -2,8 +2,8 @@ import type { z } from 'zod';
 import type { accountSchema } from '../../admin/account-schemas.ts';
 import { type Html, html } from '../../pages/html.ts';
 import { dashboardPage } from '../frame/layout.ts';
+import { listLinks } from '../frame/search-form.ts';
 import { type DashboardPage, pageResponse, type Visit, type VisitDeps } from '../frame/visit.ts';
-import { pagesOf } from './paged-list.ts';
 
 export type Account = z.output<typeof accountSchema>;
 
@@ -44,7 +44,7 @@ export function accountListPages(deps: Pick<VisitDeps, 'frameAncestors'>): Dashb
   ];
 }
 
-function listBody({ data, next_cursor: older }: AccountList, search: string, visit: Visit): Html {
+function listBody({ data, next_cursor: next }: AccountList, search: string, visit: Visit): Html {
   const text = visit.text.operator.accounts;
   const { columns } = text;
   return html`<div class="title-row"><h1>${text.title}</h1>
@@ -58,7 +58,7 @@ ${
     : html`<table class="list"><thead><tr><th scope="col">${columns.account}</th><th scope="col" class="wide">${columns.sourceId}</th><th scope="col" class="wide">${columns.limits}</th><th scope="col">${columns.quota}</th></tr></thead>
 <tbody>${data.map((account) => row(account, visit))}</tbody></table>`
 }
-${pagesOf(ACCOUNTS_PATH, older, search === '' ? {} : { search }, visit)}`;
+${listLinks(visit, { path: ACCOUNTS_PATH, fields: { search }, next, words: visit.text.operator.list.pages })}`;
 }
 
 function row({ id, name, source_id: sourceId, limits, created_at: created }: Account, visit: Visit): Html {

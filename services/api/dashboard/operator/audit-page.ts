@@ -11,10 +11,9 @@ import {
   sentenceOf,
 } from '../audit/sentence.ts';
 import { dashboardPage } from '../frame/layout.ts';
-import { searchHref } from '../frame/search-form.ts';
+import { listLinks, searchHref } from '../frame/search-form.ts';
 import { type DashboardPage, pageResponse, type Visit, type VisitDeps } from '../frame/visit.ts';
 import { ACCOUNTS_PATH } from './account-list.ts';
-import { pagesOf } from './paged-list.ts';
 
 type Entry = z.output<typeof auditSchema>;
 
@@ -48,7 +47,7 @@ export function auditPages(deps: Pick<VisitDeps, 'frameAncestors'>): DashboardPa
         const body = html`<h1>${text.title}</h1><p class="lead">${text.lead}</p>
 ${filterForm(filter, visit)}
 ${list.data.length === 0 ? html`<p class="empty">${text.none}</p>` : auditTable(list.data, visit, true)}
-${pagesOf(PATH, list.next_cursor, filter, visit)}`;
+${listLinks(visit, { path: PATH, fields: filter, next: list.next_cursor, words: visit.text.operator.list.pages })}`;
         const page = { title: text.title, section: PATH, styles: 'operator.css', body };
         return pageResponse(dashboardPage(visit, visit.session, page), deps);
       },

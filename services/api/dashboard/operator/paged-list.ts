@@ -1,5 +1,6 @@
 import { type Html, html } from '../../pages/html.ts';
 import { dashboardPage } from '../frame/layout.ts';
+import { listLinks } from '../frame/search-form.ts';
 import { type DashboardPage, pageResponse, type Visit, type VisitDeps } from '../frame/visit.ts';
 
 const PAGE_SIZE = 50;
@@ -14,12 +15,7 @@ export interface PagedList<Item> {
   /** Below those links. */
   end?(visit: Visit): Html;
   /** The words of those links, where the first page has not the newest. */
-  words?(visit: Visit): PageWords;
-}
-
-interface PageWords {
-  readonly first: string;
-  readonly next: string;
+  words?(visit: Visit): { readonly first: string; readonly next: string };
 }
 
 export function pagedList<Item>(
@@ -37,28 +33,10 @@ export function pagedList<Item>(
         { query: { limit: PAGE_SIZE, ...(cursor === null ? {} : { cursor }) } },
       );
       const content = html`${body(data, visit)}
-${pagesOf(path, next, {}, visit, words?.(visit))}
+${listLinks(visit, { path, next, words: words?.(visit) ?? visit.text.operator.list.pages })}
 ${end?.(visit)}`;
       const page = { title: title(visit), section: path, styles: 'operator.css', body: content };
       return pageResponse(dashboardPage(visit, visit.session, page), deps);
     },
   };
-}
-
-/** Links to the first page of a list and to the next one. */
-export function pagesOf(
-  path: string,
-  next: string | null,
-  filter: Readonly<Record<string, string>>,
-  visit: Visit,
-  words: PageWords = { first: visit.text.operator.list.newest, next: visit.text.operator.list.older },
-): Html | null {
-  const at = (query: Readonly<Record<string, string>>) => {
-    const search = new URLSearchParams(query).toString();
-    return visit.href(search === '' ? path : `${path}?${search}`);
-  };
-  const isLater = visit.query.has('cursor');
-  if (!isLater && next === null) return null;
-  return html`<p class="choices">${isLater ? html`<a class="button" href="${at(filter)}">${words.first}</a>` : null}
-${next && html`<a class="button" href="${at({ ...filter, cursor: next })}">${words.next}</a>`}</p>`;
 }

@@ -3,6 +3,7 @@ import { resourceNames } from '../exports/export-list.ts';
 import type { Export, ExportList } from '../exports/export-types.ts';
 import type { Live } from '../frame/live.ts';
 import { statusBadge, timeOf } from '../frame/parts.ts';
+import { listLinks } from '../frame/search-form.ts';
 import type { Visit } from '../frame/visit.ts';
 
 export const SECTION = '/dashboard/verify';
@@ -19,9 +20,7 @@ export function readList(visit: Visit): Promise<ExportList> {
 /** The checks of an account, the newest first. */
 export function listBody(list: ExportList, live: Live, visit: Visit): Html {
   const text = visit.text.verify.list;
-  const older = list.next_cursor;
   const mayStart = visit.may('exports:write');
-  const isFirst = !visit.query.has('cursor');
   const create = html`<a class="button primary" href="${visit.href(`${SECTION}/new`)}">${text.create}</a>`;
   return html`<div class="title-row"><h1>${text.title}</h1>
 ${mayStart && list.data.length > 0 ? create : null}</div>
@@ -31,8 +30,7 @@ ${
     ? table(list.data, live, visit)
     : html`<section class="empty"><p><strong>${text.none}</strong></p><p class="muted">${mayStart ? text.noneLead : text.noneReadOnly}</p>${mayStart ? html`<p>${create}</p>` : null}</section>`
 }
-<p class="choices">${isFirst ? null : html`<a class="button" href="${visit.href(SECTION)}">${text.newest}</a>`}
-${older && html`<a class="button" href="${visit.href(`${SECTION}?${new URLSearchParams({ cursor: older })}`)}">${text.older}</a>`}</p>`;
+${listLinks(visit, { path: SECTION, next: list.next_cursor, words: { first: text.newest, next: text.older } })}`;
 }
 
 function table(checks: readonly Export[], live: Live, visit: Visit): Html {

@@ -2,6 +2,7 @@ import type { AppError } from '../../../../shared/runtime/errors.ts';
 import type { ApiResponse } from '../../http/response.ts';
 import { flag, type Html, html } from '../../pages/html.ts';
 import { faultBox } from '../frame/fault-box.ts';
+import { listLinks } from '../frame/search-form.ts';
 import type { DashboardPage, Visit } from '../frame/visit.ts';
 import type { Attempt, Listed, Webhook } from './endpoint-facts.ts';
 import {
@@ -122,12 +123,9 @@ function results(id: string, { data, next_cursor: next }: Listed<Attempt>, visit
   const text = visit.text.webhooks.attempts;
   const filters = filtersOf(visit);
   const isFiltered = Object.keys(filters).length > 0;
-  const path = (query: Readonly<Record<string, string>>) =>
-    visit.href(`${endpointPath(id, '/attempts')}?${new URLSearchParams(query)}`);
   const nothing = next === null ? (isFiltered ? text.noneFound : text.none) : text.searchGoesOn;
   return html`${data.length === 0 ? html`<p class="empty">${nothing}</p>` : table(id, data, visit)}
-<p class="choices">${visit.query.has('cursor') ? html`<a class="button" href="${path(filters)}">${text.newest}</a>` : null}
-${next && html`<a class="button" href="${path({ ...filters, cursor: next })}">${text.older}</a>`}</p>`;
+${listLinks(visit, { path: endpointPath(id, '/attempts'), fields: filters, next, words: { first: text.newest, next: text.older } })}`;
 }
 
 function table(id: string, attempts: readonly Attempt[], visit: Visit): Html {

@@ -1,6 +1,7 @@
 import type { z } from 'zod';
 import { type Html, html } from '../../pages/html.ts';
 import type { deadLetterSchema } from '../../webhooks/response.ts';
+import { listLinks } from '../frame/search-form.ts';
 import type { DashboardPage, Visit } from '../frame/visit.ts';
 import type { Listed, Webhook } from './endpoint-facts.ts';
 import {
@@ -49,9 +50,13 @@ function body(webhook: Webhook, { data, next_cursor: next }: Listed<DeadLetter>,
 <p class="lead">${text.lead}</p>
 ${doneNote(visit)}
 ${data.length === 0 ? html`<p class="empty">${text.none}</p>` : table(webhook.id, data, mayWrite, visit)}
-<p class="choices">${visit.query.has('cursor') ? html`<a class="button" href="${path('/dead-letters')}">${text.newest}</a>` : null}
-${next && html`<a class="button" href="${path(`/dead-letters?cursor=${encodeURIComponent(next)}`)}">${text.older}</a>`}
-${mayWrite && data.length > 0 ? html`<a class="button" href="${path('?recover=1#recover')}">${text.recover}</a>` : null}</p>`;
+${listLinks(
+  visit,
+  { path: endpointPath(webhook.id, '/dead-letters'), next, words: { first: text.newest, next: text.older } },
+  mayWrite && data.length > 0
+    ? html`<a class="button" href="${path('?recover=1#recover')}">${text.recover}</a>`
+    : null,
+)}`;
 }
 
 function table(id: string, letters: readonly DeadLetter[], mayWrite: boolean, visit: Visit): Html {

@@ -1,6 +1,7 @@
 import { type Html, html } from '../../pages/html.ts';
 import type { Live } from '../frame/live.ts';
 import { timeOf } from '../frame/parts.ts';
+import { listLinks } from '../frame/search-form.ts';
 import type { Visit } from '../frame/visit.ts';
 import type { Listed, Webhook } from './endpoint-facts.ts';
 import { doneNote, endpointPath, healthBadge, nameOf, SECTION } from './webhook-parts.ts';
@@ -22,8 +23,7 @@ export function listBody({ data, next_cursor: next }: Listed<Webhook>, live: Liv
 ${visit.may('webhooks:write') ? html`<a class="button primary" href="${visit.href(`${SECTION}/new`)}">${text.create}</a>` : null}</div>
 ${doneNote(visit)}
 ${data.length === 0 ? html`<p class="empty">${text.none}</p>` : table(data, live, visit)}
-<p class="choices">${visit.query.has('cursor') ? html`<a class="button" href="${visit.href(SECTION)}">${text.newest}</a>` : null}
-${next && html`<a class="button" href="${visit.href(`${SECTION}?cursor=${encodeURIComponent(next)}`)}">${text.older}</a>`}</p>`;
+${listLinks(visit, { path: SECTION, next, words: { first: text.newest, next: text.older } })}`;
 }
 
 function table(webhooks: readonly Webhook[], live: Live, visit: Visit): Html {

@@ -60,7 +60,7 @@ export const operator: typeof en = {
   },
   runbook: { title: 'Runbook', contents: 'Inhalt', link: 'Runbook' },
   bottleneck,
-  list: { older: 'Ältere', newest: 'Neueste', none: 'Keine.' },
+  list: { pages: { first: 'Neueste', next: 'Ältere' } },
   unknown: 'Unbekannt: Es kommt gerade keine Antwort.',
   status: {
     title: 'Status',

@@ -56,7 +56,7 @@ export const operator = {
   },
   runbook: { title: 'Runbook', contents: 'Contents', link: 'Runbook' },
   bottleneck,
-  list: { older: 'Older', newest: 'Newest', none: 'None.' },
+  list: { pages: { first: 'Newest', next: 'Older' } },
   unknown: 'Unknown: it does not respond now.',
   status: {
     title: 'Status',
