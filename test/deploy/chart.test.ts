@@ -174,6 +174,10 @@ test.runIf(python)('a scaled service leaves its number to the scaler', async () 
   for (const deployment of ofKind(manifests, 'Deployment')) {
     expect('replicas' in deployment.spec).toBe(!scaled.includes(componentOf(deployment)));
   }
+  // By what its own installation has to do, where several share a Prometheus.
+  for (const { spec } of ofKind(manifests, 'ScaledObject')) {
+    expect(spec.triggers[0].metadata.query).toContain('{namespace=~"tandem|"');
+  }
 });
 
 test.runIf(python)(
