@@ -38,6 +38,7 @@ import { addExtractorMetrics } from './metrics.ts';
 import { createCommandNotifiers, createNotifiers } from './notifiers.ts';
 import { createRefusals } from './plan/refusals.ts';
 import { createResourceRows } from './plan/resource-rows.ts';
+import { createReadSessions } from './source/read-sessions.ts';
 import { createSourceSessions } from './source/source-session.ts';
 import { findSetAside } from './store/feed-state.ts';
 
@@ -82,6 +83,8 @@ export async function buildExtractor(config: ExtractorConfig, context: ServiceCo
     }),
   );
   const openSession = createSourceSessions(config.sourceUrl, { lockWatch });
+  const replicas = config.readUrls.map((url) => createSourceSessions(url, { role: 'replica' }));
+  const readSessions = createReadSessions(openSession, replicas, log);
   const notifiers = createNotifiers();
   const owner = leaseOwner();
   const metrics = addExtractorMetrics(health.metrics, performance.now.bind(performance));
@@ -93,6 +96,7 @@ export async function buildExtractor(config: ExtractorConfig, context: ServiceCo
     {
       control,
       openSession,
+      readSessions,
       catalog,
       notifiers,
       resourceRows,
@@ -112,6 +116,7 @@ export async function buildExtractor(config: ExtractorConfig, context: ServiceCo
   const reader = createChunkReader(owner, config, {
     control,
     openSession,
+    readSessions,
     catalog,
     producers,
     readRows: createReadRows(config.pgReader),

@@ -1,4 +1,4 @@
-import { type Env, envReader } from '../../shared/runtime/env.ts';
+import { type Env, envReader, Secret } from '../../shared/runtime/env.ts';
 import type { SettingName } from '../../shared/runtime/settings.ts';
 import { type BaseConfig, readBaseConfig } from '../../shared/service/base-config.ts';
 
@@ -28,6 +28,8 @@ export interface ExtractorConfig extends BaseConfig<(typeof BASE)[number]> {
   readonly feedTimeoutMs: number;
   readonly settleTimeoutMs: number;
   readonly chunkedExportRows: number;
+  /** Hot standbys of the source. */
+  readonly readUrls: readonly Secret[];
 }
 
 const MINUTE_MS = 60_000;
@@ -52,5 +54,6 @@ export function readExtractorConfig(env: Env, read = envReader(env)): ExtractorC
     feedTimeoutMs: timeout('EXTRACTOR_FEED_TIMEOUT_MS', MINUTE_MS),
     settleTimeoutMs: timeout('EXTRACTOR_SETTLE_TIMEOUT_MS', 30 * MINUTE_MS),
     chunkedExportRows: read.integer('CHUNKED_EXPORT_ROWS', { default: 0, min: 0 }),
+    readUrls: read.list('SOURCE_READ_URL', []).map((url) => new Secret(url)),
   });
 }

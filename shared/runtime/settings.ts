@@ -235,6 +235,10 @@ export const SETTINGS = {
     group: 'exports',
     means: 'Wait of an account’s first export for older transactions, then it fails with `feed_not_settled`.',
   },
+  SOURCE_READ_URL: {
+    group: 'exports',
+    means: 'Hot standbys of the source, with commas between: chunked exports read their rows there.',
+  },
   CHUNKED_EXPORT_ROWS: {
     group: 'exports',
     means:

@@ -7,7 +7,7 @@ import { type AsOfRows, type ChunkImage, readAsOfRows } from '../as-of/as-of-que
 import { keyedRowsQuery, parseRecordKey, readKeyColumns } from '../changes-since/keyed-queries.ts';
 import { packRecordKeys } from '../chunked/record-keys.ts';
 import { makeSeenDurable } from '../export/take-snapshot.ts';
-import { ExportFailedError } from '../extraction-errors.ts';
+import { ExportFailedError, SourceSessionLostError } from '../extraction-errors.ts';
 import { readReferences } from '../plan/references.ts';
 import type { ResourceRows, ResourceRowsSource } from '../plan/resource-rows.ts';
 import {
@@ -18,6 +18,7 @@ import {
   rowsQuery,
   type SqlQuery,
 } from '../plan/row-selection.ts';
+import type { ReadSessions } from '../source/read-sessions.ts';
 import type { OpenSourceSession, SourceSession } from '../source/source-session.ts';
 import { assertNotRewritten, beginSnapshot, enterSnapshot } from './enter-snapshot.ts';
 import type { ReadRows, RowReading } from './read-rows.ts';
@@ -138,6 +139,8 @@ async function changedRowsQuery(
 
 export interface CopyChunkBatchDeps extends ChunkSources {
   readonly openSession: OpenSourceSession;
+  /** For chunks under a snapshot of their own. */
+  readonly readSessions: ReadSessions;
   readonly catalog: Catalog;
   readonly resourceRows: ResourceRowsSource;
   readonly producer: RowProducer;
@@ -183,14 +186,17 @@ export async function copyChunkBatch(
   );
   const tables = tablesReadFor(resources);
   const family = first.resources.map((name) => resourceOf(deps.catalog, name));
-  await using session = await deps.openSession({
+  const { held, since } = first;
+  const options = {
     purpose: `chunk ${first.chunk} ${first.exportId}`,
     statementTimeoutMs: deps.chunkTimeoutMs,
     onLost: abort,
-  });
+  };
+  const what = `${first.exportId}/${first.resource}/${first.chunk}`;
+  await using session =
+    held === undefined ? await deps.readSessions.open(what, options, since) : await deps.openSession(options);
   signal.addEventListener('abort', () => session[Symbol.asyncDispose](), { once: true });
   signal.throwIfAborted();
-  const { held, since } = first;
   if (held !== undefined) await enterSnapshot(session, tables, held);
   else await beginSnapshot(session, tables, since);
   using snapshot = new DisposableStack();
@@ -261,11 +267,31 @@ export async function copyChunkBatch(
     const [rowsPlanned, rowCount] = [counted[index] ?? 0, rowCounts[index] ?? 0];
     if (rowCount !== rowsPlanned) throw countMismatch({ resource, chunk, rowsPlanned }, rowCount);
   }
-  if (held !== undefined) return rowCounts.map((rows) => ({ rows, recordKeys: null }));
-  await makeSeenDurable(session);
+  if (held !== undefined) return rowCounts.map((rows) => ({ rows, recordKeys: null, readLsn: null }));
+  const readLsn = session.role === 'replica' ? await readReplayed(session) : null;
+  if (session.role === 'primary') await makeSeenDurable(session);
   return Promise.all(
-    rowCounts.map(async (rows, index) => ({ rows, recordKeys: await packRecordKeys(keysOf[index] ?? []) })),
+    rowCounts.map(async (rows, index) => ({
+      rows,
+      recordKeys: await packRecordKeys(keysOf[index] ?? []),
+      readLsn,
+    })),
   );
+}
+
+/**
+ * A replica gets WAL that is on the primary's disk. What it showed was replayed by now.
+ *
+ * @returns the position, `X/Y`
+ * @throws SourceSessionLostError when it was promoted, so that it may have shown what the primary never had
+ */
+async function readReplayed(session: SourceSession): Promise<string> {
+  const { rows } = await session.query(
+    'select pg_is_in_recovery()::text as is_standby, pg_last_wal_replay_lsn()::text as lsn',
+  );
+  const { is_standby: isStandby, lsn } = rows[0] ?? {};
+  if (isStandby === 'true' && lsn != null) return lsn;
+  throw new SourceSessionLostError('chunk', { cause: new Error('the replica was promoted') });
 }
 
 /** Counts the rows of each chunk by its keys, under the session's snapshot. */

@@ -35,7 +35,7 @@ export interface ReadChunksConfig {
 export interface ReadChunksDeps
   extends Pick<
     CopyChunkBatchDeps,
-    'openSession' | 'catalog' | 'resourceRows' | 'topicOf' | 'readRows' | 'holdSnapshot'
+    'openSession' | 'catalog' | 'resourceRows' | 'topicOf' | 'readRows' | 'holdSnapshot' | 'readSessions'
   > {
   readonly control: Pool;
   readonly producers: RowProducers;

@@ -1,13 +1,15 @@
+import type { Pool } from 'pg';
 import {
   beginReading,
   type ReadSince,
+  readLatestReplayed,
   readPlannedUpTo,
   readReading,
   showReading,
 } from '../../../shared/control/exports/chunked-reading.ts';
 import { finishPlanning, finishRun, recordSnapshot } from '../../../shared/control/exports/export-run.ts';
 import { type Resource, tablesReadFor } from '../../../shared/domain/catalog.ts';
-import { formatLsn, type Lsn } from '../../../shared/domain/lsn.ts';
+import { formatLsn, type Lsn, parseLsn } from '../../../shared/domain/lsn.ts';
 import { formatSnapshot } from '../../../shared/domain/snapshot.ts';
 import { LeaseLostError } from '../../../shared/runtime/lease-renewer.ts';
 import { createNotifier } from '../../../shared/runtime/notifier.ts';
@@ -31,7 +33,13 @@ import {
 } from '../plan/table-forms.ts';
 import type { SourceSession } from '../source/source-session.ts';
 import { readFeedState } from '../store/feed-state.ts';
-import { assertSameTimeline, awaitSettledFeed, createFeedWatch } from './await-feed.ts';
+import {
+  assertSameTimeline,
+  awaitSettledFeed,
+  createFeedWatch,
+  type FeedWatch,
+  isSettledPast,
+} from './await-feed.ts';
 import {
   addPlanned,
   createOpen,
@@ -48,6 +56,7 @@ import {
   lookAtSnapshot,
   makeSeenDurable,
   newSealToken,
+  sendHeartbeat,
   takeSnapshot,
 } from './take-snapshot.ts';
 
@@ -80,7 +89,7 @@ export async function runChunked(
   const startedAtMs = Date.now();
 
   await using cleanup = new AsyncDisposableStack();
-  const open = createOpen(run, cleanup, deps, config);
+  const open = createOpen(run, cleanup, deps.openSession, config);
   const sealing = await open(`seal ${claim.id}`);
   await deps.refusals.assertFit(sealing.client, resources);
   const feed = createFeedWatch(sealing.identity, config.feedTimeoutMs);
@@ -100,12 +109,19 @@ export async function runChunked(
     references,
   }));
   await assertReadableFromEvents(claim, sealing, selections, deps);
-  const planner = await open(`plan ${claim.id}`);
+  const openPlanner = createOpen(
+    run,
+    cleanup,
+    (options) => deps.readSessions.open(`${claim.id}/plan`, options, undefined),
+    config,
+  );
+  const planner = await openPlanner(`plan ${claim.id}`);
   await planAll(run, planner, selections, waitWhile, config, deps);
   await planner[Symbol.asyncDispose]();
   await waitWhile(({ openChunkCount }) => openChunkCount > 0);
   const readMs = Date.now() - startedAtMs;
 
+  await awaitReplayed(claim.id, sealing, feed, control, waitWhile);
   const startLsn = (await readFeedState(control))?.settledLsn ?? settledLsn;
   const seen = await lookAtSnapshot(sealing);
   const facts = await readRunFacts(sealing, resources, config.publicationName);
@@ -178,6 +194,28 @@ async function assertReadableFromEvents(
       throw new SingleSnapshotNeededError(error.message, { cause: error });
     }
   }
+}
+
+/**
+ * A replica may show a commit that no snapshot on the primary sees yet. It is in every later one once the feed has settled past
+ * what the replica had replayed.
+ */
+async function awaitReplayed(
+  exportId: string,
+  sealing: SourceSession,
+  feed: FeedWatch,
+  control: Pool,
+  waitWhile: WaitWhile,
+): Promise<void> {
+  const replayed = await readLatestReplayed(control, exportId);
+  if (replayed === null) return;
+  const lsn = parseLsn(replayed);
+  await sendHeartbeat(sealing);
+  await waitWhile(async () => {
+    const state = await readFeedState(control);
+    feed.check(state);
+    return !isSettledPast(state, sealing.identity, lsn);
+  });
 }
 
 interface OpenReading {

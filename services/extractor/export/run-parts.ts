@@ -9,6 +9,7 @@ import type { Notifier } from '../../../shared/runtime/notifier.ts';
 import type { Notifiers } from '../notifiers.ts';
 import type { Refusals } from '../plan/refusals.ts';
 import type { ResourceRowsSource } from '../plan/resource-rows.ts';
+import type { ReadSessions } from '../source/read-sessions.ts';
 import type { OpenSourceSession, SourceSession } from '../source/source-session.ts';
 import { readFeedState } from '../store/feed-state.ts';
 import { type FeedWatch, isSettledPast, MAX_POLL_MS, pollIntervalMs } from './await-feed.ts';
@@ -19,6 +20,8 @@ import { readInsertLsn, sendSeal } from './take-snapshot.ts';
 export interface RunExportDeps {
   readonly control: Pool;
   readonly openSession: OpenSourceSession;
+  /** For what is read under a snapshot that nobody else needs. */
+  readonly readSessions: ReadSessions;
   readonly catalog: Catalog;
   readonly notifiers: Notifiers;
   readonly resourceRows: ResourceRowsSource;
@@ -65,7 +68,7 @@ const SEAL_AGAIN_MS = 20_000;
 export function createOpen(
   { signal, abort }: RunHandle,
   cleanup: AsyncDisposableStack,
-  { openSession }: Pick<RunExportDeps, 'openSession'>,
+  openSession: OpenSourceSession,
   { planTimeoutMs }: Pick<RunExportConfig, 'planTimeoutMs'>,
 ) {
   return async (purpose: string): Promise<SourceSession> => {

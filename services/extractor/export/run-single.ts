@@ -56,7 +56,7 @@ export async function runSingle(run: RunHandle, config: RunExportConfig, deps: R
   const startedAtMs = Date.now();
 
   await using cleanup = new AsyncDisposableStack();
-  const open = createOpen(run, cleanup, deps, config);
+  const open = createOpen(run, cleanup, deps.openSession, config);
   const { changes_since: changesSince, as_of: asOf } = request;
   if (asOf !== null) requireOwnAccounts(resources);
   const sealing = await open(`seal ${claim.id}`);

@@ -15,11 +15,15 @@ export interface SourceIdentity {
   readonly timeline: number;
 }
 
+export type SourceRole = 'primary' | 'replica';
+
 /**
  * One connection to the source that is never shared and never silently replaced: a snapshot lives in it, and that it
  * stayed open is itself a proof. All values are PostgreSQL's texts.
  */
 export interface SourceSession extends AsyncDisposable {
+  /** A replica is a hot standby: its snapshots see commits in the order of the WAL, and do not say which transactions are open. */
+  readonly role: SourceRole;
   readonly client: pg.Client;
   readonly identity: SourceIdentity;
   readonly backendPid: string;
@@ -71,7 +75,9 @@ const SESSION_SETTINGS: Readonly<Record<string, string>> = {
 const IDENTIFY = `
 select pg_is_in_recovery()::text as in_recovery, pg_backend_pid()::text as pid,
   (select system_identifier::text from pg_control_system()) as system_id,
-  case when not pg_is_in_recovery() then left(pg_walfile_name(pg_current_wal_insert_lsn()), 8) end as timeline`;
+  case when pg_is_in_recovery()
+    then (select to_hex(greatest(c.timeline_id, r.min_recovery_end_timeline)) from pg_control_checkpoint() c, pg_control_recovery() r)
+    else left(pg_walfile_name(pg_current_wal_insert_lsn()), 8) end as timeline`;
 
 /** Of a server that waits for its client, be it for a statement or for room for rows, which no statement's limit ends. */
 const silenceSettings = (limitMs: number): Readonly<Record<string, string>> => ({
@@ -79,10 +85,20 @@ const silenceSettings = (limitMs: number): Readonly<Record<string, string>> => (
   tcp_user_timeout: `${limitMs}ms`,
 });
 
-/** @throws ExportFailedError on a hot standby, whose snapshots do not say which transactions are open */
+export interface SourceSessionsOptions {
+  /** Of the primary. */
+  readonly lockWatch?: LockWatch;
+  readonly silenceLimitMs?: number;
+  readonly role?: SourceRole;
+}
+
+/**
+ * @throws ExportFailedError on a hot standby that is not asked for as a replica
+ * @throws SourceSessionLostError on a replica that was promoted
+ */
 export function createSourceSessions(
   connectionString: Secret,
-  { lockWatch, silenceLimitMs = SILENCE_LIMIT_MS }: { lockWatch?: LockWatch; silenceLimitMs?: number } = {},
+  { lockWatch, silenceLimitMs = SILENCE_LIMIT_MS, role = 'primary' }: SourceSessionsOptions = {},
 ): OpenSourceSession {
   return async ({ purpose, statementTimeoutMs, onLost }) => {
     let isDisposed = false;
@@ -125,7 +141,11 @@ export function createSourceSessions(
       await seeExtensionOperators(client);
       const { rows } = await query(IDENTIFY);
       const { in_recovery: inRecovery, pid, system_id: systemId, timeline } = rows[0] ?? {};
-      if (inRecovery !== 'false' || pid == null || systemId == null || timeline == null) {
+      if (role === 'replica' && inRecovery !== 'true') {
+        throw new Error('the replica is no standby: set SOURCE_READ_URL to standbys of DATABASE_URL');
+      }
+      const isStandby = role === 'primary' && inRecovery !== 'false';
+      if (isStandby || pid == null || systemId == null || timeline == null) {
         throw new ExportFailedError(
           'source_is_standby',
           'The source is a hot standby, whose snapshots do not say which transactions are open: ' +
@@ -139,6 +159,7 @@ export function createSourceSessions(
         if (!isDisposed) onLost(wanted);
       });
       return {
+        role,
         client,
         identity: { systemId, timeline: Number.parseInt(timeline, 16) },
         backendPid: pid,

@@ -253,15 +253,18 @@ export interface ReadChunk {
   readonly rows: number;
   /** Of a chunk with a snapshot of its own, the packed keys of its rows. */
   readonly recordKeys: Buffer | null;
+  /** Of a chunk that was read from a replica: everything that it has was written before this position, `X/Y`. */
+  readonly readLsn: string | null;
 }
 
 /** All or none: a chunk that is another reader's now says that this one was too slow for all of them. */
 const FINISH = `${HELD}
 update export_chunks c set state = 'extracted', rows_extracted = h.rows, extracted_at = now(), lease_owner = null,
-  lease_expires_at = null, record_keys = n.record_keys,
+  lease_expires_at = null, record_keys = n.record_keys, read_lsn = n.read_lsn,
   -- A chunk with a snapshot of its own may have no row, and then no writer hears of it.
   rows_written = case when n.record_keys is not null and h.rows = 0 then 0 else c.rows_written end
-from held h join unnest($4::text[], $5::int[], $7::bytea[]) as n(resource, chunk, record_keys) using (resource, chunk)
+from held h join unnest($4::text[], $5::int[], $7::bytea[], $8::pg_lsn[])
+  as n(resource, chunk, record_keys, read_lsn) using (resource, chunk)
 where ${IS_HELD} and (select count(*) from held) = cardinality($5::int[])`;
 
 /**
@@ -278,6 +281,7 @@ export function finishChunks(pool: Pool, batch: ChunkBatch, read: readonly ReadC
       ...fence(batch),
       read.map(({ rows }) => rows),
       read.map(({ recordKeys }) => recordKeys),
+      read.map(({ readLsn }) => readLsn),
     ]);
     if (finished.rowCount !== batch.length) return false;
     await db.query(SUM_EXTRACTED, [exportId]);

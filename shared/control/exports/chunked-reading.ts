@@ -144,6 +144,15 @@ export async function readPlannedUpTo(db: Queryable, exportId: string): Promise<
   );
 }
 
+/** The latest position that a replica had replayed when a chunk was read from it, `X/Y`; null without such a chunk. */
+export async function readLatestReplayed(db: Queryable, exportId: string): Promise<string | null> {
+  const { rows } = await db.query<{ lsn: string | null }>(
+    'select max(read_lsn)::text as lsn from export_chunks where export_id = $1',
+    [exportId],
+  );
+  return rows[0]?.lsn ?? null;
+}
+
 /** Ends of a resource's chunks in order, without the last one's, which is open. */
 export async function readChunkEnds(
   db: Queryable,

@@ -81,10 +81,10 @@ async function startRun(chunkCount: number): Promise<ClaimedExport> {
 const claimChunk = async (owner: string) =>
   (await claimChunks(pool, owner, { maxChunks: 1, maxRows: 0 }))?.[0];
 const renewChunk = (chunk: ClaimedChunk, rows: number) => renewChunks(pool, [chunk], [rows]);
-const TEN_ROWS = { rows: 10, recordKeys: null };
+const TEN_ROWS = { rows: 10, recordKeys: null, readLsn: null };
 
 const finishChunk = (chunk: ClaimedChunk, rows: number) =>
-  finishChunks(pool, [chunk], [{ rows, recordKeys: null }]);
+  finishChunks(pool, [chunk], [{ rows, recordKeys: null, readLsn: null }]);
 const releaseChunk = (chunk: ClaimedChunk, how: { delayMs: number; isCounted: boolean }) =>
   releaseChunks(pool, [chunk], how);
 

@@ -169,7 +169,6 @@ test('when every extractor is killed, a chunked export costs the chunks in hand 
     fixture.spawnExtractor(READER_ONLY),
   ];
   const id = await fixture.addExport(acme, ['orders'], { snapshot: 'chunked' });
-  await fixture.listen();
   await waitFor(
     'most chunks to be read',
     async () => Number((await fixture.readExport(id)).rows_extracted) > ROW_COUNT * 0.6,
@@ -180,7 +179,7 @@ test('when every extractor is killed, a chunked export costs the chunks in hand 
   expect((await fixture.readExport(id)).planned_at).toBeNull();
   await fixture.startExtractor({ ...small, EXTRACTOR_MAX_CHUNKS: '1' });
   const row = await extracted(id);
-  expect(row).toMatchObject({ rows_extracted: String(ROW_COUNT), snapshot: { xmin: expect.any(String) } });
+  expect(row).toMatchObject({ error: null, rows_extracted: String(ROW_COUNT), snapshot: { xmin: expect.any(String) } });
   expect(row.run_attempt).toBeGreaterThan(1);
   const after = await chunksOf(id);
   // Whatever was read stays read.
