@@ -179,7 +179,12 @@ test('when every extractor is killed, a chunked export costs the chunks in hand 
   expect((await fixture.readExport(id)).planned_at).toBeNull();
   await fixture.startExtractor({ ...small, EXTRACTOR_MAX_CHUNKS: '1' });
   const row = await extracted(id);
-  expect(row).toMatchObject({ error: null, rows_extracted: String(ROW_COUNT), snapshot: { xmin: expect.any(String) } });
+  const [counted] = (await fixture.db.query<{ n: string }>('select count(*) as n from shop.orders')).rows;
+  expect(row).toMatchObject({
+    error: null,
+    rows_extracted: counted?.n,
+    snapshot: { xmin: expect.any(String) },
+  });
   expect(row.run_attempt).toBeGreaterThan(1);
   const after = await chunksOf(id);
   // Whatever was read stays read.
@@ -189,5 +194,5 @@ test('when every extractor is killed, a chunked export costs the chunks in hand 
   await expectEveryRowOnce(id);
   const sentCount = fixture.sentRows().filter(({ headers }) => headers.exportId === id).length;
   const rowsOfChunk = Math.ceil(ROW_COUNT / (after.length - 1));
-  expect(sentCount).toBeLessThanOrEqual(ROW_COUNT + 2 * rowsOfChunk);
+  expect(sentCount).toBeLessThanOrEqual(Number(counted?.n) + 2 * rowsOfChunk);
 });
