@@ -5,6 +5,7 @@ import { createLog, type Log, readLogLevel } from './log.ts';
 import { createMetrics } from './metrics.ts';
 import { addProcessMetrics } from './process-metrics.ts';
 import { hideSecretsOf, redact } from './redact.ts';
+import { causesOf } from './transient.ts';
 import { runUntilFirstFailure, type Worker } from './worker.ts';
 
 /** What a composition root gets: where to register clean-up (disposed newest first), what to log to, and the health it reports. */
@@ -60,8 +61,10 @@ export async function runMain(service: string, build: Build): Promise<void> {
     await runService(build, log, stop.signal);
     process.exit(0);
   } catch (error) {
-    if (error instanceof SetupError) {
-      process.stderr.write(redact(`tandem ${service}: ${error.message}\n`));
+    // Also one that a worker came to, which says by which it was.
+    const setup = causesOf(error).find((link) => link instanceof SetupError);
+    if (setup !== undefined) {
+      process.stderr.write(redact(`tandem ${service}: ${setup.message}\n`));
       process.exit(2);
     }
     log.error('service.failed', { error });

@@ -16,11 +16,12 @@ import { CLUSTER_DECIDES } from '../../shared/kafka/topic-settings.ts';
 import { topicsOf } from '../../shared/kafka/topics.ts';
 import type { Log } from '../../shared/runtime/log.ts';
 import { silentLog } from '../../shared/runtime/log.ts';
+import { runChaos } from '../chaos/run-chaos.ts';
 import { type OwnKafkaCluster, openOwnKafkaCluster } from '../support/own-kafka.ts';
 import { testStack } from '../support/stack.ts';
 import { createExport, differencesAfter, loadExport, pullFeed } from '../support/subscriber.ts';
 import { waitFor } from '../support/wait-for.ts';
-import { untilInSync } from './kill-leaders.ts';
+import { killEveryLeader, untilInSync } from './kill-leaders.ts';
 
 const cleanup = new AsyncDisposableStack();
 let cluster: OwnKafkaCluster;
@@ -76,6 +77,59 @@ test('topics that lack replicas, or lose records early, are told, and corrected 
   expect(config?.get('segment.bytes')).toBe('1048576');
   expect(config?.get('retention.ms')).toBe(String(30 * 24 * 3_600_000));
 });
+
+test('the leader of every partition is killed in turn under load, and nothing is lost or repeated', async () => {
+  const over = Promise.withResolvers<void>();
+  let exported = 0;
+  /** Between two kills everything works for a while. */
+  const untilExported = async () => {
+    const before = exported;
+    await waitFor('one more export', () => exported > before, 90_000);
+  };
+  let factors: number[] = [];
+  const result = await runChaos({
+    ...testStack(),
+    kafkaBrokers: cluster.brokers,
+    async breakThings({ prefix, catalog }) {
+      const own = topicsOf(prefix, catalog).declarations.map(({ name }) => name);
+      const topics = [...own, '__consumer_offsets', '__transaction_state'];
+      const metadata = await admin.fetchTopicMetadata({ topics });
+      factors = metadata.topics.flatMap(({ partitions }) =>
+        partitions.map(({ replicas }) => replicas.length),
+      );
+      await createForeignTopics();
+      try {
+        return await killEveryLeader(cluster, admin, topics, untilExported);
+      } finally {
+        over.resolve();
+      }
+    },
+    until: () => over.promise,
+    directory,
+    seed: 1,
+    copies: 1,
+    rows: 2_000,
+    perSecond: 50,
+    log: silentLog,
+    say(line) {
+      if (/^export .* loaded$/.test(line)) exported += 1;
+    },
+  });
+  expect(result.faults).toEqual([]);
+  // Made by the services themselves.
+  expect(new Set(factors)).toEqual(new Set([3]));
+  expect(factors.length).toBeGreaterThan(40);
+  expect(Object.keys(result.breaks).sort()).toEqual(['broker 1', 'broker 2', 'broker 3']);
+  expect(result.exports).toBeGreaterThan(0);
+  expect(result.jobs).toBeGreaterThan(0);
+  expect(result.deliveries).toBeGreaterThan(0);
+}, 600_000);
+
+/** Of another product on the same cluster: whichever broker is killed, one of these has no leader. */
+async function createForeignTopics(): Promise<void> {
+  const replicaAssignment = [...cluster.nodes.keys()].map((id, partition) => ({ partition, replicas: [id] }));
+  await admin.createTopics({ waitForLeaders: false, topics: [{ topic: 'foreign', replicaAssignment }] });
+}
 
 async function touchInvoices(world: World, account: string, memo: string): Promise<void> {
   const client = new pg.Client({ connectionString: world.sourceUrl });
