@@ -59,7 +59,7 @@ export async function benchRoutes({ stack, log, say }: BenchOptions): Promise<vo
     }, SAMPLE_MS);
     const startedAtMs = performance.now();
     const routes = await openRoutes(
-      { control, pool, catalog, broken: [], progress: START, isResumed: false, log },
+      { control, pool, catalog, broken: [], columns: '', progress: START, isResumed: false, log },
       AbortSignal.timeout(600_000),
     );
     const seconds = (performance.now() - startedAtMs) / 1_000;

@@ -28,12 +28,7 @@ export interface RouteCollector {
 }
 
 /** After these, a child's rows may refer to other records, which no message told. */
-const REFERENCES_CHANGED: readonly ResetReason[] = [
-  'table_replaced',
-  'table_rewritten',
-  'partition_changed',
-  'column_added_with_default',
-];
+const REFERENCES_CHANGED: readonly ResetReason[] = ['table_replaced', 'table_rewritten', 'partition_changed'];
 
 export function createRouteCollector({ catalog, tables, spellings }: RouteCollectorDeps): RouteCollector {
   const parents = parentsOf(catalog);

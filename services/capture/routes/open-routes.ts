@@ -63,6 +63,8 @@ export interface OpenRoutesDeps extends RoutesSource {
   readonly catalog: Catalog;
   /** Names of resources whose paths can't be followed now: the routes are read and kept without them. */
   readonly broken: readonly string[];
+  /** Of the columns on the paths: the routes begin anew once it is another. */
+  readonly columns: string;
   readonly progress: CaptureProgress;
   /** The feed goes on where it was, without a gap. */
   readonly isResumed: boolean;
@@ -77,7 +79,7 @@ export interface OpenRoutesDeps extends RoutesSource {
  */
 export async function openRoutes(deps: OpenRoutesDeps, signal: AbortSignal): Promise<OpenRoutes> {
   const { control, catalog, progress, log } = deps;
-  const fingerprint = `${pathsFingerprint(catalog)}/${deps.broken.toSorted().join()}`;
+  const fingerprint = `${pathsFingerprint(catalog)}/${deps.broken.toSorted().join()}/${deps.columns}`;
   const sound = withoutBroken(catalog, deps.broken);
   const owner = randomUUID();
   const kept = await takeRoutes(control, owner);

@@ -192,7 +192,10 @@ export function createRouteStage(deps: RouteStageDeps): RouteStage {
       accounts.trim();
       const ready: WalEntry[] = [];
       try {
-        if (deps.arePathsChanged()) throw new RoutesStaleError('a path can be followed again, or no more');
+        if (deps.arePathsChanged())
+          throw new RoutesStaleError(
+            'a path can be followed again or no more, or a column of one was made again',
+          );
         for (const entry of entries) await add(entry, ready);
       } catch (error) {
         if (error instanceof RoutesStaleError) await deps.discard();

@@ -1,5 +1,5 @@
-import { findBrokenPaths } from '../../../shared/catalog/broken-paths.ts';
 import { childrenOf } from '../../../shared/catalog/check-account-paths.ts';
+import { readPathState } from '../../../shared/catalog/path-state.ts';
 import type { Catalog } from '../../../shared/domain/catalog.ts';
 import type { Lsn } from '../../../shared/domain/lsn.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
@@ -70,7 +70,8 @@ export function createRouting({
       whyUnknown: (resource) => broken.get(resource),
     },
     async open(session, signal) {
-      broken = await findBrokenPaths(source, catalog, publicationName);
+      const state = await readPathState(source, catalog, publicationName);
+      ({ broken } = state);
       for (const [resource, reason] of broken) {
         log.error('routes.path_broken', {
           resource,
@@ -82,7 +83,10 @@ export function createRouting({
       }
       const names = [...broken.keys()];
       let isChanged = false;
-      const opened = await openRoutes({ ...routes, ...session, catalog, broken: names, log }, signal);
+      const opened = await openRoutes(
+        { ...routes, ...session, catalog, broken: names, columns: state.columns, log },
+        signal,
+      );
       accounts = createRecordAccounts(catalog, opened.read);
       const stage = createRouteStage({
         ...opened,
@@ -107,8 +111,8 @@ export function createRouting({
           let sweptAtMs = 0;
           while (!until.aborted) {
             try {
-              const now = await findBrokenPaths(source, catalog, publicationName);
-              isChanged = [...now.keys()].join() !== names.join();
+              const now = await readPathState(source, catalog, publicationName);
+              isChanged = [...now.broken.keys()].join() !== names.join() || now.columns !== state.columns;
               if (Date.now() - sweptAtMs > SWEEP_INTERVAL_MS) {
                 sweptAtMs = (await opened.sweep(passedLsn())) ? 0 : Date.now();
               }

@@ -245,6 +245,12 @@ test.each([
     false,
   ],
   [
+    'the reference of a child was made again, with a value for the rows that are there',
+    `alter table app.orders drop shop_id, add shop_id bigint default 1`,
+    `select 1`,
+    false,
+  ],
+  [
     'a parent was truncated',
     `truncate app.customers cascade`,
     `insert into app.customers values (1, 'acme'), (2, 'acme'), (3, 'acme'), (4, null);
@@ -314,7 +320,7 @@ test.each([
     const { rows } = await world.pool.query<{ fingerprint: string }>(
       'select fingerprint from tandem.route_state',
     );
-    expect(rows[0]?.fingerprint).toMatch(/\/comments,orders$/);
+    expect(rows[0]?.fingerprint).toMatch(/\/comments,orders\//);
     await world.pool.query(undo);
     await waitFor('the way back', () => reasons().includes('resource_resumed'));
     await passAll();
