@@ -48,6 +48,21 @@ export async function findResetSince(
 }
 
 /**
+ * Partitions of events are dropped by day after their retention. The reading began after the export was started; an hour is more than
+ * clocks differ.
+ */
+const ARE_KEPT = `
+select to_regclass('events_' || to_char((started_at - interval '1 hour') at time zone 'UTC', 'YYYYMMDD')) is not null
+    or created_at > now() - interval '1 day' as are_kept
+from exports where id = $1`;
+
+/** Whether all events since the reading began are still there. */
+export async function areEventsKept(db: Queryable, { id }: ClaimedExport): Promise<boolean> {
+  const { rows } = await db.query<{ are_kept: boolean }>(ARE_KEPT, [id]);
+  return rows[0]?.are_kept === true;
+}
+
+/**
  * The last event of each record decides. Row versions have one order: of two transactions that write a row, the second
  * commits once the first is visible, so what the snapshot sees of a record is a beginning of its events.
  */

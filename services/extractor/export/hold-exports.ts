@@ -66,7 +66,7 @@ async function hold(
   const abort = (reason: Error) => over.abort(reason);
   const stop = () => abort(new StoppingError('the extractor stops'));
   stopping.addEventListener('abort', stop, { once: true });
-  const deadline = setTimeout(() => abort(timeoutError(config.exportTimeoutMs)), config.exportTimeoutMs);
+  let deadline: NodeJS.Timeout | undefined;
   const lease = renewLease({
     leaseSeconds: EXPORT_LEASE_SECONDS,
     renew: async () => ((await renewExport(control, claim)) ? 'held' : whyOver(deps, claim)),
@@ -78,6 +78,9 @@ async function hold(
     claim,
     signal: over.signal,
     abort,
+    startDeadline() {
+      deadline ??= setTimeout(() => abort(timeoutError(config.exportTimeoutMs)), config.exportTimeoutMs);
+    },
     async check() {
       const status = await readRunStatus(control, claim);
       if (status.state === 'held') return status;

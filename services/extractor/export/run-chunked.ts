@@ -17,7 +17,7 @@ import { readTypedKey } from '../as-of/as-of-queries.ts';
 import { readImageConditions } from '../as-of/select-image.ts';
 import { awaitChainRecorded, awaitRecorded, keptAlive } from '../changes-since/await-recorded.ts';
 import { assertNotSetAside, assertSameCatalog } from '../changes-since/completeness.ts';
-import { findResetSince } from '../chunked/changed-records.ts';
+import { areEventsKept, findResetSince } from '../chunked/changed-records.ts';
 import { mergeChanges } from '../chunked/merge-changes.ts';
 import { ExportFailedError, SingleSnapshotNeededError } from '../extraction-errors.ts';
 import { type PlanStart, planStep, sizeResources } from '../plan/plan-chunks.ts';
@@ -305,6 +305,9 @@ async function assertComplete(
   resources: readonly Resource[],
   { control }: RunExportDeps,
 ): Promise<void> {
+  if (!(await areEventsKept(control, claim))) {
+    throw new SingleSnapshotNeededError('Some events since the reading began are no longer retained.');
+  }
   const reset = await findResetSince(control, claim, snapshot);
   if (reset !== undefined) {
     throw new SingleSnapshotNeededError(

@@ -54,6 +54,8 @@ export interface RunHandle {
   readonly signal: AbortSignal;
   /** Ends the run with a reason. */
   abort(reason: Error): void;
+  /** From now on the run may take as long as a snapshot may be held. */
+  startDeadline(): void;
   /** @throws the reason when the run has ended */
   check(): Promise<Extract<RunStatus, { state: 'held' }>>;
 }

@@ -54,6 +54,7 @@ export async function runSingle(run: RunHandle, config: RunExportConfig, deps: R
   const request = readRequest(claim.request);
   const resources = claim.resources.map((name) => resourceOf(deps.catalog, name));
   const startedAtMs = Date.now();
+  run.startDeadline();
 
   await using cleanup = new AsyncDisposableStack();
   const open = createOpen(run, cleanup, deps.openSession, config);

@@ -60,11 +60,14 @@ with ended as (
   delete from export_keys where ctid = any (array(
     select k.ctid from export_keys k join ended on ended.id = k.export_id limit ${KEYS_AT_ONCE}))
   returning 1
+), swept as (
+  update exports set has_keys = false
+  where id in (select id from ended) and (select count(*) from gone) < ${KEYS_AT_ONCE}
+  returning id
 )
-update exports set has_keys = false
-where id in (select id from ended) and (select count(*) from gone) < ${KEYS_AT_ONCE}`;
+update export_chunks set record_keys = null where export_id in (select id from swept) and record_keys is not null`;
 
-/** Removes keys of an export of changes that has ended, some at a time. Safe to call from many processes at once. */
+/** Removes keys of an export that has ended, some at a time. Safe to call from many processes at once. */
 export async function sweepKeys(db: Queryable): Promise<void> {
   await db.query({ name: 'sweep_export_keys', text: SWEEP });
 }

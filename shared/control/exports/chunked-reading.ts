@@ -89,7 +89,7 @@ export async function decideReading(
   return rowCount === 1;
 }
 
-/** Begins a chunked reading, without chunks. @returns false when the run is no longer this holder's */
+/** Begins a chunked reading, without chunks. Its keys are swept once the export has ended. @returns false when the run is no longer this holder's */
 export async function beginReading(
   db: Queryable,
   claim: ClaimedExport,
@@ -106,7 +106,7 @@ export async function beginReading(
     table_forms: tableForms,
   };
   const { rowCount } = await db.query(
-    `with held as (update exports set read_since = $4 where ${HELD} returning id),
+    `with held as (update exports set read_since = $4, has_keys = true where ${HELD} returning id),
        gone as (delete from export_chunks where export_id in (select id from held))
      select from held`,
     [...fence(claim), JSON.stringify(stored)],

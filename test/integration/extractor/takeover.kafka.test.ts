@@ -195,4 +195,11 @@ test('when every extractor is killed, a chunked export costs the chunks in hand 
   const sentCount = fixture.sentRows().filter(({ headers }) => headers.exportId === id).length;
   const rowsOfChunk = Math.ceil(ROW_COUNT / (after.length - 1));
   expect(sentCount).toBeLessThanOrEqual(Number(counted?.n) + 2 * rowsOfChunk);
+  await waitFor('the keys of the ended export to be swept', async () => {
+    const { rows } = await fixture.db.query(
+      'select from export_chunks where export_id = $1 and record_keys is not null',
+      [id],
+    );
+    return rows.length === 0;
+  });
 });
