@@ -17,6 +17,7 @@ test('a stored request has every member, also one that an earlier version stored
     changes_since: null,
     as_of: null,
     max_rows_per_second: null,
+    snapshot: null,
   });
   const stored = {
     resources: ['orders'],
@@ -32,6 +33,7 @@ test('a stored request has every member, also one that an earlier version stored
     changes_since: 'exp_1',
     as_of: '2026-01-15T00:00:00Z',
     max_rows_per_second: 1_000,
+    snapshot: 'chunked',
   };
   expect(parseExportRequest({ ...stored, of_a_later_version: 1 })).toEqual(stored);
 });

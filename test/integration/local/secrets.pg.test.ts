@@ -13,6 +13,7 @@ afterAll(() => rmSync(home, { recursive: true, force: true }));
 const SECRETS = {
   DATABASE_URL: 'source-pw-7f1',
   CONTROL_DATABASE_URL: 'control-pw-7f2',
+  SOURCE_READ_URL: 'standby-pw-7fc',
   KAFKA_SASL_PASSWORD: 'kafka-pw-7f3',
   SCHEMA_REGISTRY_URL: 'registry-pw-7f4',
   ADMIN_KEY: 'admin-key-7f5-and-long-enough-to-be-taken',
@@ -30,6 +31,7 @@ const NOWHERE = '127.0.0.1:1';
 const ENV: Record<string, string> = {
   DATABASE_URL: `postgres://app:${SECRETS.DATABASE_URL}@${NOWHERE}/product`,
   CONTROL_DATABASE_URL: `postgres://app:${SECRETS.CONTROL_DATABASE_URL}@${NOWHERE}/tandem`,
+  SOURCE_READ_URL: `postgres://app:${SECRETS.SOURCE_READ_URL}@${NOWHERE}/product`,
   KAFKA_BROKERS: NOWHERE,
   KAFKA_SASL_MECHANISM: 'plain',
   KAFKA_SASL_USERNAME: 'app',
