@@ -87,7 +87,12 @@ with first as (
 ), claimed as (
   update export_chunks c
   set state = 'reading', attempt = e.attempt, tries = c.tries + 1, rows_extracted = 0, started_at = now(),
-    lease_owner = $1, lease_expires_at = now() + $2 * interval '1 second'
+    lease_owner = $1, lease_expires_at = now() + $2 * interval '1 second',
+    -- Under a snapshot of its own, each try may see other rows: the part of an earlier one goes. Nulls without a row.
+    (rows_written, part_name, bytes_written, schema_id, written_at) = (
+      select c.rows_written, c.part_name, c.bytes_written, c.schema_id, c.written_at where c.snapshot_name is not null
+    ),
+    record_keys = null, read_lsn = null
   from wanted w, counted e
   where c.export_id = w.export_id and c.resource = w.resource and c.chunk = w.chunk
     and e.id = c.export_id and e.run_attempt = c.run_attempt

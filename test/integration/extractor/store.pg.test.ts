@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { findOpenChunks, recordChunksWritten } from '../../../shared/control/chunks/chunk-attempts.ts';
 import {
   type ClaimedChunk,
   claimChunks,
@@ -58,7 +59,10 @@ async function addExports(accountId: string, ids: string[]): Promise<void> {
 const claim = (owner = 'one') => claimExport(pool, owner, LIMITS);
 
 /** An export that is being extracted, with chunks of ten rows. */
-async function startRun(chunkCount: number): Promise<ClaimedExport> {
+async function startRun(
+  chunkCount: number,
+  snapshotName: string | null = 'snapshot-1',
+): Promise<ClaimedExport> {
   const claimed = await claim();
   if (claimed === undefined) throw new Error('nothing to claim');
   const snapshot = { takenAt: '', lsn: '0/2', xmin: '5', xmax: '9', xip: ['7'] };
@@ -72,7 +76,7 @@ async function startRun(chunkCount: number): Promise<ClaimedExport> {
   });
   for (let chunk = 0; chunk < chunkCount; chunk += 1) {
     const planned = { resource: 'orders', chunk, lowerKey: null, upperKey: null, rows: 10 };
-    await addChunks(pool, claimed, 'snapshot-1', [planned]);
+    await addChunks(pool, claimed, snapshotName, [planned]);
   }
   return claimed;
 }
@@ -222,6 +226,35 @@ test('chunks finished at once are all in the sum', async () => {
   for (let turn = 0; turn < 10; turn += 1) chunks.push(await claimChunk('one'));
   await Promise.all(chunks.map((chunk) => chunk && finishChunk(chunk, 10)));
   expect(await statusOf('e1')).toMatchObject({ rows_extracted: '100' });
+});
+
+test.each([
+  ['keeps', 'under one snapshot', 'snapshot-1'],
+  ['loses', 'under a snapshot of its own', null],
+])('a chunk that is read again %s the part of an earlier try %s', async (_, _how, snapshotName) => {
+  await addExports('acme', ['e1']);
+  await startRun(1, snapshotName);
+  const first = await claimChunk('killed');
+  if (first === undefined) throw new Error('nothing to claim');
+  const recordPart = (chunkAttempt: ClaimedChunk) =>
+    recordChunksWritten(pool, [
+      { chunkAttempt, part: { path: `part-${chunkAttempt.attempt}`, rows: 10, bytes: 100, schemaId: 1 } },
+    ]);
+  // The writer is done with the part while its reader is still at other chunks.
+  expect(await recordPart(first)).toEqual([true]);
+  await expireLeases();
+  const again = await claimChunk('two');
+  if (again === undefined) throw new Error('nothing to claim');
+  const isReadAnew = snapshotName === null;
+  expect((await findOpenChunks(pool, [again]))[0] !== undefined).toBe(isReadAnew);
+  expect(await recordPart(first)).toEqual([false]);
+  expect(await recordPart(again)).toEqual([isReadAnew]);
+  expect(await finishChunk(again, 10)).toBe(true);
+  const { rows } = await pool.query(
+    'select part_name, rows_written, written_at is not null as is_written from export_chunks',
+  );
+  const { attempt } = isReadAnew ? again : first;
+  expect(rows).toEqual([{ part_name: `part-${attempt}`, rows_written: '10', is_written: true }]);
 });
 
 test('small chunks are claimed together, within the limits, and end together', async () => {
