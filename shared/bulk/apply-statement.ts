@@ -167,6 +167,7 @@ function assignments({ table, operation, params }: Application, { bind }: Binder
 /** A value as it is assigned: arrays element by element, other structures as JSON, numbers with the digits that they came with. */
 export function assignedSql(value: unknown, column: ColumnDescription, bind: Binder['bind']): string {
   if (value === null) return 'null';
+  if (value === undefined) throw new RangeError(`no value for column ${column.name}`);
   const type = comparableType(column);
   if (Array.isArray(value) && type.endsWith('[]')) {
     return `${bind(value.map((part) => (part === null ? null : textOf(part, type))))}::text[]::${type}`;

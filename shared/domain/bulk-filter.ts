@@ -36,6 +36,11 @@ export interface FilterValue {
   readonly pointer: string;
 }
 
+/** The columns, or public names, that a filter's conditions are on. */
+export function namesInFilter(node: FilterNode): string[] {
+  return node.kind === 'group' ? node.nodes.flatMap(namesInFilter) : [node.column];
+}
+
 /** Something wrong with a filter, and where. */
 export class FilterError extends Error {
   override readonly name = 'FilterError';

@@ -12,6 +12,8 @@ export interface BulkRequest {
   readonly filter: FilterInput | null;
   readonly semantics: 'snapshot' | 'live';
   readonly maxFailures: number | null;
+  /** Public names in it that a map of the catalog gave the values of; undefined in a request of an earlier version. */
+  readonly mapped?: readonly string[] | undefined;
 }
 
 /** An item as it stands in a job's list. */

@@ -2,6 +2,7 @@ import type { KeyObject } from 'node:crypto';
 import type { Pool } from 'pg';
 import { z } from 'zod';
 import { markDuplicates, readItemId } from '../../../shared/bulk/item-ids.ts';
+import { mappedNames } from '../../../shared/bulk/public-params.ts';
 import { chunkItemsOf } from '../../../shared/control/bulk/bulk-chunks.ts';
 import { insertBulkJob, lockActiveBulkJobs } from '../../../shared/control/bulk/queue-jobs.ts';
 import { type BulkRequest, type ItemResult, NOT_ATTEMPTED, showItemId } from '../../../shared/domain/bulk.ts';
@@ -223,11 +224,13 @@ async function acceptJob(
   const items =
     body.ids === undefined ? undefined : markDuplicates(body.ids.map((id) => readItemId(id, table.key)));
   const estimated = items?.length ?? (await countOf(file, checked, sourceId, deps));
+  const { params, filter = null } = body;
   const request: BulkRequest = {
     resource: body.resource,
     operation: body.operation,
-    params: body.params,
-    filter: body.filter ?? null,
+    params,
+    filter,
+    mapped: mappedNames(table.resource, operation, { params, filter }),
     semantics: body.semantics,
     maxFailures: body.max_failures ?? null,
   };

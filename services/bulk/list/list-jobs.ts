@@ -2,7 +2,6 @@ import type { Pool, PoolClient } from 'pg';
 import { type BulkTable, loadBulkTable } from '../../../shared/bulk/bulk-table.ts';
 import { readIdLines } from '../../../shared/bulk/id-file.ts';
 import { badItem, duplicateOf, readItemId } from '../../../shared/bulk/item-ids.ts';
-import { findOperation } from '../../../shared/bulk/operation.ts';
 import { keyOf, type Statement, selectItems, selectNewItems } from '../../../shared/bulk/select-items.ts';
 import { chunkItemsOf, cutChunks, insertChunks } from '../../../shared/control/bulk/bulk-chunks.ts';
 import { parseBulkRequest } from '../../../shared/control/bulk/bulk-request.ts';
@@ -17,7 +16,7 @@ import { failJob } from '../../../shared/control/bulk/end-job.ts';
 import { BULK_LEASE_SECONDS } from '../../../shared/control/leases.ts';
 import { type BulkRequest, type ListedItem, showItemId } from '../../../shared/domain/bulk.ts';
 import { parseFilter } from '../../../shared/domain/bulk-filter.ts';
-import { type Catalog, findResource } from '../../../shared/domain/catalog.ts';
+import type { Catalog } from '../../../shared/domain/catalog.ts';
 import { publicKey } from '../../../shared/domain/public-names.ts';
 import { LeaseLostError, renewLease } from '../../../shared/runtime/lease-renewer.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
@@ -25,6 +24,7 @@ import { backoffMs } from '../../../shared/runtime/retry.ts';
 import { sleep } from '../../../shared/runtime/sleep.ts';
 import { isAbortError, type Worker } from '../../../shared/runtime/worker.ts';
 import type { Storage } from '../../../shared/storage/storage.ts';
+import { findJobOperation } from '../find-job-operation.ts';
 import {
   classifyListingError,
   countedFailure,
@@ -106,11 +106,7 @@ async function listJob(
 ): Promise<number | undefined> {
   const { control, source, catalog } = deps;
   const request = parseBulkRequest(claim.request);
-  const resource = findResource(catalog, request.resource);
-  const operation = resource && findOperation(resource, request.operation);
-  if (resource === undefined || operation === undefined) {
-    throw new JobFailedError('operation_gone', 'The catalog no longer has this operation.');
-  }
+  const { resource, operation } = findJobOperation(catalog, request);
   const table = await loadBulkTable(source, resource).catch((cause: unknown) => {
     throw new SourceQueryError(cause);
   });

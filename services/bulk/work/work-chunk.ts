@@ -5,7 +5,6 @@ import type { Application, NumberedItem } from '../../../shared/bulk/apply-state
 import { type AskOptions, askForItems } from '../../../shared/bulk/ask-for-items.ts';
 import { loadBulkTable } from '../../../shared/bulk/bulk-table.ts';
 import { countResults, doneItems, recordResults } from '../../../shared/bulk/ledger.ts';
-import { findOperation } from '../../../shared/bulk/operation.ts';
 import { toColumnParams } from '../../../shared/bulk/public-params.ts';
 import { reserveQuota } from '../../../shared/control/bulk/bulk-quota.ts';
 import { parseBulkRequest } from '../../../shared/control/bulk/bulk-request.ts';
@@ -20,9 +19,10 @@ import { pauseForHandler } from '../../../shared/control/bulk/pause-job.ts';
 import { type ChunkReport, reportChunk } from '../../../shared/control/bulk/report-chunk.ts';
 import { BULK_LEASE_SECONDS } from '../../../shared/control/leases.ts';
 import { parseFilter } from '../../../shared/domain/bulk-filter.ts';
-import { type Catalog, findResource } from '../../../shared/domain/catalog.ts';
+import type { Catalog } from '../../../shared/domain/catalog.ts';
 import { type LeaseRenewer, renewLease } from '../../../shared/runtime/lease-renewer.ts';
 import { sleep } from '../../../shared/runtime/sleep.ts';
+import { findJobOperation } from '../find-job-operation.ts';
 import { countedFailure, JobFailedError, retryDelayMs, SourceQueryError } from '../job-failures.ts';
 import type { BulkMetrics } from '../metrics.ts';
 import { splitItems } from './chunk-items.ts';
@@ -263,18 +263,9 @@ async function changeRows(
 }
 
 async function applicationOf(claim: ClaimedChunk, { source, catalog }: WorkDeps): Promise<Application> {
-  const {
-    resource: resourceName,
-    operation: operationName,
-    params,
-    filter,
-    semantics,
-  } = parseBulkRequest(claim.request);
-  const resource = findResource(catalog, resourceName);
-  const operation = resource && findOperation(resource, operationName);
-  if (resource === undefined || operation === undefined) {
-    throw new JobFailedError('operation_gone', 'The catalog no longer has this operation.');
-  }
+  const request = parseBulkRequest(claim.request);
+  const { params, filter, semantics } = request;
+  const { resource, operation } = findJobOperation(catalog, request);
   return {
     jobId: claim.jobId,
     table: await loadBulkTable(source, resource),

@@ -15,6 +15,7 @@ const STORED: z.ZodType<BulkRequest> = z.object({
     .nullable(),
   semantics: z.enum(['snapshot', 'live']),
   maxFailures: z.int().positive().nullable(),
+  mapped: z.array(z.string()).optional(),
 });
 
 /** The API took a filter's numbers as doubles, which PostgreSQL has spelled otherwise since: 5e-7 as 0.0000005. */

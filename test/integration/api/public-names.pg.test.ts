@@ -1,12 +1,19 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { buildBulk } from '../../../services/bulk/build.ts';
+import { readBulkConfig } from '../../../services/bulk/config.ts';
 import { LEDGER_DDL } from '../../../shared/bulk/ledger.ts';
 import { parseCatalog } from '../../../shared/catalog/load-catalog.ts';
+import { silentLog } from '../../../shared/runtime/log.ts';
+import { runService } from '../../../shared/runtime/run-service.ts';
 import { openTestApi, type TestApi } from '../../support/api-server.ts';
+import { temporaryDirectory } from '../../support/temporary-directory.ts';
+import { waitFor } from '../../support/wait-for.ts';
 
 /** Requests and descriptions speak of the catalog's fields. */
 
-const CATALOG = parseCatalog(
-  `
+const CATALOG_YAML = `
 catalog: shop
 resources:
   deals:
@@ -26,15 +33,15 @@ resources:
       is_large: { column: size, map: { 1: false }, otherwise: true }
       city: { column: data, path: [city], type: text }
       total: total
+      kept: kept
       openedAt: created_at
       removedAt: deleted_at
     operations:
-      update: { set_from_params: [state, total] }
+      update: { set_from_params: [state, total, note, kept] }
       win: { set: { state: 2, note: x, secret: s }, skip_when: { state: 2 } }
     sync_limit: 50
-`,
-  'shop.yaml',
-);
+`;
+const CATALOG = parseCatalog(CATALOG_YAML, 'shop.yaml');
 
 let api: TestApi;
 let account: { id: string; key: string; sourceId: string };
@@ -44,7 +51,7 @@ beforeAll(async () => {
     create schema shop;
     create type shop.kind as enum ('lead', 'deal');
     create table shop.deals (
-      id bigint primary key, account_id text not null, state int, kind shop.kind, note text, size int, data jsonb, secret text,
+      id bigint primary key, account_id text not null, state int, kind shop.kind, note text, size int, data jsonb, secret text, kept text,
       total numeric(12,2), created_at timestamptz not null default '2026-01-31 09:30:00+00', deleted_at timestamptz);
     alter table shop.deals replica identity full`);
   for (const statement of LEDGER_DDL) await api.pool.query(statement);
@@ -113,6 +120,8 @@ test('a resource and its events are described by their fields', async () => {
   expect(update.params).toMatchObject([
     { name: 'status', json_type: 'string', values: ['draft', 'open', 'won'], nullable: true },
     { name: 'total', json_type: 'string', format: 'decimal' },
+    { name: 'mark', values: ['marked'] },
+    { name: 'kept', json_type: 'string' },
   ]);
   expect(win.sets).toEqual([
     { name: 'status', value: 'won' },
@@ -182,6 +191,7 @@ test('parameters and samples have the public names and values', async () => {
         is_large: false,
         city: 'Bern',
         total: '1.10',
+        kept: null,
         openedAt: '2026-01-31T09:30:00Z',
         removedAt: null,
       },
@@ -209,7 +219,7 @@ test('parameters and samples have the public names and values', async () => {
   expect(await fault({ state: 1 })).toEqual([
     {
       pointer: '/params/state',
-      detail: 'is not a parameter of the operation; its parameters: status, total',
+      detail: 'is not a parameter of the operation; its parameters: status, total, mark, kept',
     },
   ]);
   expect(await fault({ status: 'opne' })).toEqual([
@@ -221,6 +231,52 @@ test('parameters and samples have the public names and values', async () => {
     body: 'no\n1\n2\n',
   });
   expect(await upload.json()).toMatchObject({ items: 2, header: 'no' });
+});
+
+/** Works on what is queued by a catalog in which one text is another, until the job ends. */
+async function workUnder(jobId: string, before: string, after: string) {
+  const path = join(temporaryDirectory(), 'catalog.yaml');
+  await writeFile(path, CATALOG_YAML.replace(before, after));
+  const stop = new AbortController();
+  const config = readBulkConfig({
+    ...{ DATABASE_URL: api.databaseUrl, STORAGE_URL: api.storageUrl, CATALOG: path },
+  });
+  const running = runService((context) => buildBulk(config, context), silentLog, stop.signal);
+  try {
+    return await waitFor('the job has ended', async () => {
+      const { json } = await api.call('GET', `/bulk/operations/${jobId}`, { key: account.key });
+      return ['completed', 'failed'].includes(json.status) ? json : undefined;
+    });
+  } finally {
+    stop.abort();
+    await running;
+  }
+}
+
+test('a queued job fails when its names mean something else to the catalog of its worker, and changes nothing', async () => {
+  await fill();
+  const rows = async () =>
+    (await api.pool.query('select id, state, note, kind, total from shop.deals order by id')).rows;
+  const before = await rows();
+  const queue = async (
+    params: Record<string, unknown>,
+    selection: Record<string, unknown> = { ids: ['1'] },
+  ) => (await submit({ operation: 'update', params, ...selection, async: true })).json.job_id;
+  const type = 'type: { column: kind, map: { lead: prospect } }';
+  const changes = [
+    [() => queue({ status: 'won' }), '2: won }', '2: sold }'],
+    [() => queue({ mark: 'marked' }), 'mark: { column: note, map: { x: marked } }', 'mark: note'],
+    [() => queue({ kept: 'x' }), 'kept: kept', 'kept: { column: kept, map: { y: x } }'],
+    [() => queue({ total: '1', status: 'won' }), '      total: total', '      amount: total'],
+    [() => queue({ total: '1' }, { filter: { type: { eq: 'deal' } } }), type, 'type: kind'],
+  ] as const;
+  for (const [queueIt, from, to] of changes) {
+    const job = await workUnder(await queueIt(), from, to);
+    expect([to, job.status, job.error?.code, job.succeeded]).toEqual([to, 'failed', 'fields_changed', 0]);
+  }
+  expect(await rows()).toEqual(before);
+  const same = await workUnder(await queue({ status: 'won' }), '0: draft', '0: sketch');
+  expect(same).toMatchObject({ status: 'completed', succeeded: 1 });
 });
 
 test('a column that is renamed before the catalog is known keeps bulk requests waiting', async () => {
