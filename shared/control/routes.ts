@@ -32,11 +32,12 @@ export interface RouteAdditions {
   readonly commits: readonly RouteCommit[];
 }
 
-/** A transaction that routes or references were changed by. */
+/** A transaction that changed routes, or wrote rows of children. */
 export interface RouteCommit {
   readonly commitLsn: Lsn;
   readonly xid: bigint;
   readonly hasRoutes: boolean;
+  /** It wrote a row of a child, whose reference may be as before. */
   readonly hasReferences: boolean;
 }
 

@@ -4,7 +4,7 @@ import type { Route } from '../../../shared/control/routes.ts';
 import { resource } from '../../../test/support/resource.ts';
 import { createMadeRecords } from '../changes/made-records.ts';
 import { createRecordAccounts } from './record-accounts.ts';
-import { createReferenceChanges, createReferenceCounts } from './reference-counts.ts';
+import { commitOf, createReferenceChanges, createReferenceCounts } from './reference-counts.ts';
 
 /**
  * Children and their parents in a small PostgreSQL without a foreign key: a commit is in the WAL some time before it is visible, in
@@ -192,22 +192,33 @@ function isFollowed(
   });
 }
 
-/** Whether one of a parent's and one of a child's transactions are seen in another order than they committed in. */
+/** Whether one of a parent's and one of a child's transactions are seen in another order than they committed in, by what capture notes. */
 function isLate(streamed: readonly Transaction[], sees: ReadonlySet<Transaction>): boolean {
-  const writes = ({ writes }: Transaction, kind: Write['kind']) =>
-    writes.some((write) => write.kind === kind);
-  return streamed.some(
+  const owners = firstOwners();
+  const of = new Map<number, number>();
+  const noted = streamed.map((transaction, place) => {
+    const commit = commitOf(readTransaction(transaction, BigInt(place + 1), owners, of));
+    for (const write of transaction.writes) if (write.kind === 'child') refer(of, write);
+    return { ...commit, isSeen: sees.has(transaction) };
+  });
+  return noted.some(
     (one, at) =>
-      !sees.has(one) &&
-      streamed
+      !one.isSeen &&
+      noted
         .slice(at)
         .some(
           (other) =>
-            sees.has(other) &&
-            ((writes(one, 'parent') && writes(other, 'child')) ||
-              (writes(one, 'child') && writes(other, 'parent'))),
+            other.isSeen &&
+            ((one.hasRoutes && other.hasReferences) || (one.hasReferences && other.hasRoutes)),
         ),
   );
+}
+
+const firstOwners = () => new Map(PARENTS.map((row) => [row, 'a']));
+
+function refer(of: Map<number, number>, { row, parent }: Extract<Write, { kind: 'child' }>): void {
+  if (parent === null) of.delete(row);
+  else of.set(row, parent);
 }
 
 const key = (row: number) => JSON.stringify([String(row)]);
@@ -222,12 +233,13 @@ function readTransaction(
   const routes = new Map<string, Omit<Route, 'referredBy'>>();
   const references = createReferenceChanges();
   const now = new Map(of);
+  let hasChildRows = false;
   for (const write of writes) {
     const { row } = write;
     if (write.kind === 'child') {
+      hasChildRows = true;
       const [before, after] = [now.get(row), write.parent];
-      if (after === null) now.delete(row);
-      else now.set(row, after);
+      refer(now, write);
       if (before === (after ?? undefined)) continue;
       if (before !== undefined) references.add('children', { resource: 'parents', key: key(before) }, -1);
       if (after !== null) references.add('children', { resource: 'parents', key: key(after) }, 1);
@@ -240,7 +252,7 @@ function readTransaction(
     const route = { resource: 'parents', key: key(row), sinceLsn: commitLsn, owner };
     routes.set(key(row), { ...route, isDeleted: write.account === null });
   }
-  return { commitLsn, xid: commitLsn, routes, references };
+  return { commitLsn, xid: commitLsn, routes, references, hasChildRows };
 }
 
 /** What capture makes of transactions, in commit order. */
@@ -256,7 +268,7 @@ async function feedOf(transactions: readonly Pick<Transaction, 'writes'>[]): Pro
   await accounts.load(keys.flatMap((row) => (row === null ? [] : [{ resource: 'parents', key: key(row) }])));
   const counts = createReferenceCounts([]);
   const references = new Map<number, number>();
-  const owners = new Map(PARENTS.map((row) => [row, 'a']));
+  const owners = firstOwners();
   return transactions.flatMap((transaction, place): FeedEvent[] => {
     const of = transaction as Transaction;
     const commitLsn = BigInt(place + 1);
@@ -268,8 +280,7 @@ async function feedOf(transactions: readonly Pick<Transaction, 'writes'>[]): Pro
         return (moved?.accounts ?? []).map((account) => ({ place, of, account, change: 'reset' }));
       }
       const before = references.get(write.row);
-      if (write.parent === null) references.delete(write.row);
-      else references.set(write.row, write.parent);
+      refer(references, write);
       const change = (isThere: boolean) => ({ row: write.row, isThere });
       const by = (parent: number) => (version: 'before' | 'after') =>
         accounts.accountOf({ resource: 'parents', key: key(parent) }, version, commitLsn);

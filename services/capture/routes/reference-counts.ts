@@ -1,4 +1,4 @@
-import type { ReferenceCount, Route } from '../../../shared/control/routes.ts';
+import type { ReferenceCount, Route, RouteCommit } from '../../../shared/control/routes.ts';
 import type { Lsn } from '../../../shared/domain/lsn.ts';
 import { type RecordRef, recordId } from '../../../shared/domain/record-ref.ts';
 
@@ -9,6 +9,13 @@ export interface TransactionRoutes {
   /** By `recordId`, as the transaction leaves them. */
   readonly routes: Map<string, Omit<Route, 'referredBy'>>;
   readonly references: ReferenceChanges;
+  /** It wrote a row of a child, which may refer to the same record as before. */
+  readonly hasChildRows: boolean;
+}
+
+/** What is noted of a transaction for the order in which snapshots see it. A plain update of a child counts: it tells its row to an account. */
+export function commitOf({ commitLsn, xid, routes, hasChildRows }: TransactionRoutes): RouteCommit {
+  return { commitLsn, xid, hasRoutes: routes.size > 0, hasReferences: hasChildRows };
 }
 
 /** How a transaction changes the number of records that refer to others. */

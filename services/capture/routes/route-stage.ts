@@ -12,7 +12,12 @@ import type { WalEntry } from '../replication/stream.ts';
 import { createRouteCollector } from './collect-routes.ts';
 import { createMoves } from './moves.ts';
 import type { RecordAccounts } from './record-accounts.ts';
-import { createReferenceChanges, createReferenceCounts, type TransactionRoutes } from './reference-counts.ts';
+import {
+  commitOf,
+  createReferenceChanges,
+  createReferenceCounts,
+  type TransactionRoutes,
+} from './reference-counts.ts';
 import { RoutesStaleError, TransactionToRepeatError } from './route-errors.ts';
 import { createRoutedTables, type RoutedTablesDeps } from './routed-tables.ts';
 
@@ -68,6 +73,7 @@ interface OpenTransaction extends TransactionRoutes {
   mode: 'through' | 'hold' | 'scan';
   /** A row came whose account or route has to be known. */
   isRouted: boolean;
+  hasChildRows: boolean;
   held: WalEntry[];
   heldBytes: number;
 }
@@ -96,11 +102,7 @@ export function createRouteStage(deps: RouteStageDeps): RouteStage {
     return {
       routes: transactions.flatMap((transaction) => counts.routesOf(transaction)),
       references: transactions.flatMap(({ references }) => references.all()),
-      commits: transactions.map(({ commitLsn, xid, routes, references }) => ({
-        ...{ commitLsn, xid },
-        hasRoutes: routes.size > 0,
-        hasReferences: references.size > 0,
-      })),
+      commits: transactions.map(commitOf),
     };
   };
 
@@ -138,6 +140,7 @@ export function createRouteStage(deps: RouteStageDeps): RouteStage {
         isInFill: isInFill(xid, commitLsn),
         mode: commitLsn < completeTo ? 'through' : 'hold',
         isRouted: false,
+        hasChildRows: false,
         held: [],
         heldBytes: 0,
         routes: new Map(),
@@ -167,15 +170,18 @@ export function createRouteStage(deps: RouteStageDeps): RouteStage {
     if (!isRow(message) || table === undefined) return;
     transaction.isRouted = true;
     if (transaction.isInFill) return;
-    if (transaction.mode !== 'through') await collector.collect(transaction, table, message);
+    if (transaction.mode !== 'through') {
+      if (children.has(table.resource.name)) transaction.hasChildRows = true;
+      await collector.collect(transaction, table, message);
+    }
     if (transaction.mode === 'scan') await writeKept(transaction);
     else moves.note(message, table, transaction.commitLsn);
   };
 
   const end = async (transaction: OpenTransaction, endLsn: Lsn, commit: WalEntry, ready: WalEntry[]) => {
     open = undefined;
-    const { routes, references, mode, held } = transaction;
-    if (routes.size > 0 || references.size > 0) finished.push(transaction);
+    const { routes, hasChildRows, mode, held } = transaction;
+    if (routes.size > 0 || hasChildRows) finished.push(transaction);
     if (endLsn > completeTo) completeTo = endLsn;
     if (mode === 'scan') {
       await writeFinished();

@@ -701,6 +701,12 @@ test('an account is told if its snapshot sees a child and not its parent, which 
   expect(new Set(await told({ xmin: parent, xmax: after, xip: [parent] }))).toEqual(
     new Set(['invoices', 'lines', 'orders', 'comments']),
   );
+  // The child refers to the same parent as before, which moves.
+  const update = await xidOf('update app.invoices set total = 6 where id = 900');
+  const move = await xidOf(`update app.customers set account_id = 'globex' where id = 900`);
+  await passAll();
+  expect(await told({ xmin: update, xmax: move + 1n, xip: [] })).toEqual([]);
+  expect(await told({ xmin: update, xmax: move + 1n, xip: [update] })).toContain('invoices');
   await world.pool.query('delete from app.customers where id = 900');
 });
 
