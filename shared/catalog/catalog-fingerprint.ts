@@ -33,3 +33,8 @@ export function catalogFingerprint(resource: Resource): string {
   ];
   return createHash('sha256').update(JSON.stringify(facts)).digest('base64url').slice(0, 8);
 }
+
+/** By name of the resource. */
+export function catalogFingerprints(resources: readonly Resource[]): Record<string, string> {
+  return Object.fromEntries(resources.map((resource) => [resource.name, catalogFingerprint(resource)]));
+}

@@ -1,4 +1,5 @@
 import type { Pool } from 'pg';
+import { catalogFingerprints } from '../../../shared/catalog/catalog-fingerprint.ts';
 import {
   type ChunkBatch,
   type ClaimedChunk,
@@ -58,13 +59,14 @@ const RETRY_DELAY_MS = 2_000;
 
 /** Claims chunks of running exports and reads them. */
 export function createChunkReader(owner: string, config: ReadChunksConfig, deps: ReadChunksDeps): Worker {
+  const catalog = catalogFingerprints(deps.catalog.resources);
   return createWorkPool<ChunkBatch>({
     name: 'chunk-reader',
     maxUnits: config.maxChunks,
     idleMs: IDLE_MS,
     notifier: deps.notifiers.chunks,
     log: deps.log,
-    claim: () => claimChunks(deps.control, owner),
+    claim: () => claimChunks(deps.control, owner, { catalog }),
     work: (batch, stopping) => readChunkBatch(batch, stopping, config, deps),
   });
 }

@@ -1,4 +1,6 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { Pool } from 'pg';
+import { catalogFingerprints } from '../../../shared/catalog/catalog-fingerprint.ts';
 import {
   beginReading,
   type ReadSince,
@@ -19,6 +21,7 @@ import { awaitChainRecorded, awaitRecorded, keptAlive } from '../changes-since/a
 import { assertNotSetAside, assertSameCatalog } from '../changes-since/completeness.ts';
 import { areEventsKept, findResetSince } from '../chunked/changed-records.ts';
 import { mergeChanges } from '../chunked/merge-changes.ts';
+import { whySingle } from '../chunked/why-single.ts';
 import { ExportFailedError, SingleSnapshotNeededError } from '../extraction-errors.ts';
 import { type PlanStart, planStep, sizeResources } from '../plan/plan-chunks.ts';
 import { readReferences } from '../plan/references.ts';
@@ -86,6 +89,9 @@ export async function runChunked(
   const { control, log } = deps;
   const request = readRequest(claim.request);
   const resources = claim.resources.map((name) => resourceOf(deps.catalog, name));
+  // The catalog may be another than when the kind was decided.
+  const whyNot = whySingle(request, resources, claim.accountId);
+  if (whyNot !== undefined) throw new SingleSnapshotNeededError(whyNot);
   const startedAtMs = Date.now();
 
   await using cleanup = new AsyncDisposableStack();
@@ -223,7 +229,7 @@ interface OpenReading {
   readonly tableForms: FormsByResource;
 }
 
-/** Goes on with the reading of a lost run on this server, or begins one. */
+/** Goes on with the reading of a lost run on this server and by this catalog, or begins one. */
 async function openReading(
   { claim, signal }: RunHandle,
   sealing: SourceSession,
@@ -235,7 +241,9 @@ async function openReading(
   const known = await readReading(control, claim);
   if (known === undefined) throw new LeaseLostError('the run is no longer ours');
   const { systemId, timeline } = sealing.identity;
-  if (known.since?.systemId === systemId && known.since.timeline === timeline) {
+  const catalog = catalogFingerprints(resources);
+  const isSameServer = known.since?.systemId === systemId && known.since.timeline === timeline;
+  if (known.since !== null && isSameServer && isDeepStrictEqual(known.since.catalog, catalog)) {
     log.info('export.reading_goes_on', { exportId: claim.id });
     return { since: known.since, tableForms: readForms(known.tableForms) };
   }
@@ -252,6 +260,8 @@ async function openReading(
     startLsn: formatLsn(settledLsn),
     systemId,
     timeline,
+    takenAt: held.takenAt,
+    catalog,
   };
   await ours(beginReading(control, claim, since, tableForms));
   return { since, tableForms };

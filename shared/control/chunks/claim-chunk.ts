@@ -42,6 +42,14 @@ export interface BatchLimits {
   readonly maxRows: number;
 }
 
+export interface ClaimOptions extends Partial<BatchLimits> {
+  /**
+   * The fingerprint of each resource's catalog entry. All chunks of a chunked export must have the same records and columns, and
+   * services do not restart at the same time, so chunks that are read by other entries are left alone. Undefined: there are none.
+   */
+  readonly catalog?: Readonly<Record<string, string>>;
+}
+
 /** What a pass costs beside its rows (a session, a transaction, a request) is shared by so many; they are locked and leased together. */
 const BATCH_LIMITS: BatchLimits = { maxChunks: 25, maxRows: 5_000 };
 
@@ -65,6 +73,7 @@ with first as (
       where r.export_id = c.export_id and r.state = 'reading' and r.lease_expires_at >= now()
     ))
     and ${isKnownRequest('e.request')}
+    and coalesce(e.read_since->'catalog' <@ $5::jsonb, true)
   order by (
       select count(*) from export_chunks r
       where r.export_id = c.export_id and r.state = 'reading' and r.lease_expires_at >= now()
@@ -135,13 +144,13 @@ const MAX_RACES = 5;
 export async function claimChunks(
   db: Queryable,
   owner: string,
-  { maxChunks, maxRows }: BatchLimits = BATCH_LIMITS,
+  { maxChunks = BATCH_LIMITS.maxChunks, maxRows = BATCH_LIMITS.maxRows, catalog = {} }: ClaimOptions = {},
 ): Promise<ChunkBatch | undefined> {
   for (let race = 0; race < MAX_RACES; race += 1) {
     const { rows } = await db.query<ClaimRow>({
       name: 'claim_chunks',
       text: CLAIM_CHUNKS,
-      values: [owner, EXPORT_LEASE_SECONDS, maxChunks, maxRows],
+      values: [owner, EXPORT_LEASE_SECONDS, maxChunks, maxRows, JSON.stringify(catalog)],
     });
     const [first, ...others] = rows.flatMap((row) =>
       row.export_id === null ? [] : [toChunk(row, row.export_id, owner)],

@@ -17,6 +17,10 @@ export interface ReadSince {
   readonly startLsn: string;
   readonly systemId: string;
   readonly timeline: number;
+  /** By the source's clock, in ISO 8601. */
+  readonly takenAt: string;
+  /** The fingerprint of each resource's catalog entry, by which all chunks are planned and read. */
+  readonly catalog: Readonly<Record<string, string>>;
 }
 
 export interface Reading {
@@ -40,12 +44,16 @@ export interface StoredReadSince {
   start_lsn: string;
   system_id: string;
   timeline: number;
+  /** Earlier versions did not store the two. */
+  taken_at?: string;
+  catalog?: Readonly<Record<string, string>>;
   table_forms?: unknown;
 }
 
 export function toReadSince(stored: StoredReadSince): ReadSince {
   const { snapshot, lsn, start_lsn: startLsn, system_id: systemId, timeline } = stored;
-  return { snapshot, lsn, startLsn, systemId, timeline };
+  const { taken_at: takenAt = '', catalog = {} } = stored;
+  return { snapshot, lsn, startLsn, systemId, timeline, takenAt, catalog };
 }
 
 /** @returns undefined when the run is no longer this holder's */
@@ -96,13 +104,15 @@ export async function beginReading(
   since: ReadSince,
   tableForms: Readonly<Record<string, TableForm>>,
 ): Promise<boolean> {
-  const { snapshot, lsn, startLsn, systemId, timeline } = since;
+  const { snapshot, lsn, startLsn, systemId, timeline, takenAt, catalog } = since;
   const stored: StoredReadSince = {
     snapshot,
     lsn,
     start_lsn: startLsn,
     system_id: systemId,
     timeline,
+    taken_at: takenAt,
+    catalog,
     table_forms: tableForms,
   };
   const { rowCount } = await db.query(

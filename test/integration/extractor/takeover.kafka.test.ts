@@ -1,3 +1,4 @@
+import { writeFile } from 'node:fs/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import {
   createExtractorFixture,
@@ -20,10 +21,10 @@ const ROW_COUNT = 60_000;
 
 const TABLES = `
 create schema shop;
-create table shop.orders (id uuid primary key, account_id text not null, note text);
+create table shop.orders (id uuid primary key, account_id text not null, note text, kind text not null default 'even');
 alter table shop.orders replica identity full;
 insert into shop.orders
-select md5(g::text)::uuid, 'acme', repeat('x', 400) || g from generate_series(1, ${ROW_COUNT}) g;
+select md5(g::text)::uuid, 'acme', repeat('x', 400) || g, case g % 2 when 0 then 'even' else 'odd' end from generate_series(1, ${ROW_COUNT}) g;
 analyze;`;
 
 /** Chunks of about 20,000 rows: so that several can be met in their middle. */
@@ -73,10 +74,10 @@ async function chunksOf(id: string): Promise<Chunk[]> {
   return rows;
 }
 
-async function expectEveryRowOnce(id: string): Promise<void> {
+async function expectEveryRowOnce(id: string, where = 'true'): Promise<void> {
   const rows = await fixture.keptRows(id);
   const { rows: expected } = await fixture.db.query<{ id: string }>(
-    'select id::text from shop.orders order by id',
+    `select id::text from shop.orders where ${where} order by id`,
   );
   expect(rows.map(({ value }) => value.id)).toEqual(expected.map((row) => row.id));
 }
@@ -202,4 +203,20 @@ test('when every extractor is killed, a chunked export costs the chunks in hand 
     );
     return rows.length === 0;
   });
+});
+
+test('a chunked export that was begun by another catalog is read anew, and who has that one reads none of it', async () => {
+  const small = { EXTRACTOR_CHUNK_BYTES: '1000000', EXTRACTOR_CHUNK_WINDOW: '3' };
+  const victim = fixture.spawnExtractor({ ...small, EXTRACTOR_MAX_CHUNKS: '1' });
+  const endOther = await fixture.startExtractor(READER_ONLY);
+  const id = await fixture.addExport(acme, ['orders'], { snapshot: 'chunked' });
+  await waitFor('chunks to be read', async () => Number((await fixture.readExport(id)).rows_extracted) > 0);
+  victim.kill('SIGKILL');
+  const catalog = `${fixture.env.CATALOG}.even`;
+  await writeFile(catalog, `${CATALOG}    where: {kind: {eq: even}}\n`);
+  const end = await fixture.startExtractor({ ...small, EXTRACTOR_MAX_CHUNKS: '1', CATALOG: catalog });
+  expect(await extracted(id)).toMatchObject({ error: null });
+  await expectEveryRowOnce(id, "kind = 'even'");
+  await end();
+  await endOther();
 });
