@@ -9,6 +9,8 @@ export type RecordState =
   | {
       readonly kind: 'unknown';
       readonly columns: readonly string[];
+      /** An event before the cut made or removed the record: what was there before has none of its values. */
+      readonly isMadeAnew: boolean;
       readonly row: readonly (string | null | false)[];
     };
 
@@ -29,6 +31,7 @@ export function createRecordFold({ columns }: RowType): RecordFold {
   const names = columns.map(({ name }) => name);
   let isThere: boolean | undefined;
   let isAnyBehind = false;
+  let isMadeAnew = false;
   /** The record after the events before the cut. */
   let left = new Map<string, string | null>();
   /** The record before the events after the cut, and the columns still unknown. */
@@ -37,6 +40,7 @@ export function createRecordFold({ columns }: RowType): RecordFold {
 
   function addBefore({ op, data, unchanged }: EventRow): void {
     isThere = op !== 'delete';
+    isMadeAnew ||= op !== 'update';
     const next = new Map<string, string | null>();
     for (const name of isThere ? names : []) {
       const value = data.has(name) || !unchanged.includes(name) ? data.get(name) : left.get(name);
@@ -73,7 +77,7 @@ export function createRecordFold({ columns }: RowType): RecordFold {
         return text === undefined ? false : text;
       });
       return isThere === undefined || unknown.length > 0
-        ? { kind: 'unknown', columns: unknown, row }
+        ? { kind: 'unknown', columns: unknown, isMadeAnew, row }
         : { kind: 'present', row: row.map((text) => (text === false ? null : text)) };
     },
   };

@@ -3,7 +3,7 @@ import type { ClaimedExport } from '../../../shared/control/exports/queue-export
 import type { PublicShape } from '../../../shared/values/public-shape.ts';
 import { type KeyEvent, readNextEvents } from '../as-of/affected-keys.ts';
 import { type EventRow, readEventRow } from '../as-of/event-row.ts';
-import { createRecordFold, type RecordFold } from '../as-of/rebuild-record.ts';
+import { createRecordFold, type RecordFold, type RecordState } from '../as-of/rebuild-record.ts';
 import { type ImageConditions, isInRange, readImageConditions } from '../as-of/select-image.ts';
 import { SingleSnapshotNeededError } from '../extraction-errors.ts';
 import type { RowSelection } from '../plan/row-selection.ts';
@@ -13,15 +13,21 @@ import { type ChangedImage, collectChanged, readEarlierEvents, saveChanged } fro
 /** Records in memory at once. */
 const PAGE_RECORDS = 500;
 
-type Image = ChangedImage['image'];
+interface Rebuilt {
+  readonly place: number;
+  readonly image: ChangedImage['image'];
+  /** What it lacks, the part's row of that key has. */
+  readonly mayTakePart: boolean;
+}
 
 /**
  * Rebuilds the records of one resource that changed since the reading began, as the snapshot sees them and as customers do: so are
  * events, and so are the lines of parts. The last event is enough
- * unless it lacks values that it did not alter; then the events before it may have them, and otherwise the chunk's part.
+ * unless it lacks values that it did not alter; then the events before it may have them, and otherwise the chunk's part. But the
+ * part may have another record of that key, from before one was removed or made.
  *
  * @returns their number
- * @throws SingleSnapshotNeededError when an event can't be read back
+ * @throws SingleSnapshotNeededError when an event can't be read back, or lacks a value that the part does not have either
  */
 export async function rebuildChanged(
   pool: Pool,
@@ -37,9 +43,15 @@ export async function rebuildChanged(
   if (recordCount === 0) return 0;
   const conditions = await readImageConditions(selection, rowType, shape, session);
   const rowOf = ({ event }: KeyEvent): EventRow => readEventRow(rowType, event) ?? raiseTooOld(name);
-  let rebuilt: { place: number; image: Image }[] = [];
+  let rebuilt: Rebuilt[] = [];
   const save = async () => {
-    await saveChanged(pool, claim, name, await select(rebuilt, conditions, session));
+    const images = await select(rebuilt, conditions, session);
+    if (images.some(({ isIn, mayTakePart }) => isIn && !mayTakePart)) {
+      throw new SingleSnapshotNeededError(
+        `A record of ${name} came to its key while rows were read, and the feed does not have all of its values.`,
+      );
+    }
+    await saveChanged(pool, claim, name, images);
     rebuilt = [];
   };
 
@@ -48,7 +60,7 @@ export async function rebuildChanged(
     for (const event of await readNextEvents(pool, claim, name, fromPlace, PAGE_RECORDS)) {
       const fold = createRecordFold(rowType);
       fold.add(false, () => rowOf(event));
-      rebuilt.push({ place: event.place, image: imageOf(fold) });
+      rebuilt.push(rebuiltOf(event.place, fold));
       foundCount += 1;
     }
     await save();
@@ -60,7 +72,7 @@ export async function rebuildChanged(
   let place = -1;
   let fold = createRecordFold(rowType);
   const finish = () => {
-    if (place >= 0) rebuilt.push({ place, image: imageOf(fold) });
+    if (place >= 0) rebuilt.push(rebuiltOf(place, fold));
   };
   await readEarlierEvents(pool, claim, name, async (event) => {
     if (event.place !== place) {
@@ -76,22 +88,27 @@ export async function rebuildChanged(
   return recordCount;
 }
 
-function imageOf(fold: RecordFold): Image {
+function rebuiltOf(place: number, fold: RecordFold): Rebuilt {
   const state = fold.state();
-  return state.kind === 'absent' ? null : state.row;
+  return { place, image: state.kind === 'absent' ? null : state.row, mayTakePart: mayTakePart(state) };
+}
+
+/** Whether the part's row of the same key has what the record's events since the reading began do not have. */
+export function mayTakePart(state: RecordState): boolean {
+  return state.kind !== 'unknown' || !state.isMadeAnew;
 }
 
 /** Applies the selection to images: soft deletion and the date range. Account and `where` are applied by the feed. */
 async function select(
-  rebuilt: readonly { readonly place: number; readonly image: Image }[],
+  rebuilt: readonly Rebuilt[],
   conditions: ImageConditions,
   session: SourceSession,
-): Promise<ChangedImage[]> {
+): Promise<(ChangedImage & Rebuilt)[]> {
   const { softDeletePlace, rangePlace } = conditions;
-  const images = rebuilt.map(({ place, image }) => {
+  const images = rebuilt.map(({ place, image, mayTakePart }) => {
     // A value that was not sent again is stored apart, and so it is not null.
     const isDeleted = softDeletePlace >= 0 && (image?.[softDeletePlace] ?? null) !== null;
-    return { place, image, isIn: image !== null && !isDeleted };
+    return { place, image, mayTakePart, isIn: image !== null && !isDeleted };
   });
   if (rangePlace < 0) return images;
   const values = images.map(({ image }) => image?.[rangePlace] ?? null);
