@@ -91,7 +91,8 @@ export async function runCaptureLoop(
     now: Date.now,
   });
   const limitBytes = requestLimitBytes(config.maxMessageBytes);
-  const mendDeps = { ...deps, publicationName: config.publicationName, limitBytes };
+  const { publicationName } = config;
+  const mendDeps = { ...deps, publicationName, limitBytes, whyUnknown: routing?.parents.whyUnknown };
   const checkAside = (aside: SetAside) => findUnmended(aside, mendDeps);
   const completer = createMessageCompleter({
     ...deps,

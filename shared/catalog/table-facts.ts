@@ -51,6 +51,10 @@ export interface TableFacts {
   /** What of the table's changes is published, and since when; null for nothing. */
   readonly publication: string | null;
   readonly replicaIdentity: string;
+  /** What the stream says of an old row that the table's identity carries; of a partitioned table, of its root alone. */
+  readonly identityColumns: readonly string[];
+  /** The role may read the table, and row security hides nothing of it. */
+  readonly isReadable: boolean;
   readonly columnCount: number;
   readonly columns: readonly ColumnFact[];
   readonly files: readonly FileFact[];
@@ -58,6 +62,14 @@ export interface TableFacts {
   /** Tables that inherit from it in the old way: a read holds their rows, the WAL does not tell them. */
   readonly childCount: number;
 }
+
+/** A JSON list of the names that a table's replica identity has. @param c alias of its `pg_class` row */
+const identityColumnsOf = (c: string) => `(
+  select coalesce(json_agg(a.attname order by a.attnum), '[]') from pg_attribute a
+  where a.attrelid = ${c}.oid and a.attnum > 0 and not a.attisdropped and (${c}.relreplident = 'f' or exists (
+    select from pg_index x where x.indrelid = ${c}.oid and a.attnum = any (x.indkey)
+      and (${c}.relreplident = 'd' and x.indisprimary or ${c}.relreplident = 'i' and x.indisreplident)))
+)`;
 
 /** OIDs of what PostgreSQL brings along end here; nobody alters those types. */
 const FIRST_USER_OID = 16_384;
@@ -116,6 +128,9 @@ select coalesce(json_object_agg(r.resource, json_build_object(
     where p.pubname = $2 and (p.puballtables or pr.oid is not null or pn.oid is not null)
   ),
   'replicaIdentity', r.relreplident::text,
+  'identityColumns', ${identityColumnsOf('r')},
+  'isReadable', coalesce(has_schema_privilege(r.relnamespace, 'USAGE') and has_table_privilege(r.oid, 'SELECT')
+    and not (r.relkind in ('r', 'p') and row_security_active(r.oid)), false),
   'columnCount', r.relnatts,
   'columns', (
     select coalesce(json_agg(json_build_object(
@@ -131,12 +146,7 @@ select coalesce(json_object_agg(r.resource, json_build_object(
     select coalesce(json_agg(json_build_object(
       'oid', c.oid::int8, 'name', format('%I.%I', n.nspname, c.relname), 'file', c.relfilenode::int8,
       'persistence', c.relpersistence::text, 'kind', c.relkind::text, 'identity', c.relreplident::text, 'links', t.links,
-      'identityColumns', (
-        select coalesce(json_agg(a.attname order by a.attnum), '[]') from pg_attribute a
-        where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped and (c.relreplident = 'f' or exists (
-          select from pg_index x where x.indrelid = c.oid and a.attnum = any (x.indkey)
-            and (c.relreplident = 'd' and x.indisprimary or c.relreplident = 'i' and x.indisreplident)))
-      )
+      'identityColumns', ${identityColumnsOf('c')}
     ) order by c.oid), '[]')
     from tree t join pg_class c on c.oid = t.oid join pg_namespace n on n.oid = c.relnamespace
     where t.resource = r.resource and c.relkind <> 'p'

@@ -117,6 +117,8 @@ export interface MendDeps {
   readonly catalog: Catalog;
   readonly publicationName: string;
   readonly limitBytes: number;
+  /** Why the accounts of the resource's records can't be found by their parents now. */
+  readonly whyUnknown?: ((resource: string) => string | undefined) | undefined;
 }
 
 /** The row's bytes are not text in the session's encoding. */
@@ -124,11 +126,11 @@ const ENCODING_SQLSTATES = ['22021', '22P05'];
 
 /**
  * Why resources can't be sent: their tables, or those that their accounts lead through, do not fit the catalog, or are not published.
- * An insufficient replica identity is no reason, as a delete becomes a reset then.
+ * An insufficient replica identity is no reason, as a delete becomes a reset then, unless it is that of a parent.
  */
 export async function findUnfit(
   names: readonly string[],
-  { source, catalog, publicationName }: Omit<MendDeps, 'limitBytes'>,
+  { source, catalog, publicationName, whyUnknown }: Omit<MendDeps, 'limitBytes'>,
 ): Promise<ReadonlyMap<string, string>> {
   const asked = names.flatMap((name) => findResource(catalog, name) ?? []);
   const found = await checkCatalog(
@@ -141,7 +143,8 @@ export async function findUnfit(
     asked.flatMap((resource) => {
       const own = [resource, ...ancestorsOf(resource)].map(({ name }) => name);
       const unfit = findings.find(({ resource: of }) => of !== undefined && own.includes(of));
-      return unfit === undefined ? [] : [[resource.name, showFinding(unfit)] as const];
+      const reason = unfit === undefined ? whyUnknown?.(resource.name) : showFinding(unfit);
+      return reason === undefined ? [] : [[resource.name, reason] as const];
     }),
   );
 }

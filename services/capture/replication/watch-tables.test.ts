@@ -28,6 +28,8 @@ function table(part: Partial<TableFacts> = {}): TableFacts {
     snapshot: '100:100:',
     publication: 'p',
     replicaIdentity: 'f',
+    identityColumns,
+    isReadable: true,
     columnCount: 2,
     columns: identityColumns.map((name, at) => ({
       place: at + 1,

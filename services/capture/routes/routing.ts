@@ -1,5 +1,6 @@
-import { childrenOf } from '../../../shared/catalog/check-account-paths.ts';
+import { childrenOf, pathsFingerprint } from '../../../shared/catalog/check-account-paths.ts';
 import { readPathState } from '../../../shared/catalog/path-state.ts';
+import { readBrokenPaths } from '../../../shared/control/routes.ts';
 import type { Catalog } from '../../../shared/domain/catalog.ts';
 import type { Lsn } from '../../../shared/domain/lsn.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
@@ -71,7 +72,10 @@ export function createRouting({
     },
     async open(session, signal) {
       const state = await readPathState(source, catalog, publicationName);
-      ({ broken } = state);
+      // As long as no old row came that left its owner unsaid, the routes are right. One that comes discards them.
+      const kept = await readBrokenPaths(routes.control, pathsFingerprint(catalog));
+      const isFollowed = (name: string) => state.unsaid.has(name) && kept?.includes(name) === false;
+      broken = new Map([...state.broken].filter(([name]) => !isFollowed(name)));
       for (const [resource, reason] of broken) {
         log.error('routes.path_broken', {
           resource,
@@ -112,7 +116,11 @@ export function createRouting({
           while (!until.aborted) {
             try {
               const now = await readPathState(source, catalog, publicationName);
-              isChanged = [...now.broken.keys()].join() !== names.join() || now.columns !== state.columns;
+              const broke = [...now.broken.keys()].filter((name) => !now.unsaid.has(name));
+              isChanged =
+                now.columns !== state.columns ||
+                names.some((name) => !now.broken.has(name)) ||
+                broke.some((name) => !broken.has(name));
               if (Date.now() - sweptAtMs > SWEEP_INTERVAL_MS) {
                 sweptAtMs = (await opened.sweep(passedLsn())) ? 0 : Date.now();
               }

@@ -104,8 +104,8 @@ export async function awaitRoutes(
     if (unknown !== undefined) {
       throw new ExportFailedError(
         'table_changed',
-        `The account of the records of ${unknown.name} can't be found by their parents now: a table on the path is not published, ` +
-          'or lacks a column. The operator finds it with `tandem source status`; start the export again afterwards.',
+        `The account of the records of ${unknown.name} can't be found by their parents now: a table on the path is not published or can't be read, ` +
+          'lacks a column, or does not say whose its old rows were. The operator finds it with `tandem source status`; start the export again afterwards.',
       );
     }
     if (broken !== undefined) return;
