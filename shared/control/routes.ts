@@ -131,28 +131,42 @@ export async function discardGeneration(control: Queryable, owner: string): Prom
   await control.query('update route_state set fingerprint = null where owner = $1', [owner]);
 }
 
+/** Who adds routes, and what it knows of the store. */
+export interface RouteWriter {
+  readonly owner: string;
+  readonly generation: string;
+  /** What it noted last of up to where the routes are complete; undefined while the generation is not whole. */
+  readonly storedTo: Lsn | undefined;
+  /** What the stream has passed and will not send again. */
+  readonly passedLsn: Lsn;
+}
+
 /**
  * Adds what transactions say, and notes that all before a position is there. A route that is there already is given the later owner, so
  * a transaction may be written in parts and more than once. Counts grow each time: of a part, only those that grow may be given.
  *
- * @param completeTo undefined while a transaction is written in parts
- * @throws RoutesLostError when another session has taken the routes over
+ * @param completeTo undefined while a transaction is written in parts, or the generation is not whole
+ * @throws RoutesLostError when another session has taken the routes over, or the store is not as this one left it
  */
 export async function addRoutes(
   control: Pool,
-  owner: string,
-  generation: string,
+  { owner, generation, storedTo, passedLsn }: RouteWriter,
   { routes, references, commits }: RouteAdditions,
   completeTo: Lsn | undefined,
 ): Promise<void> {
   await inTransaction(control, async (db) => {
     const held = await db.query(
-      `update route_state set complete_to = greatest(complete_to, coalesce($3::pg_lsn, complete_to))
-       where owner = $1 and generation = $2`,
-      [owner, generation, completeTo === undefined ? null : formatLsn(completeTo)],
+      `update route_state set complete_to = coalesce($3::pg_lsn, complete_to)
+       where owner = $1 and generation = $2 and complete_to is not distinct from $4::pg_lsn`,
+      [
+        owner,
+        generation,
+        ...[completeTo, storedTo].map((lsn) => (lsn === undefined ? null : formatLsn(lsn))),
+      ],
     );
     if (held.rowCount !== 1) throw lost();
     if (routes.length > 0) await insertRoutes(db, generation, routes);
+    if (routes.length > 0 && storedTo !== undefined) await removeReplaced(db, generation, routes, passedLsn);
     const [gone, come] = [
       references.filter(({ count }) => count < 0),
       references.filter(({ count }) => count > 0),
@@ -194,6 +208,24 @@ async function insertRoutes(db: Queryable, generation: string, routes: readonly 
       routes.map(({ isDeleted }) => isDeleted),
       routes.map(({ referredBy }) => referredBy.join()),
     ],
+  );
+}
+
+/** Of records whose routes are written: those that nobody asks for any more, because a later one is old too. */
+async function removeReplaced(
+  db: Queryable,
+  generation: string,
+  routes: readonly Route[],
+  beforeLsn: Lsn,
+): Promise<void> {
+  await db.query(
+    `delete from routes r using (
+       select n.resource, n.key, max(n.since_lsn) as since_lsn from unnest($2::text[], $3::text[]) as w (resource, key)
+       join routes n on n.generation = $1 and n.resource = w.resource and n.key = w.key
+       where n.since_lsn < $4 and n.written_at < now() - interval '${SWEEP_AFTER}' group by 1, 2
+     ) kept
+     where r.generation = $1 and r.resource = kept.resource and r.key = kept.key and r.since_lsn < kept.since_lsn`,
+    [generation, routes.map(({ resource }) => resource), routes.map(({ key }) => key), formatLsn(beforeLsn)],
   );
 }
 
@@ -306,6 +338,8 @@ export async function isOutOfOrder(
 
 /** Long after their delete nothing in the stream refers to a record any more. */
 const SWEEP_AFTER = '7 days';
+/** An export that does not run yet asks for no earlier commit. */
+const SWEEP_COMMITS_AFTER = '1 hour';
 const SWEEP_LIMIT = 10_000;
 
 /** Removes routes of earlier generations, up to a limit. @returns whether there may be more */
@@ -323,7 +357,8 @@ export async function sweepGenerations(control: Queryable, generation: string): 
 }
 
 /**
- * Removes routes of records that were deleted long ago, and what was noted of commits long ago, up to a limit.
+ * Removes routes of records that were deleted long ago, and commits that no export asks for, up to a limit. An export asks for those from
+ * its settled position on.
  *
  * @param beforeLsn what the stream has passed and will not send again
  * @returns whether there may be more
@@ -343,8 +378,11 @@ export async function sweepRoutes(control: Queryable, generation: string, before
   );
   const commits = await control.query(
     `delete from route_commits where ctid = any (array(
-       select ctid from route_commits where generation = $1 and written_at < now() - interval '${SWEEP_AFTER}' limit ${SWEEP_LIMIT}))`,
-    [generation],
+       select ctid from route_commits where generation = $1 and commit_lsn < least($2::pg_lsn,
+         (select min(settled_lsn) from feed_state), (select min(start_lsn) from exports where status in ('running', 'cancelling')))
+       order by commit_lsn limit ${SWEEP_LIMIT}
+     )) and written_at < now() - interval '${SWEEP_COMMITS_AFTER}'`,
+    [generation, formatLsn(beforeLsn)],
   );
   return Number(rows[0]?.count ?? 0) === SWEEP_LIMIT || commits.rowCount === SWEEP_LIMIT;
 }

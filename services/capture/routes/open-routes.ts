@@ -94,14 +94,20 @@ export async function openRoutes(deps: OpenRoutesDeps, signal: AbortSignal): Pro
       ? { ...kept, snapshot: kept.snapshot }
       : await fillRoutes(owner, fingerprint, sound, deps, signal);
   const { generation } = fill;
+  let storedTo = fill.completeTo;
+  let { passedLsn } = progress;
   if (isWhole) log.info('routes.resumed', { generation });
   return {
     fill,
-    store: (additions, completeTo) => addRoutes(control, owner, generation, additions, completeTo),
+    async store(additions, completeTo) {
+      await addRoutes(control, { owner, generation, storedTo, passedLsn }, additions, completeTo);
+      storedTo = completeTo ?? storedTo;
+    },
     read: (records) => readRoutes(control, generation, records),
     readCounts: (records) => readReferenceCounts(control, generation, records),
     discard: () => discardGeneration(control, owner),
-    async sweep(passedLsn) {
+    async sweep(passedTo) {
+      passedLsn = passedTo;
       const isMoreOfEarlier = await sweepGenerations(control, generation);
       return (await sweepRoutes(control, generation, passedLsn)) || isMoreOfEarlier;
     },
@@ -150,10 +156,11 @@ async function fillRoutes(
   try {
     const children = childrenOf(sound);
     const { snapshot, lsn } = await takeSnapshot(client, [...parents, ...children], progress, log, signal);
+    const writer = { owner, generation, storedTo: undefined, passedLsn: progress.passedLsn };
     const nothing = { routes: [], references: [], commits: [] };
     const add = async (resource: string, additions: Partial<RouteAdditions>, added: number) => {
       signal.throwIfAborted();
-      await addRoutes(control, owner, generation, { ...nothing, ...additions }, undefined);
+      await addRoutes(control, writer, { ...nothing, ...additions }, undefined);
       count += added;
       onRead?.(added);
       if (Date.now() - toldAtMs < TELL_INTERVAL_MS) return;

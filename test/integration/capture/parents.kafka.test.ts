@@ -4,7 +4,7 @@ import { tellOutOfOrder } from '../../../services/extractor/export/tell-out-of-o
 import { grantsFor } from '../../../shared/bulk/role-rights.ts';
 import { parseCatalog } from '../../../shared/catalog/load-catalog.ts';
 import type { ClaimedExport } from '../../../shared/control/exports/queue-exports.ts';
-import { sweepGenerations, sweepRoutes } from '../../../shared/control/routes.ts';
+import { addRoutes, sweepGenerations, sweepRoutes, takeRoutes } from '../../../shared/control/routes.ts';
 import { accountPartition } from '../../../shared/domain/account-partition.ts';
 import { formatLsn, parseLsn } from '../../../shared/domain/lsn.ts';
 import { createControlPool } from '../../../shared/postgres/pool.ts';
@@ -245,6 +245,11 @@ test.each([
   [
     'the reference of a child was made again, with a value for the rows that are there',
     `alter table app.orders drop shop_id, add shop_id bigint default 1`,
+    `select 1`,
+  ],
+  [
+    'the control store went back to a backup',
+    `update tandem.route_state set complete_to = '0/1'`,
     `select 1`,
   ],
   [
@@ -754,4 +759,61 @@ test('routes of earlier generations, and of records that were deleted long ago, 
   expect(await sweepGenerations(control, current)).toBe(false);
   expect(await sweepRoutes(control, current, parseLsn('0/2'))).toBe(false);
   expect(await kept()).toEqual(['["late"]']);
+});
+
+test('a record that moves often keeps no route that a later old one replaces', async () => {
+  await start();
+  await world.endAll();
+  const control = createControlPool(world.url, silentLog, { applicationName: 'test routes' });
+  onTestFinished(() => control.end());
+  const state = await takeRoutes(control, 'test');
+  const { generation = '', completeTo: storedTo = 0n } = state ?? {};
+  const old = ['0/0', '0/10', '0/20', '0/30'];
+  await world.pool.query(
+    `insert into tandem.routes (generation, resource, key, since_lsn, owner, is_deleted, written_at)
+     select $1, 'customers', '["often"]', lsn, 'acme', false, now() - interval '8 days' from unnest($2::pg_lsn[]) lsn`,
+    [generation, old],
+  );
+  const route = {
+    resource: 'customers',
+    key: '["often"]',
+    owner: 'globex',
+    isDeleted: false,
+    referredBy: [],
+  };
+  const additions = { routes: [{ ...route, sinceLsn: storedTo }], references: [], commits: [] };
+  const writer = { owner: 'test', generation, storedTo, passedLsn: parseLsn('0/25') };
+  await addRoutes(control, writer, additions, storedTo);
+  const { rows } = await world.pool.query<{ lsn: string }>(
+    `select since_lsn::text as lsn from tandem.routes where key = '["often"]' order by since_lsn`,
+  );
+  expect(rows.map(({ lsn }) => lsn)).toEqual(['0/20', '0/30', formatLsn(storedTo)]);
+});
+
+test('commits are kept for an hour, and as long as an export may ask for them', async () => {
+  await start();
+  const current = String(await generation());
+  await world.pool.query(
+    `insert into tandem.route_commits (generation, commit_lsn, xid, has_routes, has_references, written_at)
+     select $1, c.lsn, '1', true, false, now() - c.age
+     from (values ('0/1'::pg_lsn, interval '2 hours'), ('0/2', '2 hours'), ('0/3', '1 minute')) c (lsn, age)`,
+    [current],
+  );
+  await world.pool.query(`insert into tandem.exports (id, request, resources, status, phase, start_lsn)
+    values ('exp_commits', '{}', '{}', 'running', 'extracting', '0/2')`);
+  onTestFinished(() =>
+    world.pool.query(`delete from tandem.exports where id = 'exp_commits'`).then(() => undefined),
+  );
+  const control = createControlPool(world.url, silentLog, { applicationName: 'test sweep' });
+  onTestFinished(() => control.end());
+  const kept = async () => {
+    expect(await sweepRoutes(control, current, parseLsn('0/5'))).toBe(false);
+    const { rows } = await world.pool.query<{ lsn: string }>(
+      `select commit_lsn::text as lsn from tandem.route_commits where commit_lsn < '0/9' order by commit_lsn`,
+    );
+    return rows.map(({ lsn }) => lsn);
+  };
+  expect(await kept()).toEqual(['0/2', '0/3']);
+  await world.pool.query(`update tandem.exports set status = 'completed' where id = 'exp_commits'`);
+  expect(await kept()).toEqual(['0/3']);
 });
