@@ -46,6 +46,9 @@ export class SingleSnapshotNeededError extends Error {
   override readonly name = 'SingleSnapshotNeededError';
 }
 
+/** Why a chunked export is read again, for the customer. */
+export const TABLE_ALTERED = 'A table was altered while its rows were read.';
+
 /** The export was cancelled by its owner. */
 export class ExportCancelledError extends Error {
   override readonly name = 'ExportCancelledError';

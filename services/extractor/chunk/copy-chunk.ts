@@ -18,6 +18,7 @@ import {
   rowsQuery,
   type SqlQuery,
 } from '../plan/row-selection.ts';
+import { readColumnsVersion } from '../plan/table-forms.ts';
 import type { ReadSessions } from '../source/read-sessions.ts';
 import type { OpenSourceSession, SourceSession } from '../source/source-session.ts';
 import { assertNotRewritten, beginSnapshot, enterSnapshot } from './enter-snapshot.ts';
@@ -202,7 +203,9 @@ export async function copyChunkBatch(
   using snapshot = new DisposableStack();
   if (held === undefined) snapshot.defer(deps.holdSnapshot());
   const run = `${first.exportId}/${first.runAttempt}`;
-  const rowsOf = await deps.resourceRows.ofAll(run, resources, session, family);
+  // Between two snapshots of their own a table may have been altered.
+  const version = held === undefined ? `/${await readColumnsVersion(session, tablesReadFor(family))}` : '';
+  const rowsOf = await deps.resourceRows.ofAll(`${run}${version}`, resources, session, family);
   await assertNotRewritten(session, tables);
   const references = request.include_related ? await readReferences(session, family) : [];
 

@@ -4,6 +4,7 @@ import {
   type ChunkBatch,
   type ClaimedChunk,
   claimChunks,
+  endChunkedReading,
   finishChunks,
   planRows,
   releaseChunks,
@@ -22,6 +23,7 @@ import {
   type FailureAction,
   MAX_GIVE_WAYS,
   StoppingError,
+  TABLE_ALTERED,
 } from '../extraction-errors.ts';
 import type { Notifiers } from '../notifiers.ts';
 import { type CopyChunkBatchDeps, copyChunkBatch } from './copy-chunk.ts';
@@ -144,7 +146,11 @@ async function endAttempt(batch: ChunkBatch, error: unknown, log: Log, deps: Rea
   // The holder gives way too and restarts the export; a chunk that keeps giving way has no holder any more.
   const action = classified.kind === 'give-way' && tries >= MAX_GIVE_WAYS ? classified.failure : classified;
   try {
-    if (action.kind === 'fail') {
+    if (action.kind === 'fail' && action.code === 'table_changed' && first.held === undefined) {
+      log.warn('chunk.table_changed', { error });
+      await endChunkedReading(deps.control, batch, TABLE_ALTERED, RETRY_DELAY_MS);
+      deps.notifiers.notifyChange();
+    } else if (action.kind === 'fail') {
       await failChunk(first, action, log, deps, error);
     } else if (action.kind === 'retry') {
       const report = action.isForeseen ? log.warn : log.error;

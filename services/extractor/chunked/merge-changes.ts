@@ -45,7 +45,7 @@ export async function mergeChanges(
 ): Promise<{ changed: number }> {
   const { control, session, resourceRows, snapshot, check } = deps;
   const { resource } = selection;
-  const run = `${claim.id}/${claim.runAttempt}`;
+  const run = `${claim.id}/${claim.runAttempt}/chunked`;
   const { codec } = await resourceRows.of(run, resource, session);
   const changed = await rebuildChanged(control, session, claim, snapshot, selection, codec.shape);
   if (changed === 0) return { changed };

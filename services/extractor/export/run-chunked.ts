@@ -188,7 +188,7 @@ async function assertReadableFromEvents(
   { resourceRows }: RunExportDeps,
 ): Promise<void> {
   const resources = selections.map(({ resource }) => resource);
-  const rowsOf = await resourceRows.ofAll(`${id}/${runAttempt}`, resources, session, resources);
+  const rowsOf = await resourceRows.ofAll(`${id}/${runAttempt}/chunked`, resources, session, resources);
   for (const selection of selections) {
     const { shape } = rowsOf.get(selection.resource.name)?.codec ?? {};
     if (shape === undefined) throw new Error(`the rows of ${selection.resource.name} are not described`);

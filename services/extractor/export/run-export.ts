@@ -1,7 +1,13 @@
 import { decideReading, readReading } from '../../../shared/control/exports/chunked-reading.ts';
 import { LeaseLostError } from '../../../shared/runtime/lease-renewer.ts';
 import { whySingle } from '../chunked/why-single.ts';
-import { ExportFailedError, type FailureCode, SingleSnapshotNeededError } from '../extraction-errors.ts';
+import {
+  classifyExtractionError,
+  ExportFailedError,
+  type FailureCode,
+  SingleSnapshotNeededError,
+  TABLE_ALTERED,
+} from '../extraction-errors.ts';
 import { readRequest, resourceOf } from '../plan/row-selection.ts';
 import { runChunked } from './run-chunked.ts';
 import { ours, type RunExportConfig, type RunExportDeps, type RunHandle } from './run-parts.ts';
@@ -14,7 +20,7 @@ import { runSingle } from './run-single.ts';
 export async function runExport(run: RunHandle, config: RunExportConfig, deps: RunExportDeps): Promise<void> {
   if ((await decideKind(run, config, deps)) === 'single') return runSingle(run, config, deps);
   try {
-    await runChunked(run, config, deps);
+    await runChunked({ ...run, check: () => checkReading(run) }, config, deps);
   } catch (error) {
     run.signal.throwIfAborted();
     const reason = whyNotExact(error);
@@ -23,6 +29,13 @@ export async function runExport(run: RunHandle, config: RunExportConfig, deps: R
     await ours(decideReading(deps.control, run.claim, 'single', reason));
     await runSingle(run, config, deps);
   }
+}
+
+/** @throws SingleSnapshotNeededError when a reader has found that the reading can't go on */
+async function checkReading(run: RunHandle): ReturnType<RunHandle['check']> {
+  const found = await run.check();
+  if (found.singleReason !== null) throw new SingleSnapshotNeededError(found.singleReason);
+  return found;
 }
 
 async function decideKind(
@@ -53,5 +66,7 @@ const EVENT_FAILURES: ReadonlySet<FailureCode> = new Set([
 
 function whyNotExact(error: unknown): string | undefined {
   if (error instanceof SingleSnapshotNeededError) return error.message;
-  return error instanceof ExportFailedError && EVENT_FAILURES.has(error.code) ? error.message : undefined;
+  if (error instanceof ExportFailedError) return EVENT_FAILURES.has(error.code) ? error.message : undefined;
+  const action = classifyExtractionError(error);
+  return action.kind === 'fail' && action.code === 'table_changed' ? TABLE_ALTERED : undefined;
 }

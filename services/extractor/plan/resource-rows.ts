@@ -40,6 +40,7 @@ export interface ResourceRowsSource {
   /**
    * The session must be under the run's snapshot, so the columns are those of the snapshot.
    *
+   * @param run names a snapshot, or snapshots under which the tables have the same columns
    * @param family all resources of the run, described together
    * @throws ExportFailedError when the table lacks a hidden column, because it would be exported under its new name, or an
    *   exposed column

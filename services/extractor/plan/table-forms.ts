@@ -8,7 +8,8 @@ import {
   type TableForm,
   toTableForm,
 } from '../../../shared/catalog/table-form.ts';
-import type { Resource } from '../../../shared/domain/catalog.ts';
+import type { Resource, TableName } from '../../../shared/domain/catalog.ts';
+import { quoteTable } from '../../../shared/postgres/quote.ts';
 import { ExportFailedError } from '../extraction-errors.ts';
 import type { SourceSession } from '../source/source-session.ts';
 
@@ -57,6 +58,22 @@ export function formsOf(resources: readonly Resource[], facts: FactsByResource):
 
 export const formOf = (resource: Resource, facts: TableFacts): TableForm =>
   toTableForm(resource, facts, Number.POSITIVE_INFINITY);
+
+/**
+ * Says of what the tables' columns are, under the session's snapshot: two equal texts of one server, the same columns. Much cheaper
+ * than a description.
+ */
+export async function readColumnsVersion(
+  session: SourceSession,
+  tables: readonly TableName[],
+): Promise<string> {
+  const { rows } = await session.query(
+    `select md5(string_agg(format('%s %s %s', attrelid::oid, attnum, xmin), ',' order by attrelid, attnum)) as version
+     from pg_attribute where attrelid = any ($1::regclass[]) and attnum > 0`,
+    [tables.map(quoteTable)],
+  );
+  return String(rows[0]?.version);
+}
 
 /** Reads stored forms. */
 export function readForms(kept: unknown): FormsByResource {

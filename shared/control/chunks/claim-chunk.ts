@@ -308,17 +308,46 @@ export function finishChunks(pool: Pool, batch: ChunkBatch, read: readonly ReadC
   });
 }
 
-/** Gives the chunks back unread, to be claimed again after `delayMs`. `isCounted: false` holds this try not against them. */
+/**
+ * Gives the chunks back unread, to be claimed again after `delayMs`. `isCounted: false` holds this try not against them.
+ *
+ * @returns false when the try was no longer this reader's
+ */
 export async function releaseChunks(
   db: Queryable,
   batch: ChunkBatch,
   { delayMs, isCounted }: { delayMs: number; isCounted: boolean },
-): Promise<void> {
-  await db.query(
+): Promise<boolean> {
+  const { rowCount } = await db.query(
     `with held as (select c.resource, c.chunk from ${OURS} ${LOCKED})
      update export_chunks c set state = 'planned', tries = c.tries - $8, rows_extracted = 0, started_at = null, lease_owner = null,
        lease_expires_at = now() + $7 * interval '1 millisecond'
      from held h where ${IS_HELD}`,
     [...fence(batch), batch.map(() => 0), delayMs, isCounted ? 0 : 1],
   );
+  return rowCount === batch.length;
+}
+
+/**
+ * Gives the chunks of a chunked export back, and has its holder read everything under one snapshot. The export's row is locked
+ * first: as long as a chunk is ours the holder waits for it, so it can't be past the reading.
+ *
+ * @param reason for the customer
+ */
+export function endChunkedReading(
+  pool: Pool,
+  batch: ChunkBatch,
+  reason: string,
+  delayMs: number,
+): Promise<void> {
+  return inTransaction(pool, async (db) => {
+    const [{ exportId }] = batch;
+    await db.query('select from exports where id = $1 for update', [exportId]);
+    if (!(await releaseChunks(db, batch, { delayMs, isCounted: false }))) return;
+    await db.query(
+      `update exports set snapshot_kind = 'single', snapshot_reason = $2
+       where id = $1 and status = 'running' and snapshot_kind = 'chunked'`,
+      [exportId, reason],
+    );
+  });
 }

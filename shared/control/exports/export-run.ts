@@ -5,7 +5,13 @@ import type { ClaimedExport } from './queue-exports.ts';
 
 /** How an export stands, as its holder sees it. */
 export type RunStatus =
-  | { readonly state: 'held'; readonly isSealed: boolean; readonly openChunkCount: number }
+  | {
+      readonly state: 'held';
+      readonly isSealed: boolean;
+      readonly openChunkCount: number;
+      /** Why the rows are to be read under one snapshot, although something else was asked for or tried. */
+      readonly singleReason: string | null;
+    }
   | { readonly state: 'cancelling' }
   /** Another process has it, or it has ended. */
   | { readonly state: 'lost' };
@@ -16,19 +22,29 @@ const HELD = `id = $1 and run_attempt = $2 and lease_owner = $3 and status = 'ru
 const fence = ({ id, runAttempt, owner }: ClaimedExport) => [id, runAttempt, owner];
 
 const READ_RUN_STATUS = `
-select status, sealed_lsn is not null as is_sealed,
+select status, sealed_lsn is not null as is_sealed, case snapshot_kind when 'single' then snapshot_reason end as single_reason,
   (select count(*)::integer from export_chunks c where c.export_id = $1 and c.state <> 'extracted') as open_count
 from exports where id = $1 and run_attempt = $2 and lease_owner = $3`;
 
 export async function readRunStatus(db: Queryable, claim: ClaimedExport): Promise<RunStatus> {
-  const { rows } = await db.query<{ status: string; is_sealed: boolean; open_count: number }>({
+  const { rows } = await db.query<{
+    status: string;
+    is_sealed: boolean;
+    open_count: number;
+    single_reason: string | null;
+  }>({
     name: 'read_run_status',
     text: READ_RUN_STATUS,
     values: fence(claim),
   });
   const row = rows[0];
   if (row?.status === 'running') {
-    return { state: 'held', isSealed: row.is_sealed, openChunkCount: row.open_count };
+    return {
+      state: 'held',
+      isSealed: row.is_sealed,
+      openChunkCount: row.open_count,
+      singleReason: row.single_reason,
+    };
   }
   return { state: row?.status === 'cancelling' ? 'cancelling' : 'lost' };
 }

@@ -1,5 +1,5 @@
 import pg from 'pg';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createExtractorFixture, type ExtractorFixture } from '../../support/extractor-fixture.ts';
 import { waitFor } from '../../support/wait-for.ts';
 
@@ -7,6 +7,7 @@ const CATALOG = `
 catalog: shop
 resources:
   orders: { table: shop.orders, event: order, key: [id], account: account_id }
+  deals: { table: shop.deals, event: deal, key: [id], account: account_id, fields: { no: id, remark: note } }
 `;
 
 const ROW_COUNT = 4_000;
@@ -16,6 +17,9 @@ create schema shop;
 create table shop.orders (id bigint primary key, account_id text not null, note text);
 alter table shop.orders replica identity full;
 insert into shop.orders select g, 'acme', repeat('x', 200) from generate_series(1, ${ROW_COUNT}) g;
+create table shop.deals (like shop.orders including all);
+alter table shop.deals replica identity full;
+insert into shop.deals select * from shop.orders;
 analyze;`;
 
 /** Many chunks, and none of them read by this process. */
@@ -96,4 +100,70 @@ test('a migration that goes on and on fails the export as table_locked', async (
   });
   expect(row.error?.code).toBe('table_locked');
   await endHolder();
+});
+
+describe('a table that is altered while rows are read chunk by chunk', () => {
+  let endExtractor: () => Promise<void>;
+
+  beforeAll(async () => {
+    endExtractor = await fixture.startExtractor({
+      EXTRACTOR_CHUNK_BYTES: '1',
+      EXTRACTOR_CHUNK_WINDOW: '1',
+      EXTRACTOR_MAX_CHUNKS: '1',
+    });
+  });
+
+  afterAll(() => endExtractor?.());
+
+  /** Chunks of a thousand rows, one after the other. */
+  async function startReading(resource: string): Promise<string> {
+    const id = await fixture.addExport(acme, [resource], { snapshot: 'chunked', max_rows_per_second: 1_000 });
+    await waitFor('a chunk to be read', async () => {
+      const { rowCount } = await fixture.db.query(
+        "select from export_chunks where export_id = $1 and state = 'extracted' limit 1",
+        [id],
+      );
+      return rowCount === 1;
+    });
+    return id;
+  }
+
+  async function readUnderOneSnapshot(id: string) {
+    const row = await waitFor(
+      'the export to be extracted',
+      async () => {
+        await fixture.seal();
+        const standing = await fixture.readExport(id);
+        return standing.error !== null || standing.phase === 'assembling' ? standing : undefined;
+      },
+      90_000,
+    );
+    expect(row).toMatchObject({
+      error: null,
+      snapshot_kind: 'single',
+      snapshot_reason: expect.stringContaining('altered while its rows were read'),
+    });
+    const rows = await fixture.keptRows(id);
+    expect(rows).toHaveLength(ROW_COUNT);
+    return rows;
+  }
+
+  test('is read again as it is now, also by the process that had read of it before', async () => {
+    const id = await startReading('orders');
+    await product.query("alter table shop.orders add column size text default 'large'");
+    const rows = await readUnderOneSnapshot(id);
+    expect(new Set(rows.map(({ value }) => value.size))).toEqual(new Set(['large']));
+  });
+
+  test('is read again once the catalog fits it, if it lost a column', async () => {
+    const id = await startReading('deals');
+    await product.query('alter table shop.deals rename note to remark');
+    await waitFor('the reading to be given up', async () => {
+      const { rows } = await fixture.db.query('select snapshot_kind, error from exports where id = $1', [id]);
+      expect(rows[0].error).toBeNull();
+      return rows[0].snapshot_kind === 'single';
+    });
+    await product.query('alter table shop.deals rename remark to note');
+    await readUnderOneSnapshot(id);
+  });
 });

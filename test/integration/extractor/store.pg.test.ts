@@ -3,6 +3,7 @@ import { findOpenChunks, recordChunksWritten } from '../../../shared/control/chu
 import {
   type ClaimedChunk,
   claimChunks,
+  endChunkedReading,
   finishChunks,
   releaseChunks,
   renewChunks,
@@ -255,6 +256,23 @@ test.each([
   );
   const { attempt } = isReadAnew ? again : first;
   expect(rows).toEqual([{ part_name: `part-${attempt}`, rows_written: '10', is_written: true }]);
+});
+
+test('only the reader that has the chunk ends a chunked reading', async () => {
+  await addExports('acme', ['e1']);
+  const run = await startRun(1, null);
+  await pool.query("update exports set snapshot_kind = 'chunked'");
+  const late = await claimChunk('late');
+  await expireLeases();
+  const chunk = await claimChunk('two');
+  if (late === undefined || chunk === undefined) throw new Error('nothing to claim');
+  await endChunkedReading(pool, [late], 'a table was altered', 0);
+  expect(await readRunStatus(pool, run)).toMatchObject({ openChunkCount: 1, singleReason: null });
+  await endChunkedReading(pool, [chunk], 'a table was altered', 0);
+  expect(await readRunStatus(pool, run)).toMatchObject({
+    openChunkCount: 1,
+    singleReason: 'a table was altered',
+  });
 });
 
 test('small chunks are claimed together, within the limits, and end together', async () => {
