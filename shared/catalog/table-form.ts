@@ -40,7 +40,12 @@ export type FormChange =
   | { readonly kind: 'none' }
   /** Rows look the same: the newer form replaces the older one. */
   | { readonly kind: 'harmless' }
-  | { readonly kind: 'reset'; readonly reason: ResetReason }
+  | {
+      readonly kind: 'reset';
+      readonly reason: ResetReason;
+      /** Rows have gone, and none has come or changed. */
+      readonly isLossOnly?: boolean;
+    }
   /** Depends on the rows of these tables, which have to be read. */
   | {
       readonly kind: 'unsure';
@@ -87,7 +92,7 @@ function compareForm(before: TableForm, resource: Resource, facts: TableFacts): 
   const now = toTableForm(resource, facts);
   const snapshot = parseSnapshot(before.snapshot);
   const see = (xid: number) => isVisible(widenBelow(xid, parseSnapshot(facts.snapshot)), snapshot);
-  const reset = (reason: ResetReason): FormChange => ({ kind: 'reset', reason });
+  const reset = (reason: ResetReason) => ({ kind: 'reset' as const, reason });
 
   if (now.oid !== before.oid) return reset('table_replaced');
   if (now.publication !== before.publication) return reset('publication_changed');
@@ -104,13 +109,16 @@ function compareForm(before: TableForm, resource: Resource, facts: TableFacts): 
   const added = columns.filter(({ place }) => place > before.columnCount);
   // A default that is not constant is written to each row, and so to a new file.
   if (added.some(({ hasMissing }) => hasMissing || isMoved)) return reset('column_added_with_default');
-  if (membersHash(oldFiles) !== before.members) return reset('partition_changed');
+  const attached = facts.files.filter((file) => !oldFiles.includes(file) && !isBornInside(file));
+  if (membersHash(oldFiles) !== before.members) {
+    const isLossOnly = attached.length === 0 && movedFiles(before, oldFiles)?.length === 0;
+    return { ...reset('partition_changed'), isLossOnly };
+  }
   if (isMoved && hash(oldColumns.map(({ version }) => version)) !== before.versions)
     return reset('table_rewritten');
   if (now.isIdentitySufficient !== before.isIdentitySufficient && !before.isIdentitySufficient)
     return reset('record_unknown');
 
-  const attached = facts.files.filter((file) => !oldFiles.includes(file) && !isBornInside(file));
   // The WAL has the TRUNCATE of a plain table, but not that of a partition.
   const rewritten = facts.kind === 'p' && isMoved ? movedFiles(before, oldFiles) : [];
   if (rewritten === undefined) return reset('partition_changed');
@@ -271,7 +279,7 @@ export async function classifyFormChange(
   if (await holdUnseenRows(db, change.attached)) return reset;
   for (const { oid, name } of change.rewritten) {
     if (!(await isFound(db, MAY_READ, [oid]))) return reset;
-    if (!(await isFound(db, hasSurvivor(name), [before.snapshot]))) return reset;
+    if (!(await isFound(db, hasSurvivor(name), [before.snapshot]))) return { ...reset, isLossOnly: true };
   }
   return { kind: 'harmless' };
 }

@@ -16,7 +16,12 @@ export type TableChange =
   | { readonly kind: 'same' }
   /** Never seen before, or changed in nothing that a row shows. */
   | { readonly kind: 'adopt' }
-  | { readonly kind: 'reset'; readonly reason: ResetReason };
+  | {
+      readonly kind: 'reset';
+      readonly reason: ResetReason;
+      /** Rows have gone, and none has come or changed. */
+      readonly isLossOnly?: boolean;
+    };
 
 /**
  * @param told the identity that the feed was told; undefined for a table that was never seen

@@ -16,6 +16,8 @@ export interface AnnouncedReset {
   /** The identity announced before; undefined in a message of an earlier version. */
   readonly former: string | undefined;
   readonly reason: string;
+  /** Rows have gone, and none has come or changed. */
+  readonly isLossOnly: boolean;
 }
 
 /**
@@ -31,10 +33,11 @@ export function isAnnounced({ identity, former }: AnnouncedReset, known: string 
 export async function announceResets(db: Queryable, resets: readonly AnnouncedReset[]): Promise<void> {
   const tables = Object.fromEntries(resets.map(({ resource, identity }) => [resource, identity]));
   const reasons = Object.fromEntries(resets.map(({ resource, reason }) => [resource, reason]));
+  const losses = resets.filter(({ isLossOnly }) => isLossOnly).map(({ resource }) => resource);
   const formers = Object.fromEntries(resets.map(({ resource, former }) => [resource, former]));
   await db.query('select pg_logical_emit_message(true, $1, $2)', [
     WAL_MESSAGES.reset,
-    JSON.stringify({ tables, reasons, formers }),
+    JSON.stringify({ tables, reasons, formers, losses }),
   ]);
 }
 
@@ -50,12 +53,13 @@ function isSameForm(a: string, b: string): boolean {
 /** Anyone who may write to the database can send such a message; an invalid one names no table. */
 export function readResets(content: string): AnnouncedReset[] {
   try {
-    const { tables, reasons, formers } = JSON.parse(content) as Readonly<Record<string, unknown>>;
+    const { tables, reasons, formers, losses } = JSON.parse(content) as Readonly<Record<string, unknown>>;
     if (!isRecord(tables)) return [];
     return Object.entries(tables).flatMap(([resource, identity]) => {
       if (typeof identity !== 'string') return [];
       const reason = textOf(reasons, resource) ?? EARLIER_REASON;
-      return [{ resource, identity, former: textOf(formers, resource), reason }];
+      const isLossOnly = Array.isArray(losses) && losses.includes(resource);
+      return [{ resource, identity, former: textOf(formers, resource), reason, isLossOnly }];
     });
   } catch {
     return [];

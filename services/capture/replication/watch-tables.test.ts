@@ -99,7 +99,7 @@ test('a reset is announced once, with what the feed spoke of, and is known only 
   await watch.check();
   await watch.check();
   const reset = { resource: 'items', identity: formOf('items', table({ oid: 9 })), former };
-  expect(announced).toEqual([[{ ...reset, reason: 'table_replaced' }]]);
+  expect(announced).toEqual([[{ ...reset, reason: 'table_replaced', isLossOnly: false }]]);
   expect(identities.get('items')).toBe(former);
   identities.set('items', reset.identity);
   await watch.check();
@@ -121,7 +121,7 @@ test('a table that is gone is told, and that it is back', async () => {
 test('what a session announced before it ended is not told again by the announcement of the next', () => {
   const [former, identity] = [formOf('items', table()), formOf('items', table({ oid: 9 }))];
   const again = formOf('items', table({ oid: 9, snapshot: '200:200:' }));
-  const reset = { resource: 'items', identity: again, former, reason: 'table_replaced' };
+  const reset = { resource: 'items', identity: again, former, reason: 'table_replaced', isLossOnly: false };
   expect(isAnnounced(reset, former)).toBe(false);
   expect(isAnnounced(reset, identity)).toBe(true);
   // Told for another reason than the table's form, which stays.
@@ -136,7 +136,9 @@ test('a partition that was filled and dropped between two looks is told, once th
   expect(announced).toEqual([]);
   tables.items = { ...told, snapshot: '101:101:' };
   await watch.check();
-  expect(announced.flat()).toMatchObject([{ resource: 'items', reason: 'partition_changed' }]);
+  expect(announced.flat()).toMatchObject([
+    { resource: 'items', reason: 'partition_changed', isLossOnly: true },
+  ]);
   identities.set('items', announced[0]?.[0]?.identity ?? '');
   await watch.check();
   expect(announced).toHaveLength(1);

@@ -131,7 +131,10 @@ export function createTableWatch(deps: TableWatchDeps): TableWatch {
     const identity = identityOf(resource, facts);
     if (reason !== undefined) {
       remember(resource, identity, facts);
-      return { resource: name, identity, former: announced, reason };
+      // What came and went between two looks is gone.
+      const isLossOnly =
+        change.kind === 'reset' ? change.isLossOnly === true : reason === 'partition_changed';
+      return { resource: name, identity, former: announced, reason, isLossOnly };
     }
     // What waits in the WAL is followed by the present form at a later look.
     if (pending.has(name)) return undefined;

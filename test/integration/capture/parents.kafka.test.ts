@@ -22,6 +22,9 @@ const SCHEMA = `
   create table app.shops_0 partition of app.shops for values with (modulus 1, remainder 0);
   create table app.orders (id bigint primary key, shop_id bigint references app.shops);
   create table app.comments (id bigint primary key, of_type char(10), of_id int, body text);
+  create table app.visits (id bigint, day int, customer_id bigint, primary key (id, day)) partition by list (day);
+  create table app.visits_1 partition of app.visits for values in (1);
+  create table app.visits_2 partition of app.visits for values in (2);
   insert into app.shops values (1, 'globex');
   insert into app.customers values (1, 'acme'), (2, 'globex'), (3, 'acme'), (4, null);
   insert into app.invoices values (10, 5, 1), (20, 5, 2), (40, 5, 4);
@@ -36,6 +39,7 @@ resources:
   lines: { table: app.lines, event: line, key: [id], account: { via: [invoice_id, customer_id] } }
   shops: { table: app.shops, event: shop, key: [id], account: account_id }
   orders: { table: app.orders, event: order, key: [id], account: { via: shop_id } }
+  visits: { table: app.visits, event: visit, key: [id, day], account: { via: customer_id } }
   comments:
     table: app.comments
     event: comment
@@ -358,6 +362,37 @@ test.each([
   },
   120_000,
 );
+
+test('partitions of a child that go or are emptied leave the routes as they are, and one that brings rows does not', async () => {
+  await start();
+  await toldOf(
+    `insert into app.customers values (970, 'acme'); insert into app.visits values (1, 1, 970), (1, 2, 970)`,
+  );
+  const [first, from] = [await generation(), world.reader.changes.length];
+  const resets = () =>
+    world.reader.changes
+      .slice(from)
+      .filter(
+        ({ resource, resetReason, partition }) => resource === 'visits' && resetReason && partition === 0,
+      )
+      .map(({ resetReason }) => resetReason);
+  await world.pool.query('drop table app.visits_1');
+  await waitFor('the reset of a dropped partition', () => resets().length === 1);
+  await world.pool.query('truncate app.visits_2');
+  await waitFor('the reset of an emptied partition', () => resets().length === 2);
+  await passAll();
+  expect(resets()).toEqual(['partition_changed', 'partition_changed']);
+  expect(await generation()).toBe(first);
+  await world.pool.query(`create table app.visits_3 (like app.visits including all); insert into app.visits_3 values (1, 3, 971);
+    alter table app.visits attach partition app.visits_3 for values in (3)`);
+  await waitFor('routes of a later generation', async () => (await generation()) > first);
+  await passAll();
+  // What came along is counted.
+  expect(await toldOf(`insert into app.customers values (971, 'acme')`)).toContain(
+    'parent_moved visits acme',
+  );
+  await toldOf('delete from app.visits; delete from app.customers where id in (970, 971)');
+});
 
 test('a transaction larger than may be held is read twice, and told once', async () => {
   const capture = world.spawn();
@@ -726,7 +761,7 @@ test('an account is told if its snapshot sees a child and not its parent, which 
   expect(await told({ xmin: parent, xmax: parent, xip: [] })).toEqual([]);
   expect(await told({ xmin: parent, xmax: after, xip: [child] })).toEqual([]);
   expect(new Set(await told({ xmin: parent, xmax: after, xip: [parent] }))).toEqual(
-    new Set(['invoices', 'lines', 'orders', 'comments']),
+    new Set(['invoices', 'lines', 'orders', 'visits', 'comments']),
   );
   // The child refers to the same parent as before, which moves.
   const update = await xidOf('update app.invoices set total = 6 where id = 900');
