@@ -87,7 +87,8 @@ export async function buildDispatcher(config: DispatcherConfig, context: Service
   const kafka = openKafka(context, config, 'dispatcher');
   const admin = await connectAdmin(kafka, config.kafka);
   await ensureTopics(admin, topics.declarations, { settings: config.topicSettings, log });
-  const mark = await findStoreMark(admin, feedMirrorGroup(config.topicPrefix), topics.capture);
+  const mirrorGroup = feedMirrorGroup(config.topicPrefix);
+  const mark = await findStoreMark(admin, mirrorGroup, topics.capture);
   if (mark !== undefined) await correctStore(pool, mark, catalog, log);
   const { topics: found } = await admin.fetchTopicMetadata({ topics: [topics.changes] });
   await admin.disconnect();
@@ -241,9 +242,10 @@ export async function buildDispatcher(config: DispatcherConfig, context: Service
     }),
     createFeedMirror(
       topics,
-      kafka.consumer({ groupId: feedMirrorGroup(config.topicPrefix), ...GROUP_SETTINGS }),
+      kafka.consumer({ groupId: mirrorGroup, ...GROUP_SETTINGS }),
       codec,
       pool,
+      () => findStoreMark(ends, mirrorGroup, topics.capture),
       log,
     ),
     createEventKeeper(config, pool, log),

@@ -12,29 +12,75 @@ export interface StoreMark {
   readonly systemId: string;
   readonly timeline: number;
   readonly passedLsn: Lsn;
+  /** Of `feed_state`, on capture's clock. Undefined: an earlier version kept the mark, and did not say. */
+  readonly updatedAtMs: number | undefined;
 }
 
-/** The control store is behind what this process has stored there: it was restored while the process ran. */
+/** The control store is behind what a process has stored there: it was restored while processes ran. */
 export class StoreOlderError extends Error {
   override readonly name = 'StoreOlderError';
 
   constructor() {
     super(
-      'the control store is behind what this process stored in it: it was restored from a backup. ' +
+      'the control store is behind what was stored in it: it was restored from a backup. ' +
         'The next start of a dispatcher corrects it; see "Restoring the control store" in deploy/README.md',
     );
   }
 }
 
-export function formatStoreMark({ systemId, timeline, passedLsn }: StoreMark): string {
-  return `${systemId} ${timeline} ${formatLsn(passedLsn)}`;
+export function formatStoreMark({ systemId, timeline, passedLsn, updatedAtMs }: StoreMark): string {
+  const parts = [
+    systemId,
+    timeline,
+    formatLsn(passedLsn),
+    ...(updatedAtMs === undefined ? [] : [updatedAtMs]),
+  ];
+  return parts.join(' ');
 }
 
 /** @returns undefined for a text that is none, as an earlier version leaves it */
 export function parseStoreMark(text: string | null | undefined): StoreMark | undefined {
-  const [, systemId, timeline, lsn] = /^(\d+) (\d+) ([0-9A-F]+\/[0-9A-F]+)$/.exec(text ?? '') ?? [];
+  const [, systemId, timeline, lsn, ms] =
+    /^(\d+) (\d+) ([0-9A-F]+\/[0-9A-F]+)(?: (\d+))?$/.exec(text ?? '') ?? [];
   if (systemId === undefined || lsn === undefined) return undefined;
-  return { systemId, timeline: Number(timeline), passedLsn: parseLsn(lsn) };
+  return {
+    systemId,
+    timeline: Number(timeline),
+    passedLsn: parseLsn(lsn),
+    updatedAtMs: ms === undefined ? undefined : Number(ms),
+  };
+}
+
+/** Of two marks of one store the one that says more: a store's `updated_at` only grows. */
+export function laterMark(one: StoreMark | undefined, two: StoreMark | undefined): StoreMark | undefined {
+  if (one === undefined || two === undefined) return one ?? two;
+  return (two.updatedAtMs ?? 0) > (one.updatedAtMs ?? 0) ? two : one;
+}
+
+/**
+ * SQL, whether a `feed_state` is behind a mark. Positions of two servers do not compare, so there the time decides: the store
+ * has the new server's state a while before the mark has, and is ahead of it then. A mark without a time says nothing there.
+ *
+ * @param first the number of the first of three parameters: see `markValues`
+ */
+export const isBehindMark = (first: number): string =>
+  `case when system_id = $${first}::text then passed_lsn < $${first + 1}::pg_lsn
+        else coalesce(updated_at < to_timestamp($${first + 2}::double precision / 1000), false) end`;
+
+/** The parameters of `isBehindMark`. */
+export const markValues = (mark: StoreMark | undefined): readonly (string | number | null)[] => [
+  mark?.systemId ?? null,
+  mark === undefined ? null : formatLsn(mark.passedLsn),
+  mark?.updatedAtMs ?? null,
+];
+
+/** @throws StoreOlderError when the store is behind `mark` */
+export async function checkNotRestored(db: Queryable, mark: StoreMark): Promise<void> {
+  const { rows } = await db.query<{ is_whole: boolean }>(
+    `select exists (select from feed_state where not (${isBehindMark(1)})) as is_whole`,
+    [...markValues(mark)],
+  );
+  if (rows[0]?.is_whole !== true) throw new StoreOlderError();
 }
 
 /** What was done about a restored store. */
@@ -75,8 +121,8 @@ export function correctRestored(
     // Two that start at the same time: the second finds it done.
     await db.query('lock table feed_state in share row exclusive mode');
     const { rows } = await db.query<{ passed_lsn: string; is_behind: boolean }>(
-      `select passed_lsn::text, system_id <> $1 or passed_lsn < $2::pg_lsn as is_behind from feed_state`,
-      [mark.systemId, formatLsn(mark.passedLsn)],
+      `select passed_lsn::text, ${isBehindMark(1)} as is_behind from feed_state`,
+      [...markValues(mark)],
     );
     const [state] = rows;
     if (state?.is_behind === false) return undefined;
@@ -98,11 +144,11 @@ export function correctRestored(
     );
     await db.query(
       `insert into feed_state as f (settled_lsn, passed_lsn, system_id, timeline, updated_at)
-       values ('0/0', $3, $1, $2, now())
+       values ('0/0', $3, $1, $2, coalesce(to_timestamp($4::double precision / 1000), now()))
        on conflict (id) do update set passed_lsn = excluded.passed_lsn, system_id = excluded.system_id,
-         timeline = excluded.timeline,
+         timeline = excluded.timeline, updated_at = greatest(f.updated_at, to_timestamp($4::double precision / 1000)),
          settled_lsn = case when f.system_id = excluded.system_id then f.settled_lsn else '0/0' end`,
-      [mark.systemId, mark.timeline, formatLsn(mark.passedLsn)],
+      [mark.systemId, mark.timeline, formatLsn(mark.passedLsn), mark.updatedAtMs ?? null],
     );
     return { storedLsn: state?.passed_lsn ?? null, exports, bulkJobs };
   });

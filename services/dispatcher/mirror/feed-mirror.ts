@@ -1,6 +1,8 @@
 import type { Admin, Consumer } from 'kafkajs';
 import {
+  checkNotRestored,
   formatStoreMark,
+  laterMark,
   parseStoreMark,
   type StoreMark,
   StoreOlderError,
@@ -25,20 +27,29 @@ const STORE_INTERVAL_MS = 20;
 /**
  * Copies how far the feed has come from Kafka into the control store, where extractors, writers and the api look.
  * A message that comes again changes nothing.
+ *
+ * @param findMark `findStoreMark`, at any time
  */
 export function createFeedMirror(
   topics: { readonly capture: string; readonly jobs: string },
   consumer: Consumer,
   codec: Pick<MessageCodec, 'decode'>,
   db: Queryable,
+  findMark: () => Promise<StoreMark | undefined>,
   log: Log,
 ): Worker {
   const ready = Promise.withResolvers<void>();
   const createStores = () => ({ setAsides: createSetAsideStore(db), catalog: createCatalogStore(db) });
   /** Since the last join: before it others may have stored something else than what these stored last. */
   let stores = createStores();
-  /** What the store said last since then. */
+  /** What the store is known to have said. */
   let mark: StoreMark | undefined;
+  /** Since the last join, once somebody asks: whether the store has all that it is known to have said. */
+  let checked: Promise<void> | undefined;
+  const check = async (): Promise<void> => {
+    mark = laterMark(mark, await findMark());
+    if (mark !== undefined) await checkNotRestored(db, mark);
+  };
   return {
     name: 'feed-mirror',
     ready: ready.promise,
@@ -47,6 +58,22 @@ export function createFeedMirror(
       await consumer.subscribe({ topics: [topics.capture, topics.jobs], fromBeginning: true });
       const commits = createOffsetCommits(consumer, log);
       const restored = Promise.withResolvers<never>();
+      const orEnd = (error: unknown): never => {
+        if (error instanceof StoreOlderError) restored.reject(error);
+        throw error;
+      };
+      /**
+       * Comes before the first write after a join. Whoever had the partitions before may have left because the store is behind:
+       * what is written there now would hide that from the next start, which corrects it.
+       */
+      const checkStore = (): Promise<void> => {
+        checked ??= check();
+        const asked = checked;
+        return asked.catch((error: unknown) => {
+          if (checked === asked) checked = undefined;
+          return orEnd(error);
+        });
+      };
       const consuming = runConsumer(
         consumer,
         {
@@ -56,6 +83,7 @@ export function createFeedMirror(
           eachBatch: async ({ batch, heartbeat }) => {
             // Positions only grow, so of several states in a batch the last says it all.
             const { setAsides, catalog } = stores;
+            await keepTrying('checking the control store', checkStore, log, signal, heartbeat);
             let latest: (CaptureStateMessage & { at: number }) | undefined;
             for (const message of batch.messages) {
               const type = readTypeHeader(message.headers);
@@ -76,11 +104,7 @@ export function createFeedMirror(
             }
             if (latest !== undefined) {
               const state = latest;
-              const store = () =>
-                storeFeedState(db, state, mark).catch((error: unknown) => {
-                  if (error instanceof StoreOlderError) restored.reject(error);
-                  throw error;
-                });
+              const store = () => storeFeedState(db, state, mark).catch(orEnd);
               mark = (await keepTrying('storing the feed state', store, log, signal, heartbeat)) ?? mark;
               await sleep(STORE_INTERVAL_MS, signal);
             }
@@ -96,8 +120,7 @@ export function createFeedMirror(
         () => {
           commits.forgetAll();
           stores = createStores();
-          // Others may have stored a state of another server.
-          mark = undefined;
+          checked = undefined;
           ready.resolve();
         },
       );

@@ -1,4 +1,9 @@
-import { type StoreMark, StoreOlderError } from '../../../shared/control/restored-store.ts';
+import {
+  checkNotRestored,
+  isBehindMark,
+  markValues,
+  type StoreMark,
+} from '../../../shared/control/restored-store.ts';
 import { formatLsn, parseLsn } from '../../../shared/domain/lsn.ts';
 import type { CaptureStateMessage } from '../../../shared/kafka/messages.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
@@ -6,12 +11,12 @@ import type { Queryable } from '../../../shared/postgres/queryable.ts';
 /**
  * Positions of one database system only grow here, whatever comes late or twice; another system starts anew, because
  * its WAL positions say nothing about the first one's. Capture's count goes by its chain, and of one chain only grows as well: the
- * clocks of two instances of capture say nothing of which one came later. Nothing is stored in a store that is behind `$9`.
+ * clocks of two instances of capture say nothing of which one came later. Nothing is stored in a store that is behind the mark, `$9`.
  */
 const STORE_FEED_STATE = `
   insert into feed_state as f (settled_lsn, passed_lsn, system_id, timeline, updated_at, chain_id, chain_seqs, last_commit_lsn)
   select $1::pg_lsn, $2::pg_lsn, $3::text, $4::int, to_timestamp($5::double precision / 1000), $6, $7::bigint[], $8::pg_lsn
-   where $9::pg_lsn is null or exists (select from feed_state where system_id <> $3 or passed_lsn >= $9)
+   where $9::text is null or exists (select from feed_state where not (${isBehindMark(9)}))
   on conflict (id) do update set
     settled_lsn = case when f.system_id = excluded.system_id
                        then greatest(f.settled_lsn, excluded.settled_lsn) else excluded.settled_lsn end,
@@ -31,23 +36,25 @@ const STORE_FEED_STATE = `
                        then f.chain_seqs else excluded.chain_seqs end,
     updated_at  = greatest(f.updated_at, excluded.updated_at)
   where f.system_id = excluded.system_id or excluded.updated_at > f.updated_at
-  returning f.system_id, f.timeline, f.passed_lsn::text`;
-
-const IS_OLDER =
-  'select not exists (select from feed_state where system_id <> $1 or passed_lsn >= $2::pg_lsn) as is_older';
+  returning f.system_id, f.timeline, f.passed_lsn::text,
+    floor(extract(epoch from f.updated_at) * 1000)::text as updated_at_ms`;
 
 /**
- * @param stored what the store said last
+ * @param stored what the store is known to have said
  * @returns what the store says now; undefined when the state is of another server and no later than the one that is stored
- * @throws StoreOlderError when the store is behind `stored`, and of the same server
+ * @throws StoreOlderError when the store is behind `stored`
  */
 export async function storeFeedState(
   db: Queryable,
   state: CaptureStateMessage & { at: number },
   stored?: StoreMark,
 ): Promise<StoreMark | undefined> {
-  const least = stored?.systemId === state.system_id ? formatLsn(stored.passedLsn) : null;
-  const { rows: now } = await db.query<{ system_id: string; timeline: number; passed_lsn: string }>({
+  const { rows } = await db.query<{
+    system_id: string;
+    timeline: number;
+    passed_lsn: string;
+    updated_at_ms: string;
+  }>({
     name: 'store_feed_state',
     text: STORE_FEED_STATE,
     values: [
@@ -59,16 +66,19 @@ export async function storeFeedState(
       state.chain?.id ?? null,
       state.chain?.seqs ?? null,
       formatLsn(BigInt(state.last_commit_lsn)),
-      least,
+      ...markValues(stored),
     ],
   });
-  if (now[0] !== undefined) {
-    const { system_id: systemId, timeline, passed_lsn: passedLsn } = now[0];
-    return { systemId, timeline, passedLsn: parseLsn(passedLsn) };
+  const [now] = rows;
+  if (now !== undefined) {
+    return {
+      systemId: now.system_id,
+      timeline: now.timeline,
+      passedLsn: parseLsn(now.passed_lsn),
+      updatedAtMs: Number(now.updated_at_ms),
+    };
   }
-  if (least === null) return undefined;
-  const { rows } = await db.query<{ is_older: boolean }>(IS_OLDER, [state.system_id, least]);
-  if (rows[0]?.is_older === true) throw new StoreOlderError();
+  if (stored !== undefined) await checkNotRestored(db, stored);
   return undefined;
 }
 

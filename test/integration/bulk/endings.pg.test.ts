@@ -67,7 +67,7 @@ test('a job that ran at the time of a backup that is restored fails, with what w
     [json.job_id, chunks],
   );
   await pool.query('update bulk_jobs set succeeded = 100 where id = $1', [json.job_id]);
-  const mark = { systemId: '7', timeline: 1, passedLsn: 1_000n };
+  const mark = { systemId: '7', timeline: 1, passedLsn: 1_000n, updatedAtMs: Date.now() };
   expect(await correctRestored(pool, mark, ['invoices'])).toMatchObject({ bulkJobs: expect.any(Number) });
   expect(await correctRestored(pool, mark, ['invoices'])).toBeUndefined();
   await using cleanup = new AsyncDisposableStack();

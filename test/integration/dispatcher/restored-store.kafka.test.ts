@@ -100,7 +100,7 @@ async function untilCommitted(): Promise<void> {
     const topic = `${bed.prefix}.capture`;
     await waitFor('the offsets of the mirror', async () => {
       const [group] = await admin.fetchOffsets({ groupId: feedMirrorGroup(bed.prefix), topics: [topic] });
-      return group?.partitions[0]?.metadata === `7 1 0/${lsn.toString(16).toUpperCase()}`;
+      return group?.partitions[0]?.metadata?.startsWith(`7 1 0/${lsn.toString(16).toUpperCase()} `);
     });
   } finally {
     await admin.disconnect();
@@ -241,7 +241,7 @@ test('what Kafka has no longer is announced as lost', async () => {
 });
 
 /** How a dispatcher has ended: the last of the causes. */
-async function causeOf(ended: Promise<void>): Promise<unknown> {
+async function causeOf({ ended }: { readonly ended: Promise<void> }): Promise<unknown> {
   let error: unknown = await ended.catch((reason: unknown) => reason);
   while (error instanceof Error && error.cause !== undefined) error = error.cause;
   return error;
@@ -267,7 +267,7 @@ test('a dispatcher under which the control store is restored stops before it wri
       [JSON.stringify(backup)],
     );
     await publish('acc_1');
-    expect(await causeOf(dispatcher.ended)).toMatchObject({ name: 'StoreOlderError' });
+    expect(await causeOf(dispatcher)).toMatchObject({ name: 'StoreOlderError' });
   }
   const dispatcher = await bed.start();
   await waitFor('the log to be whole', async () => (await logOf(account)).length === 4);
@@ -275,5 +275,59 @@ test('a dispatcher under which the control store is restored stops before it wri
   await untilCommitted();
   await bed.pool.query(`update feed_state set passed_lsn = '0/1'`);
   await sayState();
-  expect(await causeOf(dispatcher.ended)).toMatchObject({ name: 'StoreOlderError' });
+  expect(await causeOf(dispatcher)).toMatchObject({ name: 'StoreOlderError' });
+});
+
+/** An export that a correction of the store ends. */
+const addExport = async (id: string) => {
+  await bed.pool.query(
+    `insert into exports (id, account_id, request, resources, status, phase)
+     select $1, id, '{}', '{}', 'pending', 'queued' from accounts`,
+    [id],
+  );
+};
+
+test('of two dispatchers none takes over a store that was restored under them: the next start corrects it', async () => {
+  await bed.addAccount('acc_1');
+  const causes: unknown[] = [];
+  for (const dispatcher of [await bed.start(), await bed.start()]) {
+    void causeOf(dispatcher).then((cause) => causes.push(cause));
+    cleanup.defer(() => dispatcher.stop().catch(() => undefined));
+  }
+  await sayState();
+  await untilCommitted();
+  await addExport('exp_a');
+  // As a backup of an earlier time leaves it, on an idle feed: all else is as it was.
+  await bed.pool.query(`update feed_state set passed_lsn = '0/1'`);
+  await sayState();
+  await waitFor('both to end', () => causes.length === 2);
+  expect(causes.map((cause) => (cause as Error).name)).toEqual(['StoreOlderError', 'StoreOlderError']);
+  const { rows } = await bed.pool.query('select passed_lsn::text from feed_state');
+  expect(rows).toEqual([{ passed_lsn: '0/1' }]);
+  await using _dispatcher = await bed.start();
+  expect(await statuses('exports')).toEqual(['exp_a failed control_store_restored']);
+  await untilCommitted();
+});
+
+test('a store that has the state of a new server is behind the mark of another only if it is older', async () => {
+  await bed.addAccount('acc_1');
+  {
+    await using _dispatcher = await bed.start();
+    await sayState();
+    await untilCommitted();
+  }
+  await addExport('exp_a');
+  // The mirror stores at once, and commits its mark a while later.
+  await bed.pool.query(
+    `update feed_state set system_id = '8', passed_lsn = '0/1', updated_at = updated_at + interval '1 ms'`,
+  );
+  {
+    await using _dispatcher = await bed.start();
+    expect(await statuses('exports')).toEqual(['exp_a pending']);
+  }
+  await bed.pool.query(`update feed_state set system_id = '6', updated_at = updated_at - interval '2 ms'`);
+  await using _dispatcher = await bed.start();
+  expect(await statuses('exports')).toEqual(['exp_a failed control_store_restored']);
+  const { rows } = await bed.pool.query('select system_id, passed_lsn::text from feed_state');
+  expect(rows).toEqual([{ system_id: '7', passed_lsn: `0/${lsn.toString(16).toUpperCase()}` }]);
 });
