@@ -1,10 +1,12 @@
-import type { Pool } from 'pg';
+import type { Pool, PoolClient } from 'pg';
 import QueryStream from 'pg-query-stream';
 import { announceKeys } from '../../../shared/control/exports/changed-keys.ts';
 import type { ClaimedExport } from '../../../shared/control/exports/queue-exports.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import { inTransaction } from '../../../shared/postgres/transaction.ts';
 import { EVENT_COLUMNS, type KeyEvent, type KeyEventRow, toKeyEvent } from '../as-of/affected-keys.ts';
+import { SingleSnapshotNeededError } from '../extraction-errors.ts';
+import { isSqlState, QUERY_CANCELED } from '../source/source-session.ts';
 
 /** Sorting the events of a busy account takes longer than any other statement in the control store. */
 const LONG_TIMEOUT = '10min';
@@ -47,16 +49,13 @@ export async function findResetSince(
   return rows[0] && { resource: rows[0].resource, at: rows[0].committed_at };
 }
 
-/**
- * Partitions of events are dropped by day after their retention. The reading began after the export was started; an hour is more than
- * clocks differ.
- */
+/** Partitions of events are dropped by day after their retention, which is a day at least. An hour is more than clocks differ. */
 const ARE_KEPT = `
-select to_regclass('events_' || to_char((started_at - interval '1 hour') at time zone 'UTC', 'YYYYMMDD')) is not null
-    or created_at > now() - interval '1 day' as are_kept
-from exports where id = $1`;
+select to_regclass('events_' || to_char((taken_at - interval '1 hour') at time zone 'UTC', 'YYYYMMDD')) is not null
+    or taken_at > now() - interval '1 day' as are_kept
+from (select (read_since->>'taken_at')::timestamptz as taken_at from exports where id = $1) r`;
 
-/** Whether all events since the reading began are still there. */
+/** Whether all events since the reading began are still there. Then all that was read of them until now was complete. */
 export async function areEventsKept(db: Queryable, { id }: ClaimedExport): Promise<boolean> {
   const { rows } = await db.query<{ are_kept: boolean }>(ARE_KEPT, [id]);
   return rows[0]?.are_kept === true;
@@ -75,7 +74,31 @@ from (
   order by v.record_key, v.commit_lsn desc, v.idx desc
 ) k`;
 
-/** Collects the records of one resource that changed, with their last event. @returns their number */
+/** @throws SingleSnapshotNeededError when a statement takes too long, which it would do the next time too */
+async function inLongTransaction<T>(
+  pool: Pool,
+  resource: string,
+  work: (db: PoolClient) => Promise<T>,
+): Promise<T> {
+  try {
+    return await inTransaction(pool, async (db) => {
+      await db.query(`set local statement_timeout = '${LONG_TIMEOUT}'`);
+      return work(db);
+    });
+  } catch (cause) {
+    if (!isSqlState(cause, QUERY_CANCELED)) throw cause;
+    throw new SingleSnapshotNeededError(`Too many records of ${resource} changed while its rows were read.`, {
+      cause,
+    });
+  }
+}
+
+/**
+ * Collects the records of one resource that changed, with their last event.
+ *
+ * @returns their number
+ * @throws SingleSnapshotNeededError when there are too many
+ */
 export async function collectChanged(
   pool: Pool,
   { id, runAttempt }: ClaimedExport,
@@ -83,8 +106,7 @@ export async function collectChanged(
   resource: string,
 ): Promise<number> {
   await announceKeys(pool, id);
-  return inTransaction(pool, async (db) => {
-    await db.query(`set local statement_timeout = '${LONG_TIMEOUT}'`);
+  return inLongTransaction(pool, resource, async (db) => {
     const { rowCount } = await db.query(COLLECT, [id, runAttempt, snapshot, resource]);
     return rowCount ?? 0;
   });
@@ -110,8 +132,7 @@ export async function readEarlierEvents(
   resource: string,
   onEvent: (event: KeyEvent) => Promise<void>,
 ): Promise<void> {
-  await inTransaction(pool, async (db) => {
-    await db.query(`set local statement_timeout = '${LONG_TIMEOUT}'`);
+  await inLongTransaction(pool, resource, async (db) => {
     const rows: AsyncIterable<KeyEventRow> = db.query(
       new QueryStream(READ_EARLIER, [id, runAttempt, resource], { batchSize: EVENTS_AT_ONCE }),
     );

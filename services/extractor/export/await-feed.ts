@@ -220,8 +220,8 @@ export function createSettleWatch({
       if (waitedMs < timeoutMs) return;
       throw new ExportFailedError(
         'feed_not_settled',
-        `Transactions in the source have been open since before the export for ${Math.round(waitedMs / 1_000)} s, and the first ` +
-          'export of an account waits for them. Start it again once they have ended; the log of the extractor names them.',
+        `Transactions in the source have been open since before the export for ${Math.round(waitedMs / 1_000)} s, and it ` +
+          'waits for them. Start it again once they have ended; the log of the extractor names them.',
       );
     },
   };

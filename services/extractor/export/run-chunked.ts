@@ -1,11 +1,9 @@
 import { isDeepStrictEqual } from 'node:util';
-import type { Pool } from 'pg';
 import { catalogFingerprints } from '../../../shared/catalog/catalog-fingerprint.ts';
 import {
   beginReading,
   type ReadSince,
   readLatestReplayed,
-  readPlannedUpTo,
   readReading,
   showReading,
 } from '../../../shared/control/exports/chunked-reading.ts';
@@ -23,7 +21,6 @@ import { areEventsKept, findResetSince } from '../chunked/changed-records.ts';
 import { mergeChanges } from '../chunked/merge-changes.ts';
 import { whySingle } from '../chunked/why-single.ts';
 import { ExportFailedError, SingleSnapshotNeededError } from '../extraction-errors.ts';
-import { type PlanStart, planStep, sizeResources } from '../plan/plan-chunks.ts';
 import { readReferences } from '../plan/references.ts';
 import { type RowSelection, readRequest, resourceOf } from '../plan/row-selection.ts';
 import {
@@ -40,11 +37,12 @@ import {
   assertSameTimeline,
   awaitSettledFeed,
   createFeedWatch,
+  createSettleWatch,
   type FeedWatch,
   isSettledPast,
 } from './await-feed.ts';
+import { planAll } from './plan-chunked.ts';
 import {
-  addPlanned,
   createOpen,
   createWait,
   ours,
@@ -62,9 +60,6 @@ import {
   sendHeartbeat,
   takeSnapshot,
 } from './take-snapshot.ts';
-
-/** A step of the plan holds a snapshot, and chunks that were planned long before they are read fit the rows less. */
-const PLAN_STEP = { ms: 2_000, chunks: 100 };
 
 /**
  * One run of a chunked export. No transaction lasts longer than a chunk's read. See "Tables too large for one transaction" in
@@ -127,7 +122,7 @@ export async function runChunked(
   await waitWhile(({ openChunkCount }) => openChunkCount > 0);
   const readMs = Date.now() - startedAtMs;
 
-  await awaitReplayed(claim.id, sealing, feed, control, waitWhile);
+  await awaitReplayed(claim.id, sealing, feed, waitWhile, config, deps);
   const startLsn = (await readFeedState(control))?.settledLsn ?? settledLsn;
   const seen = await lookAtSnapshot(sealing);
   const facts = await readRunFacts(sealing, resources, config.publicationName);
@@ -175,6 +170,10 @@ export async function runChunked(
     });
     changedCount += (await keptAlive(merge, { waitWhile })).changed;
   }
+  // Only now, because a day of events may be dropped at any time.
+  if (!(await areEventsKept(control, claim))) {
+    throw new SingleSnapshotNeededError('Some events since the reading began are no longer retained.');
+  }
   await ours(finishPlanning(control, claim));
   await finishRun(control, claim);
   log.info('export.extracted', { changedCount, readMs, durationMs: Date.now() - startedAtMs });
@@ -205,22 +204,28 @@ async function assertReadableFromEvents(
 /**
  * A replica may show a commit that no snapshot on the primary sees yet. It is in every later one once the feed has settled past
  * what the replica had replayed.
+ *
+ * @throws ExportFailedError when open transactions keep the feed from settling for too long
  */
 async function awaitReplayed(
   exportId: string,
   sealing: SourceSession,
   feed: FeedWatch,
-  control: Pool,
   waitWhile: WaitWhile,
+  { settleTimeoutMs: timeoutMs }: RunExportConfig,
+  { control, log }: RunExportDeps,
 ): Promise<void> {
   const replayed = await readLatestReplayed(control, exportId);
   if (replayed === null) return;
   const lsn = parseLsn(replayed);
   await sendHeartbeat(sealing);
+  const settling = createSettleWatch({ exportId, timeoutMs, source: sealing, log });
   await waitWhile(async () => {
     const state = await readFeedState(control);
+    if (isSettledPast(state, sealing.identity, lsn)) return false;
     feed.check(state);
-    return !isSettledPast(state, sealing.identity, lsn);
+    await settling.check();
+    return true;
   });
 }
 
@@ -267,41 +272,6 @@ async function openReading(
   return { since, tableForms };
 }
 
-/** Plans what no earlier run has planned, a window at a time. */
-async function planAll(
-  run: RunHandle,
-  planner: SourceSession,
-  selections: readonly RowSelection[],
-  waitWhile: WaitWhile,
-  { chunkBytes, chunkWindow }: RunExportConfig,
-  deps: RunExportDeps,
-): Promise<void> {
-  const planned = await readPlannedUpTo(deps.control, run.claim.id);
-  for (const sized of await sizeResources(planner, selections, chunkBytes)) {
-    const { name } = sized.selection.resource;
-    const before = planned.get(name);
-    let isWhole = before?.isWhole ?? false;
-    let start: PlanStart = { chunk: before?.nextChunk ?? 0, lowerKey: before?.lowerKey ?? null };
-    while (!isWhole) {
-      const letSnapshotGo = deps.holdSnapshot();
-      const step = await planStep(planner, sized, start, {
-        ...PLAN_STEP,
-        chunks: Math.min(PLAN_STEP.chunks, chunkWindow),
-      }).finally(letSnapshotGo);
-      isWhole = step.isWhole;
-      const last = step.plans.at(-1);
-      if (last !== undefined) start = { chunk: last.chunk + 1, lowerKey: last.upperKey };
-      await addPlanned(
-        run,
-        null,
-        step.plans.map((plan) => ({ resource: name, ...plan })),
-        deps,
-      );
-      if (!isWhole) await waitWhile(({ openChunkCount }) => openChunkCount >= chunkWindow);
-    }
-  }
-}
-
 /**
  * Events decide only if all of them are there.
  *
@@ -315,9 +285,6 @@ async function assertComplete(
   resources: readonly Resource[],
   { control }: RunExportDeps,
 ): Promise<void> {
-  if (!(await areEventsKept(control, claim))) {
-    throw new SingleSnapshotNeededError('Some events since the reading began are no longer retained.');
-  }
   const reset = await findResetSince(control, claim, snapshot);
   if (reset !== undefined) {
     throw new SingleSnapshotNeededError(

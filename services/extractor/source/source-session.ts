@@ -177,6 +177,9 @@ export function createSourceSessions(
 /** What `lock_timeout` ends with. */
 export const LOCK_NOT_AVAILABLE = '55P03';
 
+/** What `statement_timeout` ends with. */
+export const QUERY_CANCELED = '57014';
+
 /** Whether the server refused a statement with that code; see "PostgreSQL Error Codes" in its manual. */
 export function isSqlState(error: unknown, ...codes: readonly string[]): boolean {
   return error instanceof pg.DatabaseError && error.code !== undefined && codes.includes(error.code);

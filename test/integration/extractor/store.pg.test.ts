@@ -1,4 +1,6 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { collectChanged } from '../../../services/extractor/chunked/changed-records.ts';
+import { SingleSnapshotNeededError } from '../../../services/extractor/extraction-errors.ts';
 import { findOpenChunks, recordChunksWritten } from '../../../shared/control/chunks/chunk-attempts.ts';
 import {
   type ClaimedChunk,
@@ -23,6 +25,7 @@ import { createControlPool } from '../../../shared/postgres/pool.ts';
 import { silentLog } from '../../../shared/runtime/log.ts';
 import { guardTransitions } from '../../support/guard-transitions.ts';
 import { createDatabase, type TestDatabase } from '../../support/stack.ts';
+import { waitFor } from '../../support/wait-for.ts';
 
 const LIMITS = { maxRunningOfAllAccounts: 2, maxRuns: 5 };
 
@@ -378,4 +381,26 @@ test('a cancelling export ends once neither its holder nor a reader holds it', a
   const ended = await Promise.all([endCancelledExports(pool), endCancelledExports(pool)]);
   expect(ended.flat()).toEqual(['e1']);
   expect(await statusOf('e1')).toMatchObject({ status: 'cancelled', phase: 'done' });
+});
+
+test('changed records that take too long to collect are a reason to read under one snapshot', async () => {
+  await addExports('one', ['exp_1']);
+  const run = await startRun(0);
+  const holder = await pool.connect();
+  try {
+    await holder.query('begin; lock table export_keys in access exclusive mode');
+    const collected = collectChanged(pool, run, '5:9:7', 'orders').catch((error: unknown) => error);
+    await waitFor('the statement to be cancelled', async () => {
+      const { rows } = await pool.query<{ is_cancelled: boolean }>(
+        `select pg_cancel_backend(pid) as is_cancelled from pg_stat_activity
+         where datname = current_database() and wait_event_type = 'Lock' and query like '%insert into export_keys%'
+           and pid <> pg_backend_pid()`,
+      );
+      return rows.length > 0;
+    });
+    expect(await collected).toBeInstanceOf(SingleSnapshotNeededError);
+  } finally {
+    await holder.query('rollback');
+    holder.release();
+  }
 });

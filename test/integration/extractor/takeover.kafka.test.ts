@@ -10,6 +10,11 @@ import { waitFor } from '../../support/wait-for.ts';
 const CATALOG = `
 catalog: shop
 resources:
+  notes:
+    table: shop.notes
+    event: note
+    key: [id]
+    account: account_id
   orders:
     table: shop.orders
     event: order
@@ -23,6 +28,9 @@ const TABLES = `
 create schema shop;
 create table shop.orders (id uuid primary key, account_id text not null, note text, kind text not null default 'even');
 alter table shop.orders replica identity full;
+create table shop.notes (id bigint primary key, account_id text not null);
+alter table shop.notes replica identity full;
+insert into shop.notes values (1, 'acme');
 insert into shop.orders
 select md5(g::text)::uuid, 'acme', repeat('x', 400) || g, case g % 2 when 0 then 'even' else 'odd' end from generate_series(1, ${ROW_COUNT}) g;
 analyze;`;
@@ -219,4 +227,49 @@ test('a chunked export that was begun by another catalog is read anew, and who h
   await expectEveryRowOnce(id, "kind = 'even'");
   await end();
   await endOther();
+});
+
+const CHUNKED = { EXTRACTOR_CHUNK_BYTES: '1000000', EXTRACTOR_CHUNK_WINDOW: '3', EXTRACTOR_MAX_CHUNKS: '1' };
+
+async function readingChunked(resources: string[]): Promise<string> {
+  const id = await fixture.addExport(acme, resources, { snapshot: 'chunked' });
+  await waitFor('chunks to be read', async () => Number((await fixture.readExport(id)).rows_extracted) > 0);
+  return id;
+}
+
+test('rows at the end of the keys are read, also those that are added while a larger table is', async () => {
+  const end = await fixture.startExtractor(CHUNKED);
+  const id = await readingChunked(['notes', 'orders']);
+  await fixture.db.query("insert into shop.notes select g, 'acme' from generate_series(2, 3000) g");
+  expect(await extracted(id)).toMatchObject({ error: null, snapshot_kind: 'chunked' });
+  const { rows } = await fixture.db.query(
+    "select sum(rows_extracted) as n from export_chunks where export_id = $1 and resource = 'notes'",
+    [id],
+  );
+  expect(rows).toEqual([{ n: '3000' }]);
+  await end();
+});
+
+test('an export is read again once events since its reading began are gone, and fails when a replica’s commits stay unsettled', async () => {
+  const end = await fixture.startExtractor({ ...CHUNKED, EXTRACTOR_SETTLE_TIMEOUT_MS: '1000' });
+  const old = await readingChunked(['orders']);
+  await fixture.db.query(
+    `/* arranged */ update exports set read_since = jsonb_set(read_since, '{taken_at}', '"2001-01-01T00:00:00Z"') where id = $1`,
+    [old],
+  );
+  expect(await extracted(old)).toMatchObject({
+    error: null,
+    snapshot_kind: 'single',
+    snapshot_reason: expect.stringContaining('no longer retained'),
+  });
+  const unsettled = await readingChunked(['orders']);
+  await fixture.db.query(
+    "/* arranged */ update export_chunks set read_lsn = 'FFFFFFFF/0' where export_id = $1 and state = 'extracted'",
+    [unsettled],
+  );
+  await waitFor('the export to fail', async () => {
+    const { status, error } = await fixture.readExport(unsettled);
+    return status === 'failed' && error?.code === 'feed_not_settled';
+  });
+  await end();
 });
