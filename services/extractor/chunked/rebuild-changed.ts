@@ -48,7 +48,7 @@ export async function rebuildChanged(
     const images = await select(rebuilt, conditions, session);
     if (images.some(({ isIn, mayTakePart }) => isIn && !mayTakePart)) {
       throw new SingleSnapshotNeededError(
-        `A record of ${name} came to its key while rows were read, and the feed does not have all of its values.`,
+        `A record of ${name} moved to its key while rows were read, and the feed lacks some of its values.`,
       );
     }
     await saveChanged(pool, claim, name, images);

@@ -186,7 +186,7 @@ test('when every extractor is killed, a chunked export costs the chunks in hand 
   for (const victim of victims) victim.kill('SIGKILL');
   const before = (await chunksOf(id)).filter(({ state }) => state === 'extracted');
   expect((await fixture.readExport(id)).planned_at).toBeNull();
-  await fixture.startExtractor({ ...small, EXTRACTOR_MAX_CHUNKS: '1' });
+  const end = await fixture.startExtractor({ ...small, EXTRACTOR_MAX_CHUNKS: '1' });
   const row = await extracted(id);
   const [counted] = (await fixture.db.query<{ n: string }>('select count(*) as n from shop.orders')).rows;
   expect(row).toMatchObject({
@@ -211,6 +211,7 @@ test('when every extractor is killed, a chunked export costs the chunks in hand 
     );
     return rows.length === 0;
   });
+  await end();
 });
 
 test('a chunked export that was begun by another catalog is read anew, and who has that one reads none of it', async () => {
