@@ -11,7 +11,7 @@ import { tellsOldRows } from '../../../shared/catalog/replica-identity.ts';
 import { whereSql } from '../../../shared/catalog/where-sql.ts';
 import { type Catalog, findResource, parentOf, type Resource } from '../../../shared/domain/catalog.ts';
 import type { ExportRequest } from '../../../shared/domain/export-request.ts';
-import { columnOfName, publicKey, publicRange } from '../../../shared/domain/public-names.ts';
+import { columnOfName, publicKey, publicNameOf, publicRange } from '../../../shared/domain/public-names.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import { quoteIdent, quoteTable } from '../../../shared/postgres/quote.ts';
 import { AppError } from '../../../shared/runtime/errors.ts';
@@ -185,7 +185,8 @@ export function createSourceFacts(
         return table === undefined
           ? []
           : structuredKeyColumns(resource, table).map(
-              ({ name, typeName }) => `${resource.name}, whose key column ${name} is ${typeName}`,
+              ({ name, typeName }) =>
+                `${resource.name}, whose key field ${publicNameOf(resource, name)} is ${typeName}`,
             );
       });
       if (faults.length === 0) return;

@@ -38,13 +38,18 @@ async function eventOf(
   written: readonly PublicField[] | undefined,
   read = written,
   columns = FIELD_COLUMNS,
+  hide: readonly string[] = [],
 ) {
   const rowType = { ...fieldRowType(written), columns };
   const codec = createChangeCodec(rowType, { namespace: 'tandem.shop' });
   const catalog = {
     name: 'shop',
     resources: [
-      resource('samples', { softDelete: 'created_at', ...(read === undefined ? {} : { fields: read }) }),
+      resource('samples', {
+        softDelete: 'created_at',
+        hide,
+        ...(read === undefined ? {} : { fields: read }),
+      }),
     ],
   };
   const schema = JSON.parse(JSON.stringify(codec.schema));
@@ -139,6 +144,16 @@ test('a field that the catalog no longer has is left out, and a change from befo
     { name: 'x', column: 'gone' },
   ]);
   expect(unfit.body).toMatchObject({ type: 'feed.reset', data: { resources: ['samples'] } });
+});
+
+test('a column that is hidden now is left out of a waiting change, also where its field is another column’s by now', async () => {
+  const written: PublicField[] = [...FIELDS, { name: 'remark', column: 'label' }];
+  const read: PublicField[] = [...FIELDS, { name: 'remark', column: 'total' }];
+  const change = changeOf('update', ROW.with(2, 'secret'), ROW.with(2, 'more secret'));
+  const { text, body } = await eventOf(change, written, read, FIELD_COLUMNS, ['label']);
+  expect(text).not.toContain('secret');
+  expect(Object.keys(body.data)).toEqual(FIELDS.map(({ name }) => name));
+  expect((await eventOf(change, written, read)).body.data).toMatchObject({ remark: 'more secret' });
 });
 
 test('the JSON nulls of an event are named by its fields', async () => {

@@ -2,7 +2,12 @@ import { fieldsOf } from '../../../shared/catalog/describe-table.ts';
 import { type Catalog, findResource, leaves, type Resource } from '../../../shared/domain/catalog.ts';
 import type { DecodedChange, ResetReason } from '../../../shared/domain/change.ts';
 import { eventId, formatPosition } from '../../../shared/domain/position.ts';
-import { columnOfField, columnsOfFields, plainFieldOf } from '../../../shared/domain/public-field.ts';
+import {
+  columnOfField,
+  columnsOfFields,
+  type PublicField,
+  plainFieldOf,
+} from '../../../shared/domain/public-field.ts';
 import { columnOfName, publicKey } from '../../../shared/domain/public-names.ts';
 import type { RowTexts, RowType } from '../../../shared/domain/row-type.ts';
 import type { Registry } from '../../../shared/kafka/registry.ts';
@@ -151,8 +156,14 @@ function withheldFields(resource: Resource, { columns, fields }: RowType): reado
   if (fields === undefined) {
     return columns.map(({ name }) => name).filter((name) => !(isShown(name) ?? leaves(resource, name)));
   }
+  // A name that is used again may have been another column's, which no longer leaves. What the column of today was called then,
+  // `expose` does not know.
+  const isHidden = (field: PublicField) => resource.hide.includes(columnOfField(field) ?? '');
   return fields
-    .filter((field) => !(isShown(field.name) ?? leaves(resource, columnOfField(field) ?? field.name)))
+    .filter(
+      (field) =>
+        isHidden(field) || !(isShown(field.name) ?? leaves(resource, columnOfField(field) ?? field.name)),
+    )
     .map(({ name }) => name);
 }
 

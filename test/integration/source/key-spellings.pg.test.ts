@@ -206,11 +206,12 @@ test.each([
     expect(said === '').toBe(limit === null);
     expect(canBeNamed(table.columns.slice(0, 1))).toBe(['text', 'int'].includes(type));
 
-    const catalog = { name: 'probe', resources: [RESOURCE] };
+    const fields = [{ name: 'no', column: 'id' }];
+    const catalog = { name: 'probe', resources: [{ ...RESOURCE, fields }] };
     const facts = createSourceFacts(catalog, { source: db, log: silentLog, now: () => 0 });
     const outcome = facts.requireFindableKeys(['items'], '/changes_since');
     if (isStructured) {
-      const detail = expect.stringContaining('items, whose key column id is');
+      const detail = expect.stringContaining('items, whose key field no is');
       await expect(outcome).rejects.toMatchObject({ errors: [{ pointer: '/changes_since', detail }] });
     } else await outcome;
     const asked = { name: 'probe', resources: [{ ...RESOURCE, asOf: true }] };
