@@ -27,7 +27,6 @@ import {
   openKafka,
   openRegistry,
 } from '../../shared/service/open-parts.ts';
-import type { SetAside } from './aside/set-asides.ts';
 import type { KnownColumns } from './changes/fit-relation.ts';
 import type { CaptureConfig } from './config.ts';
 import { addCaptureMetrics } from './metrics.ts';
@@ -138,10 +137,8 @@ export async function buildCapture(config: CaptureConfig, context: ServiceContex
     maxMessageBytes,
     heartbeatIntervalMs: HEARTBEAT_INTERVAL_MS,
   };
-  let setAsides: () => readonly SetAside[] = () => [];
   const metrics = addCaptureMetrics(health.metrics, {
     resources: catalog.resources.map(({ name }) => name),
-    setAsides: () => setAsides(),
     now: Date.now,
   });
   const changesPartitionCount =
@@ -173,9 +170,7 @@ export async function buildCapture(config: CaptureConfig, context: ServiceContex
     },
     misfitTimes: new Map(),
     resumeHistory: new Map(),
-    onSetAsides: (all: () => readonly SetAside[]) => {
-      setAsides = all;
-    },
+    onSetAsides: metrics.listSetAsides,
     metrics,
     log,
   };

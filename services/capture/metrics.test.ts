@@ -6,7 +6,6 @@ test('a session counts from its beginning, and one that has ended streams no mor
   const metrics = createMetrics();
   const capture = addCaptureMetrics(metrics, {
     resources: ['invoices', 'customers'],
-    setAsides: () => [{ resource: 'customers' }],
     now: () => 5_000,
   });
   const values = async () => (await metrics.text()).split('\n').filter((line) => !line.startsWith('#'));
@@ -14,6 +13,7 @@ test('a session counts from its beginning, and one that has ended streams no mor
   expect(await values()).toContain('tandem_capture_streaming 0');
 
   const first = capture.streaming();
+  capture.listSetAsides(() => [{ resource: 'customers' }]);
   capture.pathsRead(5_000);
   capture.published({ ...batch, lookups: { lookups: 10, reads: 4, unresolved: 1 } });
   capture.published({
@@ -37,7 +37,13 @@ test('a session counts from its beginning, and one that has ended streams no mor
     ]),
   );
   first.ended();
-  expect(await values()).toContain('tandem_capture_streaming 0');
+  // The instance that took over says what is set aside.
+  expect(await values()).toEqual(
+    expect.arrayContaining([
+      'tandem_capture_streaming 0',
+      'tandem_resource_set_aside{resource="customers"} 0',
+    ]),
+  );
 
   const second = capture.streaming();
   capture.published({ ...batch, lookups: { lookups: 2, reads: 2, unresolved: 0 } });

@@ -67,7 +67,7 @@ export const CAPTURE_METRICS = defineMetrics({
   setAside: {
     name: 'tandem_resource_set_aside',
     type: 'gauge',
-    help: 'Whether the changes of the resource are skipped: 1 or 0.',
+    help: 'Whether the changes of the resource are skipped: 1 or 0. 0 on standby and between sessions.',
     normal: '0',
     labels: { resource: 'the resources of the catalog' },
   },
@@ -84,9 +84,15 @@ export interface PublishedBatch {
   readonly lookups?: Readonly<Record<'lookups' | 'reads' | 'unresolved', number>> | undefined;
 }
 
+type ListSetAsides = () => readonly Pick<SetAside, 'resource'>[];
+
+const NONE: ListSetAsides = () => [];
+
 export interface CaptureMetrics {
   /** A session reads the slot; `ended` is called once it does no more. */
   streaming(): { ended(): void };
+  /** How to list what the session has set aside. It counts until the session ends: the next one may be another instance's. */
+  listSetAsides(list: ListSetAsides): void;
   published(batch: PublishedBatch): void;
   /** Parents or references were read from the source. */
   pathsRead(count: number): void;
@@ -96,15 +102,14 @@ export function addCaptureMetrics(
   metrics: Metrics,
   {
     resources,
-    setAsides,
     now,
   }: {
     readonly resources: readonly string[];
-    readonly setAsides: () => readonly Pick<SetAside, 'resource'>[];
     readonly now: () => number;
   },
 ): CaptureMetrics {
   let sessionCount = 0;
+  let setAsides: ListSetAsides = NONE;
   metrics.gauge(CAPTURE_METRICS.streaming, () => [{ value: sessionCount > 0 ? 1 : 0 }]);
   metrics.gauge(CAPTURE_METRICS.setAside, () =>
     resources.map((resource) => ({
@@ -126,6 +131,9 @@ export function addCaptureMetrics(
   const counted = { lookups: 0, reads: 0, unresolved: 0 };
   return {
     pathsRead: (count) => pathsRead.add(count),
+    listSetAsides(list) {
+      setAsides = list;
+    },
     streaming() {
       Object.assign(counted, { lookups: 0, reads: 0, unresolved: 0 });
       sessionCount += 1;
@@ -133,6 +141,7 @@ export function addCaptureMetrics(
       return {
         ended: () => {
           sessionCount -= 1;
+          setAsides = NONE;
         },
       };
     },
