@@ -53,19 +53,26 @@ export function readDeletedKeys(
 /** Removed by one call: a fraction of a second, so that whoever claims work is not held up. */
 const KEYS_AT_ONCE = 10_000;
 
+/** Chunks whose keys are removed by one call. Those of one chunk may be a megabyte. */
+const CHUNKS_AT_ONCE = 100;
+
+/** Only who finds nothing left says so: what this call removes is still there for its last condition. */
 const SWEEP = `
 with ended as (
-  select id from exports where has_keys and status in ('completed', 'failed', 'cancelled', 'expired') limit 1
+  select id from exports where has_keys and status in ('completed', 'failed', 'cancelled', 'expired')
+  limit 1 for update skip locked
 ), gone as (
   delete from export_keys where ctid = any (array(
     select k.ctid from export_keys k join ended on ended.id = k.export_id limit ${KEYS_AT_ONCE}))
-  returning 1
-), swept as (
-  update exports set has_keys = false
-  where id in (select id from ended) and (select count(*) from gone) < ${KEYS_AT_ONCE}
-  returning id
+), emptied as (
+  update export_chunks set record_keys = null where ctid = any (array(
+    select c.ctid from export_chunks c join ended on ended.id = c.export_id
+    where c.record_keys is not null limit ${CHUNKS_AT_ONCE}))
 )
-update export_chunks set record_keys = null where export_id in (select id from swept) and record_keys is not null`;
+update exports e set has_keys = false
+where id in (select id from ended)
+  and not exists (select from export_keys k where k.export_id = e.id)
+  and not exists (select from export_chunks c where c.export_id = e.id and c.record_keys is not null)`;
 
 /** Removes keys of an export that has ended, some at a time. Safe to call from many processes at once. */
 export async function sweepKeys(db: Queryable): Promise<void> {

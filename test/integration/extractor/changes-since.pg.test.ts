@@ -153,8 +153,32 @@ test('the keys are gone once the export has ended', async () => {
   await db.query("/* arranged */ update exports set status = 'failed' where id = 'exp_2'");
   await sweepKeys(db);
   expect(await keys()).toEqual([]);
+  await sweepKeys(db);
   const { rows } = await db.query('select id from exports where has_keys');
   expect(rows).toEqual([]);
+});
+
+test('the keys of chunks are removed some at a time, so that no claim waits long for it', async () => {
+  await db.query(
+    `insert into export_chunks (export_id, resource, chunk, run_attempt, state, rows_planned, record_keys)
+     select 'exp_2', 'orders', g, 1, 'extracted', 1, '\\x00' from generate_series(1, 250) g`,
+  );
+  await db.query("/* arranged */ update exports set status = 'failed', has_keys = true where id = 'exp_2'");
+  const left = [];
+  for (let turn = 0; turn < 4; turn += 1) {
+    await sweepKeys(db);
+    const { rows } = await db.query(
+      `select (select count(*)::int from export_chunks where record_keys is not null) as n,
+         (select has_keys from exports where id = 'exp_2')`,
+    );
+    left.push([rows[0].n, rows[0].has_keys]);
+  }
+  expect(left).toEqual([
+    [150, true],
+    [50, true],
+    [0, true],
+    [0, false],
+  ]);
 });
 
 test('a reset in between fails the export, whatever transaction it is said to be of', async () => {
