@@ -299,6 +299,10 @@ test.runIf(prometheus)(
     }
     const known = empty.filter((line) => EMPTY_IN_HEALTH.some((part) => line.includes(part)));
     expect(empty.filter((line) => !known.includes(line))).toEqual([]);
+    const named = await running.query('max by (service) (tandem_processes)');
+    expect(named.map(({ metric }) => metric.service).sort()).toEqual(SERVICES);
+    // A label of a target that a metric has too renames the metric's.
+    expect(await running.query('{__name__=~"tandem_.+",exported_service!=""}')).toEqual([]);
     const firing = await running.query('ALERTS{alertstate="firing"}');
     expect(firing.map(({ metric }) => metric.alertname)).toEqual([]);
   },

@@ -82,7 +82,7 @@ const PREFERRED_PORT = 19_090;
 
 interface ScrapeConfig {
   authorization?: { credentials_file: string };
-  static_configs: { targets: string[]; labels: { service: string } }[];
+  static_configs: { targets: string[]; labels: { component: string } }[];
 }
 
 export interface RunningPrometheus extends AsyncDisposable {
@@ -111,7 +111,7 @@ export async function startPrometheus(
   config.global = { scrape_interval: '1s', evaluation_interval: '1s' };
   config.rule_files = config.rule_files.map((file) => MONITORING + file);
   for (const { static_configs: all } of config.scrape_configs) {
-    for (const each of all) each.targets = [targetOf(each.labels.service)];
+    for (const each of all) each.targets = [targetOf(each.labels.component)];
   }
   writeFileSync(join(home, 'prometheus.yml'), stringify(config));
   writeFileSync(join(home, 'admin-key'), adminKey);
