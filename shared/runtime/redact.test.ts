@@ -36,6 +36,12 @@ test('a weak password that is its user’s name does not garble every line', () 
   );
 });
 
+test('of a list of URLs every password is hidden, and one with a comma in it whole', () => {
+  hideSecretsOf({ SOURCE_READ_URL: 'postgres://a:first-pw@one/d, postgres://b:second-pw@two/d' });
+  hideSecretsOf({ DATABASE_URL: 'postgres://c:third,comma-pw@one/d' });
+  expect(redact('first-pw second-pw third,comma-pw')).toBe('*** *** ***');
+});
+
 test('a URL for an operator has neither password nor query', () => {
   expect(maskUrl('postgres://a:b@h:1/d?password=c')).toBe('postgres://a:***@h:1/d');
   expect(maskUrl('no url')).toBe('***');

@@ -22,6 +22,13 @@ export function hideFromOutput(value: string): void {
   hideText(Buffer.from(`${decode(url.username)}:${password}`).toString('base64'));
 }
 
+/** A list of URLs by each of them; the whole too, because a password may have a comma in it. */
+function hideUrls(value: string): void {
+  hideFromOutput(value);
+  const urls = value.split(',').map((part) => part.trim());
+  for (const url of urls) if (urls.length > 1 && url.includes('://')) hideFromOutput(url);
+}
+
 function hideText(text: string): void {
   for (const form of [text, encodeURIComponent(text), JSON.stringify(text).slice(1, -1)]) {
     if (form.length >= LEAST_CHARACTERS) hidden.add(form);
@@ -53,7 +60,7 @@ export function hideSecretsOf(env: Readonly<Record<string, string | undefined>>)
   for (const [name, value] of Object.entries(env)) {
     if (!value?.trim()) continue;
     if (isSecretName(name)) for (const part of value.split(',')) hideFromOutput(part.trim());
-    else if (value.includes('://')) hideFromOutput(value.trim());
+    else if (value.includes('://')) hideUrls(value.trim());
   }
 }
 

@@ -59,6 +59,19 @@ test('every setting is listed as the services read it, without any secret', asyn
   expect(text).not.toMatch(/source-pw|registry-pw|pw!|operator-has|thirty-two/);
 });
 
+test('of every value with a URL in it, also of a list, no password and no query is shown', async () => {
+  const { of, text } = await list({
+    ...ENV,
+    SOURCE_READ_URL: 'postgres://app:read-pw@one/product,postgres://two/product?sslkey=a&sslpassword=key-pw',
+    CORS_ORIGINS: 'https://one.example,https://two.example',
+  });
+  expect(of('SOURCE_READ_URL')?.value).toBe('postgres://app:***@one/product,postgres://two/product');
+  // Without more than its address, it is shown as it is.
+  expect(of('CORS_ORIGINS')?.value).toBe('https://one.example,https://two.example');
+  expect(of('STORAGE_URL')?.value).toBe('s3://bucket/files');
+  expect(text).not.toMatch(/read-pw|key-pw/);
+});
+
 test('each wrong setting is listed with its error, whichever service reads it', async () => {
   const { code, listed, of } = await list({
     ...ENV,

@@ -103,10 +103,16 @@ function originOf(
 }
 
 function shown(name: SettingName, value: string, declared: DeclaredSetting | undefined): string {
-  const kind = declared?.kind ?? (isSecretName(name) ? 'secret' : value.includes('://') ? 'url' : 'plain');
+  const kind = declared?.kind ?? (isSecretName(name) ? 'secret' : 'plain');
   if (kind === 'secret') return HIDDEN;
-  return kind === 'url' ? maskUrl(value) : value;
+  if (kind === 'url') return maskUrl(value);
+  // A list may hold URLs, each with a login of its own.
+  const parts = value.split(',').map((part) => part.trim());
+  return parts.map((part) => (hasMoreThanAddress(part) ? maskUrl(part) : part)).join(',');
 }
+
+/** Whether a text is a URL with a login, a query or a fragment. */
+const hasMoreThanAddress = (text: string) => text.includes('://') && /[@?#]/.test(text);
 
 function shownDefault(name: SettingName, declared: DeclaredSetting | undefined): string | null {
   const { fallback } = declared ?? {};
