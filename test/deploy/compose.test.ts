@@ -106,6 +106,11 @@ test.runIf(hasCompose)(
   },
 );
 
+test.runIf(hasCompose)('a table that one resource is refused for keeps no service from starting', () => {
+  // What it does is tested with a real source, beside the rights of roles.
+  expect(config(filled).services.prepare?.command).toEqual(['source', 'prepare', '--allow-refused']);
+});
+
 test('Kafka holds records as large as that of `npm start`, and creates no topic by itself', () => {
   copyFileSync(join(FOLDER, 'compose.yaml'), join(directory, 'compose.yaml'));
   const { services } = parse(readFileSync(join(directory, 'compose.yaml'), 'utf8'), { merge: true });

@@ -16,7 +16,8 @@ export const sourcePrepareCommand: Command = {
   name: 'source prepare',
   summary: 'make the source ready: replica identities, publication, slot',
   notes:
-    'Reads CATALOG, DATABASE_URL, PUBLICATION_NAME and SLOT_NAME. Exits 1 when a resource is refused; the others are prepared.',
+    'Reads CATALOG, DATABASE_URL, PUBLICATION_NAME and SLOT_NAME. Exits 1 when a resource is refused; the others are prepared. ' +
+    'A job before the services takes --allow-refused: they say of such a resource that it is refused.',
   declare(program, perform) {
     program
       .option(
@@ -38,6 +39,7 @@ export const sourcePrepareCommand: Command = {
         'with --print: roles of the services that own nothing, for reading, streaming and bulk jobs, with commas between (or one ' +
           'for all); prints what each has to be granted',
       )
+      .option('--allow-refused', 'exit 0 when resources are refused and all others are prepared', false)
       .action((options: PrepareOptions) => perform((context) => prepare(options, context)));
   },
 };
@@ -46,6 +48,7 @@ interface PrepareOptions {
   readonly print: boolean;
   readonly identity: IdentityWish;
   readonly roles?: string;
+  readonly allowRefused: boolean;
 }
 
 /** Which services have which rights. */
@@ -73,7 +76,7 @@ function grantLines(catalog: Catalog, roles: string | undefined): string[] {
 }
 
 async function prepare(
-  { print, identity, roles }: PrepareOptions,
+  { print, identity, roles, allowRefused }: PrepareOptions,
   { env, say }: CommandContext,
 ): Promise<number> {
   const settings = readSourceSettings(env);
@@ -103,6 +106,6 @@ async function prepare(
     if (statements.length === 0) say('nothing to do: the source is prepared');
     for (const line of await adviseIdentities(db, catalog, [])) say(`-- ${line}`);
     for (const line of refused) say(`-- refused, and the others go on: ${line}`);
-    return refused.length === 0 ? 0 : 1;
+    return refused.length === 0 || allowRefused ? 0 : 1;
   });
 }

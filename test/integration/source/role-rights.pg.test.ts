@@ -131,6 +131,27 @@ test('row security that hides rows from the reading role is told, with what lift
   await owner.query(`alter table other.notes disable row level security`);
 });
 
+test('source prepare tells a refused resource by its exit code, unless it is allowed', async () => {
+  const path = join(temporaryDirectory(), 'shop.yaml');
+  await writeFile(path, CATALOG_TEXT);
+  const env = { DATABASE_URL: database.url, CATALOG: path, PUBLICATION_NAME: 'feed', SLOT_NAME: ownName };
+  const run = (...words: string[]) => runCommand(sourcePrepareCommand, words, { env, home: '' });
+  await owner.query('alter table other.notes drop constraint notes_pkey');
+  try {
+    for (const [words, code] of [
+      [[], 1],
+      [['--allow-refused'], 0],
+    ] as const) {
+      const prepared = await run(...words);
+      expect(prepared.lines.join('\n')).toMatch(/-- refused, and the others go on: .*notes/);
+      expect(prepared.code).toBe(code);
+    }
+  } finally {
+    await owner.query('alter table other.notes add primary key (id)');
+    await owner.query('select pg_drop_replication_slot($1)', [ownName]);
+  }
+});
+
 test('source prepare prints the grants, for one role or for three', async () => {
   const path = join(temporaryDirectory(), 'shop.yaml');
   await writeFile(path, CATALOG_TEXT);
