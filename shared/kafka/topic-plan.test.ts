@@ -1,6 +1,13 @@
 import { expect, test } from 'vitest';
 import { envReader } from '../runtime/env.ts';
-import { compareTopic, configOf, type FoundTopic, showTopicFinding, targetsOf } from './topic-plan.ts';
+import {
+  compareTopic,
+  configOf,
+  type FoundTopic,
+  showTopicFinding,
+  targetsOf,
+  warnOfFewBrokers,
+} from './topic-plan.ts';
 import { CLUSTER_DECIDES, readTopicSettings } from './topic-settings.ts';
 import type { TopicDeclaration } from './topics.ts';
 
@@ -40,6 +47,16 @@ test.each([
 ])('%j on %i brokers: replicas and those that must have a record are %j', (settings, brokers, expected) => {
   const { replicas, minInsync } = targetsOf(settings, brokers);
   expect([replicas, minInsync]).toEqual(expected);
+});
+
+test('topics that are sized by fewer than three brokers are told, unless a setting sizes them', () => {
+  const warn = (settings: typeof CLUSTER_DECIDES, brokers: number) =>
+    warnOfFewBrokers(settings, targetsOf(settings, brokers)).join();
+  expect(warn(CLUSTER_DECIDES, 2)).toContain(
+    '2 replicas, because 2 brokers live now: set KAFKA_REPLICATION_FACTOR',
+  );
+  expect(warn(CLUSTER_DECIDES, 3)).toBe('');
+  expect(warn({ ...CLUSTER_DECIDES, replicationFactor: 1 }, 1)).toBe('');
 });
 
 test('more replicas that must have a record than there are is refused', () => {

@@ -56,6 +56,19 @@ export function targetsOf(settings: TopicSettings, brokerCount: number): TopicTa
   return { replicas, minInsync, maxMessageBytes: settings.maxMessageBytes };
 }
 
+/**
+ * A line for an operator where the brokers that live now decided on fewer replicas than on a larger cluster. Brokers that are
+ * only away for the moment are not known from those that were never there.
+ */
+export function warnOfFewBrokers({ replicationFactor }: TopicSettings, { replicas }: TopicTargets): string[] {
+  if (replicationFactor > 0 || replicas >= MOST_REPLICAS) return [];
+  const [has, live] =
+    replicas === 1 ? ['1 replica', '1 broker lives'] : [`${replicas} replicas`, `${replicas} brokers live`];
+  return [
+    `new topics have ${has}, because ${live} now: set KAFKA_REPLICATION_FACTOR to the number that the cluster is to have`,
+  ];
+}
+
 /** The settings that a topic is created with, beside its partitions and replicas. */
 export function configOf(declaration: TopicDeclaration, targets: TopicTargets): Record<string, string> {
   const { cleanup, retentionMs, holdsRows } = declaration;

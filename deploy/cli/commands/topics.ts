@@ -3,8 +3,13 @@ import { loadCatalog } from '../../../shared/catalog/load-catalog.ts';
 import { createKafka, readKafkaConfig } from '../../../shared/kafka/client.ts';
 import { connectAdmin } from '../../../shared/kafka/connect-admin.ts';
 import { readTargets } from '../../../shared/kafka/ensure-topics.ts';
-import { configOf, showTopicFinding, type TopicTargets } from '../../../shared/kafka/topic-plan.ts';
-import { readTopicSettings } from '../../../shared/kafka/topic-settings.ts';
+import {
+  configOf,
+  showTopicFinding,
+  type TopicTargets,
+  warnOfFewBrokers,
+} from '../../../shared/kafka/topic-plan.ts';
+import { readTopicSettings, type TopicSettings } from '../../../shared/kafka/topic-settings.ts';
 import { type TopicDeclaration, topicsOf } from '../../../shared/kafka/topics.ts';
 import { type Env, envReader } from '../../../shared/runtime/env.ts';
 import { findRunningTandem } from '../../local/running-tandem.ts';
@@ -51,7 +56,7 @@ async function showPlan(context: CommandContext, asJson: boolean): Promise<numbe
 
 async function apply(context: CommandContext): Promise<number> {
   const { say, signal } = context;
-  return withTopics(context, async ({ admin, declarations, targets }) => {
+  return withTopics(context, async ({ admin, declarations, targets, settings }) => {
     const reviews = await reviewTopics(admin, declarations, targets);
     await fixTopics(admin, reviews, targets, { onFixed: say, signal });
     const left = (await reviewTopics(admin, declarations, targets)).flatMap(({ findings }) => findings);
@@ -61,6 +66,7 @@ async function apply(context: CommandContext): Promise<number> {
         ? `the ${declarations.length} topics are as declared`
         : `${left.length} findings are left`,
     );
+    for (const line of warnOfFewBrokers(settings, targets)) say(`warning      ${line}`);
     return left.length === 0 ? 0 : 1;
   });
 }
@@ -69,6 +75,7 @@ interface TopicWork {
   readonly admin: Admin;
   readonly declarations: readonly TopicDeclaration[];
   readonly targets: TopicTargets;
+  readonly settings: TopicSettings;
 }
 
 async function withTopics<T>(
@@ -89,7 +96,7 @@ async function withTopics<T>(
   const kafka = createKafka(config.kafka, 'tandem-topics', log);
   const admin = cleanup.adopt(await connectAdmin(kafka, config.kafka), (one) => one.disconnect());
   const targets = await readTargets(admin, config.settings);
-  return await work({ admin, declarations, targets });
+  return await work({ admin, declarations, targets, settings: config.settings });
 }
 
 function toJson({ declaration, found, findings }: TopicReview, targets: TopicTargets): unknown {

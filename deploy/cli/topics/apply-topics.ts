@@ -41,9 +41,12 @@ const REASSIGNMENT_POLL_MS = 250;
 /** A replica copies all that its topic holds. The cluster goes on with it when this is over. */
 const REASSIGNMENT_LIMIT_MS = 600_000;
 
+/** While more than are in sync must have a record, a partition accepts none. */
+const MIN_INSYNC = 'min.insync.replicas';
+
 /**
  * Creates topics and corrects what can be corrected without a loss: replicas first, so that the number of those that must have
- * a record is never more than there are.
+ * a record is never raised above those that are in sync.
  *
  * @param onFixed told after each correction
  */
@@ -57,14 +60,29 @@ export async function fixTopics(
   await createTopics(admin, missing, targets);
   for (const { name } of missing) onFixed(`created      ${name}`);
   const there = reviews.filter(({ found }) => found !== undefined);
+  const present = there.map(({ declaration }) => declaration.name);
   const thin = there.filter(({ findings }) => findings.some(({ fix }) => fix?.kind === 'replicate'));
   if (thin.length > 0) {
     const names = thin.map(({ declaration }) => declaration.name);
-    await addReplicas(admin, names, targets.replicas, signal);
+    await addReplicas(admin, names, targets.replicas);
+    await awaitReassignments(admin, names, signal);
     for (const name of names) onFixed(`replicated   ${name}: ${targets.replicas} replicas`);
   }
-  for (const { declaration, findings } of there) {
-    const changes = findings.flatMap(({ fix }) => (fix?.kind === 'configure' ? [fix] : []));
+  // Also those that an earlier run has begun: replicas that are still being copied count already.
+  await awaitReassignments(admin, present, signal);
+  const inSync = await readInSync(admin, present);
+  for (const { declaration, found, findings } of there) {
+    const wanted = findings.flatMap(({ fix }) => (fix?.kind === 'configure' ? [fix] : []));
+    const least = inSync.get(declaration.name) ?? 0;
+    const mustWait = ({ name, value }: { name: string; value: string }) =>
+      name === MIN_INSYNC && Number(value) > Math.max(least, Number(found?.config.get(name)));
+    for (const { name, value } of wanted.filter(mustWait)) {
+      const replicas = least === 1 ? '1 replica' : `${least} replicas`;
+      onFixed(
+        `waits        ${declaration.name}: ${name}=${value}, because a partition has ${replicas} in sync`,
+      );
+    }
+    const changes = wanted.filter((change) => !mustWait(change));
     if (changes.length === 0) continue;
     await configureTopic(admin, declaration.name, changes);
     const text = changes.map(({ name, value }) => `${name}=${value}`).join(', ');
@@ -72,12 +90,7 @@ export async function fixTopics(
   }
 }
 
-async function addReplicas(
-  admin: Admin,
-  names: readonly string[],
-  count: number,
-  signal: AbortSignal,
-): Promise<void> {
+async function addReplicas(admin: Admin, names: readonly string[], count: number): Promise<void> {
   const { brokers } = await admin.describeCluster();
   const { topics } = await admin.fetchTopicMetadata({ topics: [...names] });
   const spread = spreadReplicas(
@@ -86,6 +99,14 @@ async function addReplicas(
     count,
   );
   await admin.alterPartitionReassignments({ topics: spread });
+}
+
+/** @throws Error when replicas of these topics are still being copied after the limit */
+async function awaitReassignments(
+  admin: Admin,
+  names: readonly string[],
+  signal: AbortSignal,
+): Promise<void> {
   for (const deadlineAtMs = Date.now() + REASSIGNMENT_LIMIT_MS; ; ) {
     const left = await admin.listPartitionReassignments({});
     const ours = left.topics.filter(({ topic }) => names.includes(topic));
@@ -95,6 +116,15 @@ async function addReplicas(
     }
     await delay(REASSIGNMENT_POLL_MS, undefined, { signal });
   }
+}
+
+/** Of each topic, the replicas in sync of the partition that has the fewest. */
+async function readInSync(admin: Admin, names: readonly string[]): Promise<ReadonlyMap<string, number>> {
+  if (names.length === 0) return new Map();
+  const { topics } = await admin.fetchTopicMetadata({ topics: [...names] });
+  return new Map(
+    topics.map(({ name, partitions }) => [name, Math.min(...partitions.map(({ isr }) => isr.length))]),
+  );
 }
 
 /** The request replaces all settings of the topic, so those that it has beside these are sent with them. */

@@ -1,0 +1,63 @@
+import type { Admin } from 'kafkajs';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { topicsApplyCommand } from '../../../deploy/cli/commands/topics.ts';
+import { fixTopics, reviewTopics } from '../../../deploy/cli/topics/apply-topics.ts';
+import { createKafka } from '../../../shared/kafka/client.ts';
+import { topicsOf } from '../../../shared/kafka/topics.ts';
+import { silentLog } from '../../../shared/runtime/log.ts';
+import { KAFKA_CLIENT } from '../../support/kafka-client.ts';
+import { runCommand } from '../../support/run-command.ts';
+import { testStack, topicPrefix } from '../../support/stack.ts';
+import { waitFor } from '../../support/wait-for.ts';
+
+const prefix = topicPrefix();
+const { declarations } = topicsOf(prefix, { name: 'none', resources: [] });
+let admin: Admin;
+
+beforeAll(async () => {
+  const brokers = testStack().kafkaBrokers.split(',');
+  const config = { client: KAFKA_CLIENT, brokers, ssl: false, sasl: undefined } as const;
+  admin = createKafka(config, 'test-topics', silentLog).admin();
+  await admin.connect();
+});
+afterAll(async () => {
+  const names = (await admin.listTopics()).filter((name) => name.startsWith(`${prefix}.`));
+  await admin.deleteTopics({ topics: names });
+  await admin.disconnect();
+});
+
+test('more replicas must have a record only once so many have all, and other settings do not wait for it', async () => {
+  const one = { replicas: 1, minInsync: 1, maxMessageBytes: 0 };
+  const signal = AbortSignal.timeout(60_000);
+  await fixTopics(admin, await reviewTopics(admin, declarations, one), one, { onFixed: () => {}, signal });
+  await waitFor('the topics', async () =>
+    (await reviewTopics(admin, declarations, one)).every(({ findings }) => findings.length === 0),
+  );
+
+  // As it is while new replicas are being copied: they count, and only one is in sync.
+  const two = { ...one, minInsync: 2, maxMessageBytes: 200_000_000 };
+  const fixed: string[] = [];
+  const options = { onFixed: (line: string) => void fixed.push(line), signal };
+  await fixTopics(admin, await reviewTopics(admin, declarations, two), two, options);
+  const changes = `${prefix}.changes`;
+  expect(fixed).toContain(`configured   ${changes}: max.message.bytes=200000000`);
+  expect(fixed).toContain(
+    `waits        ${changes}: min.insync.replicas=2, because a partition has 1 replica in sync`,
+  );
+  const left = (await reviewTopics(admin, declarations, two)).flatMap(({ findings }) => findings);
+  expect(left.map(({ text }) => text)).toEqual(
+    declarations.map(({ name }) => `topic ${name} has min.insync.replicas=1, and 2 is wanted`),
+  );
+});
+
+test('topics that are sized by few brokers are told, with the setting that sizes them', async () => {
+  const env = { KAFKA_BROKERS: testStack().kafkaBrokers, TOPIC_PREFIX: `${prefix}.few` };
+  const apply = (more: object) =>
+    runCommand(topicsApplyCommand, [], { env: { ...env, ...more }, home: '/nowhere' });
+  const { code, lines } = await apply({});
+  expect(lines.at(-1)).toMatch(
+    /^warning +new topics have 1 replica, because 1 broker lives now.*KAFKA_REPLICATION_FACTOR/,
+  );
+  expect(code).toBe(0);
+  expect((await apply({ KAFKA_REPLICATION_FACTOR: '1' })).lines.join()).not.toContain('warning');
+});
