@@ -120,18 +120,23 @@ async function examineTopics(
   changes: string,
 ): Promise<ExaminedTopics> {
   const targets = await readTargets(admin, settings);
-  const existing = new Set(await admin.listTopics());
-  const there = declarations.filter(({ name }) => existing.has(name));
-  const names = there.map(({ name }) => name);
-  const topics = await readTopics(admin, names);
-  const { topics: described } =
-    names.length === 0 ? { topics: [] } : await admin.fetchTopicMetadata({ topics: names });
-  const partitions = described.flatMap(({ name, partitions: all }) =>
-    all.map((each) => ({ ...each, partition: `${name}/${each.partitionId}` })),
+  // Of the whole cluster: a topic without a leader fails a question that names it.
+  const { topics: all } = await admin.fetchTopicMetadata();
+  const existing = new Map(all.map((topic) => [topic.name, topic.partitions]));
+  const isLed = ({ name }: TopicDeclaration) =>
+    existing.get(name)?.every(({ leader }) => leader >= 0) === true;
+  const led = declarations.filter(isLed);
+  const topics = await readTopics(
+    admin,
+    led.map(({ name }) => name),
+  );
+  const described = all.filter(({ name }) => declarations.some((declared) => declared.name === name));
+  const partitions = described.flatMap(({ name, partitions: its }) =>
+    its.map((each) => ({ ...each, partition: `${name}/${each.partitionId}` })),
   );
   const bytes = Number(topics.get(changes)?.config.get('max.message.bytes'));
   return {
-    findings: there.flatMap((each) => compareTopic(each, topics.get(each.name), targets)),
+    findings: led.flatMap((each) => compareTopic(each, topics.get(each.name), targets)),
     leaderless: partitions.filter(({ leader }) => leader < 0).map(({ partition }) => partition),
     behind: partitions
       .filter(({ isr, replicas }) => isr.length < replicas.length)
