@@ -41,6 +41,17 @@ export class TableWantedError extends Error {
   }
 }
 
+/** Capture writes the resource's changes with other columns or fields than the export has: one of the two is about to be restarted. */
+export class CatalogMismatchError extends Error {
+  override readonly name = 'CatalogMismatchError';
+  readonly resource: string;
+
+  constructor(resource: string) {
+    super(`capture and extractor have different columns or fields of ${resource}`);
+    this.resource = resource;
+  }
+}
+
 /** A chunked export can't be made exact from its events: it is read again under one snapshot. The message says why, to the customer. */
 export class SingleSnapshotNeededError extends Error {
   override readonly name = 'SingleSnapshotNeededError';
@@ -123,6 +134,13 @@ function catalogBehind({ resource }: CatalogBehindError): Extract<FailureAction,
   return { kind: 'fail', code: 'table_changed', message };
 }
 
+function catalogsDiffer({ resource }: CatalogMismatchError): Extract<FailureAction, { kind: 'fail' }> {
+  const message =
+    `Capture and extractor have different columns or fields of ${resource}: the operator must restart both with the ` +
+    'same catalog. Start the export again afterwards.';
+  return { kind: 'fail', code: 'feed_mismatch', message };
+}
+
 const RETRY: FailureAction = { kind: 'retry', isForeseen: true };
 
 /** @param what the resources that were read, for the message of a failure */
@@ -131,6 +149,7 @@ export function classifyExtractionError(error: unknown, what: readonly string[] 
   if (error instanceof ExportCancelledError || error instanceof StoppingError) return { kind: 'let-go' };
   if (error instanceof TableWantedError) return { kind: 'give-way', failure: TABLE_LOCKED };
   if (error instanceof CatalogBehindError) return { kind: 'give-way', failure: catalogBehind(error) };
+  if (error instanceof CatalogMismatchError) return { kind: 'give-way', failure: catalogsDiffer(error) };
   if (error instanceof ExportFailedError) return fail(error.code, error.message);
   if (error instanceof SourceSessionLostError || error instanceof SnapshotGoneError) return RETRY;
   if (error instanceof UnencodableRowError) {

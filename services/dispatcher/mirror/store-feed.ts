@@ -1,3 +1,4 @@
+import { parseTableForm } from '../../../shared/catalog/table-form.ts';
 import {
   checkNotRestored,
   isBehindMark,
@@ -140,26 +141,36 @@ export function createSetAsideStore(db: Queryable): (state: CaptureStateMessage)
 /** What is said of an earlier position than one that is known already changes nothing. */
 const STORE_CATALOG = `
   with stated as (
-    select * from unnest($1::text[], $2::text[]) as s (resource, fingerprint)
+    select * from unnest($1::text[], $2::text[], $5::text[]) as s (resource, fingerprint, columns)
      where not exists (select from feed_state f where f.system_id = $4 and f.passed_lsn > $3::pg_lsn)
   ), gone as (
     delete from feed_catalog c
      where exists (select from stated) and not exists (select from stated s where s.resource = c.resource)
   )
-  insert into feed_catalog as c (resource, fingerprint, since_lsn)
-  select resource, fingerprint, case when exists (select from feed_catalog) then $3::pg_lsn else '0/0' end
+  insert into feed_catalog as c (resource, fingerprint, since_lsn, columns, columns_since)
+  select resource, fingerprint, case when exists (select from feed_catalog) then $3::pg_lsn else '0/0' end, columns, $6::pg_lsn
   from stated
-  on conflict (resource) do update set fingerprint = excluded.fingerprint, since_lsn = excluded.since_lsn
-  where c.fingerprint <> excluded.fingerprint`;
+  on conflict (resource) do update set
+    fingerprint = excluded.fingerprint,
+    since_lsn = case when c.fingerprint = excluded.fingerprint then c.since_lsn else excluded.since_lsn end,
+    columns = excluded.columns,
+    columns_since = case when c.columns is not distinct from excluded.columns
+                         then c.columns_since else excluded.columns_since end
+  where c.fingerprint <> excluded.fingerprint or c.columns is distinct from excluded.columns`;
 
-/** Stores by what catalog capture writes whenever that differs from what was stored last. States have to come in their order. */
+/** Stores by what catalog, and with which columns, capture writes whenever that differs from what was stored last. States have to come in their order. */
 export function createCatalogStore(db: Queryable): (state: CaptureStateMessage) => Promise<void> {
   let stored: string | undefined;
-  return async ({ catalog, passed_lsn: passedLsn, system_id: systemId }) => {
+  /** Columns change somewhere between two states, so the earlier one's position is the least that it may be. */
+  let passedBefore = 0;
+  return async ({ catalog, tables = [], passed_lsn: passedLsn, system_id: systemId }) => {
     // A capture of an earlier version does not say.
     if (catalog === undefined || catalog.length === 0) return;
-    const said = JSON.stringify(catalog);
+    const columnsSince = passedBefore;
+    passedBefore = passedLsn;
+    const said = JSON.stringify([catalog, tables]);
     if (said === stored) return;
+    const identities = new Map(tables.map(({ resource, identity }) => [resource, identity]));
     await db.query({
       name: 'store_catalog',
       text: STORE_CATALOG,
@@ -168,6 +179,8 @@ export function createCatalogStore(db: Queryable): (state: CaptureStateMessage) 
         catalog.map(({ fingerprint }) => fingerprint),
         formatLsn(BigInt(passedLsn)),
         systemId,
+        catalog.map(({ resource }) => parseTableForm(identities.get(resource) ?? '')?.columns ?? null),
+        formatLsn(BigInt(columnsSince)),
       ],
     });
     stored = said;

@@ -14,6 +14,7 @@ import { readRequest, resourceOf } from '../plan/row-selection.ts';
 import { assertColumnsThere, assertSameTypes, formsOf, readRunFacts } from '../plan/table-forms.ts';
 import type { SourceSession } from '../source/source-session.ts';
 import { readFeedState } from '../store/feed-state.ts';
+import { assertSameColumns, isSealMirrored } from './assert-same-columns.ts';
 import {
   assertSameTimeline,
   awaitRoutes,
@@ -42,7 +43,7 @@ import { tellOutOfOrder } from './tell-out-of-order.ts';
  *   3. The holder locks the tables and takes the snapshot S, then L; S, W and the seal's token are stored in one update.
  *   4. The seal is sent.
  *   5. Chunks are planned under S, a window at a time, and read by every extractor.
- *   6. When all are read the holder lets S go; when the feed has passed the seal, the run is done.
+ *   6. When all are read the holder lets S go; when the feed has passed the seal, and all is found to agree, the run is done.
  *
  * A changes-since or as-of export waits for its seal before step 5, because the events up to the seal decide what it reads.
  *
@@ -145,7 +146,6 @@ export async function runSingle(run: RunHandle, config: RunExportConfig, deps: R
   // Readers describe only tables with rows, but a file without rows has columns too.
   const withoutRows = resources.filter(({ name }) => !withRows.has(name));
   await deps.resourceRows.ofAll(`${claim.id}/${claim.runAttempt}`, withoutRows, holder, resources);
-  await ours(finishPlanning(control, claim));
   await waitWhile(({ openChunkCount }) => openChunkCount > 0);
   await assertSameTypes(sealing, tablesRead, config.publicationName, tableForms);
   const readMs = Date.now() - startedAtMs;
@@ -157,7 +157,14 @@ export async function runSingle(run: RunHandle, config: RunExportConfig, deps: R
   await waitForSeal(isUnsealed);
   await assertSameServer(sealing);
   assertSameTimeline(await readFeedState(control), sealing.identity);
+  await waitForSeal(async () => {
+    feed.check(await readFeedState(control));
+    return !(await isSealMirrored(control, claim));
+  });
+  await assertSameColumns(control, claim, tableForms);
   await tellOutOfOrder(sealing, control, claim, resources, held, startLsn, log);
+  // From here on the writer may take it, and no other holder begins it again.
+  await ours(finishPlanning(control, claim));
   await finishRun(control, claim);
   log.info('export.extracted', { chunkCount, rowCount, readMs, durationMs: Date.now() - startedAtMs });
 }

@@ -14,6 +14,7 @@ import {
   assertSameCatalog,
 } from '../../../services/extractor/changes-since/completeness.ts';
 import { findBase } from '../../../services/extractor/changes-since/find-base.ts';
+import { assertSameColumns } from '../../../services/extractor/export/assert-same-columns.ts';
 import { catalogFingerprint } from '../../../shared/catalog/catalog-fingerprint.ts';
 import { parseCatalog } from '../../../shared/catalog/load-catalog.ts';
 import { readDeletedKeys, sweepKeys } from '../../../shared/control/exports/changed-keys.ts';
@@ -229,6 +230,36 @@ test('an export of changes that capture wrote by another catalog fails, now or a
   // The resource is new in the catalog of the extractor only.
   const lines = present.map((resource) => ({ ...resource, name: 'lines' }));
   await expect(assertSame(lines)).rejects.toMatchObject({ code: 'feed_mismatch' });
+  await db.query('delete from feed_catalog');
+});
+
+test('an export with other fields than capture had at its seal is refused, and not one from before capture had others', async () => {
+  const formOf = (columns: string) => ({
+    ...{ oid: 1, publication: null, snapshot: '1:1:', columnCount: 1, columns, versions: 'v', types: 't' },
+    ...{ members: 'm', files: 'f', isIdentitySufficient: true, hasChildren: false },
+  });
+  const store = createCatalogStore(db);
+  const say = (passedLsn: number, identity: string) =>
+    store({
+      ...{ passed_lsn: passedLsn, system_id: '7', catalog: [{ resource: 'orders', fingerprint: 'same' }] },
+      tables: [{ resource: 'orders', identity }],
+    } as CaptureStateMessage);
+  const assertSame = (columns: string) => assertSameColumns(db, CLAIM, { orders: formOf(columns) });
+  const isRefused = (columns: string) =>
+    expect(assertSame(columns)).rejects.toMatchObject({ name: 'CatalogMismatchError', resource: 'orders' });
+  await assertSame('old');
+  await say(0x30, JSON.stringify(formOf('old')));
+  await assertSame('old');
+  await isRefused('new');
+  // Somewhere between the two states, and so perhaps before the seal at 0/90.
+  await say(0x80, JSON.stringify(formOf('old')));
+  await say(0xa0, JSON.stringify(formOf('new')));
+  await isRefused('old');
+  await assertSame('new');
+  await say(0xb0, JSON.stringify(formOf('newer')));
+  await assertSame('old');
+  await say(0xc0, 'gone');
+  await assertSame('old');
   await db.query('delete from feed_catalog');
 });
 

@@ -267,7 +267,7 @@ test('more exports than the account may run wait their turn, and another account
 
 test('a cancelled export lets its snapshot go and ends', async () => {
   const id = await fixture.addExport(acme, ['orders']);
-  await waitFor('the seal to be sent', async () => (await fixture.readExport(id)).planned_at);
+  await waitFor('the seal to be sent', async () => (await fixture.readExport(id)).rows_extracted === '3150');
   await fixture.db.query("/* arranged */ update exports set status = 'cancelling' where id = $1", [id]);
   await waitFor(
     'the export to be cancelled',
@@ -310,6 +310,35 @@ test('a source session that is ended starts the export anew under another snapsh
   expect(second.run_attempt).toBeGreaterThan(first.attempt);
   expect(second.seal_token).not.toBe(first.seal_token);
   expect(await fixture.keptRows(id)).toHaveLength(3150);
+});
+
+test('an export with other fields than capture had at its seal is begun again, until both have the same', async () => {
+  const { readExport } = fixture;
+  const said = (columns: string, since: string) =>
+    fixture.db.query(
+      `insert into feed_catalog (resource, fingerprint, since_lsn, columns, columns_since) values ('orders', 'x', '0/0', $1, $2)
+       on conflict (resource) do update set columns = excluded.columns, columns_since = excluded.columns_since`,
+      [columns, since],
+    );
+  await said('other', '0/0');
+  const id = await fixture.addExport(acme, ['orders']);
+  await waitFor('the next run', async () => {
+    await fixture.seal();
+    const { run_count: runs, phase } = await readExport(id);
+    expect(phase).not.toBe('assembling');
+    return runs === 2;
+  });
+  const { rows } = await fixture.db.query<{ columns: string }>(
+    `select table_forms -> 'orders' ->> 'columns' as columns from exports where id <> $1 and table_forms ? 'orders' limit 1`,
+    [id],
+  );
+  await said(rows[0]?.columns ?? '', '0/0');
+  expect(await extracted(id)).toMatchObject({ phase: 'assembling', error: null });
+  // Taken up behind the seal, it was told behind the snapshot.
+  await said('later', 'FFFFFFF/0');
+  const next = await fixture.addExport(acme, ['orders']);
+  expect(await extracted(next)).toMatchObject({ phase: 'assembling', run_count: 1 });
+  await fixture.db.query('delete from feed_catalog');
 });
 
 test('an export fails when the feed follows another server', async () => {

@@ -100,7 +100,10 @@ test('two extractors read chunks of one export under one snapshot', async () => 
   await waitFor('all chunks to be extracted', async () => {
     const chunks = await chunksOf(id);
     for (const { lease_owner: owner } of chunks) if (owner !== null) owners.add(owner);
-    return (await fixture.readExport(id)).planned_at && chunks.every(({ state }) => state === 'extracted');
+    return (
+      (await fixture.readExport(id)).rows_extracted === String(ROW_COUNT) &&
+      chunks.every(({ state }) => state === 'extracted')
+    );
   });
   expect(await extracted(id)).toMatchObject({ run_count: 1, rows_extracted: String(ROW_COUNT) });
   expect(owners.size).toBe(2);
