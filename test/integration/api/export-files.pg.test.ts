@@ -27,6 +27,8 @@ test('a completed export’s file can be downloaded, whole, in parts, and with c
   const { json } = await api.call('GET', `/exports/${job.id}`, { key });
   expect(json).toMatchObject({ status: 'completed', progress: 1, eta_seconds: 0 });
   expect(json.snapshot).toEqual({
+    kind: 'single',
+    reason: null,
     taken_at: expect.any(String),
     lsn: '0/20',
     xmin: '10',

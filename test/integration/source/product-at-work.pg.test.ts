@@ -135,8 +135,13 @@ test('a table that can have no identity is refused by name, before anything is c
   await expect(prepareSource(db, catalog, { publication: 'other' })).rejects.toThrow(
     /hopeless: .*make account_id NOT NULL/,
   );
-  const { statements, blocking } = await reviewPreparation(db, catalog, { publication: 'other' }, 'auto');
-  expect(blocking).toHaveLength(1);
+  const { statements, blocking, refused } = await reviewPreparation(
+    db,
+    catalog,
+    { publication: 'other' },
+    'auto',
+  );
+  expect({ blocking, refused: [...refused.keys()] }).toEqual({ blocking: [], refused: ['hopeless'] });
   expect(statements).toEqual([expect.stringMatching(/^CREATE PUBLICATION/)]);
 });
 
