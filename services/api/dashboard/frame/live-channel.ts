@@ -26,6 +26,12 @@ export interface Watcher {
   readonly read: ReadLive;
 }
 
+/**
+ * Age of a reading that a page which has just been loaded takes. An older one may lack what the page shows already, and then the
+ * page would load itself again.
+ */
+const NEW_PAGE_MS = 500;
+
 /** The longest time between readings that fail. */
 const MAX_PAUSE_MS = 30_000;
 
@@ -109,6 +115,10 @@ export function createLiveChannel(onUnused: () => void, onFailure: (error: unkno
     poll: async (read) => (await current(read)).state,
     async join(watcher, lastEventId) {
       const { stream, read } = watcher;
+      const isNewPage = lastEventId === undefined;
+      if (isNewPage && latest !== undefined && performance.now() - latest.atMs > NEW_PAGE_MS) {
+        await readFor(watcher);
+      }
       const found = await current(read);
       // A reading that has ended since is sent to those who have joined before.
       const { state, id } = latest ?? found;
