@@ -90,7 +90,10 @@ test.skipIf(browser === undefined)(
     );
     await frame.locator('[data-text="percent"]', { hasText: '30' }).waitFor();
     await frame.getByText('Export abbrechen', { exact: true }).click();
+    // The page that the form leads to: a later one would be asked for in its midst.
+    const followed = frame.waitForNavigation();
     await frame.getByRole('button', { name: 'Ja, ausführen' }).click();
+    await followed;
     await waitFor('the export is cancelled', async () => {
       const { json } = await api.call('GET', `/exports/${id}`, { key: account.key });
       return json.status !== 'running';
