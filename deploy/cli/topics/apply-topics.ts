@@ -41,6 +41,9 @@ const REASSIGNMENT_POLL_MS = 250;
 /** A replica copies all that its topic holds. The cluster goes on with it when this is over. */
 const REASSIGNMENT_LIMIT_MS = 600_000;
 
+/** Replicas that have been copied are in sync within moments. */
+const IN_SYNC_LIMIT_MS = 15_000;
+
 /** While more than are in sync must have a record, a partition accepts none. */
 const MIN_INSYNC = 'min.insync.replicas';
 
@@ -70,7 +73,7 @@ export async function fixTopics(
   }
   // Also those that an earlier run has begun: replicas that are still being copied count already.
   await awaitReassignments(admin, present, signal);
-  const inSync = await readInSync(admin, present);
+  const inSync = await readInSync(admin, present, signal);
   for (const { declaration, found, findings } of there) {
     const wanted = findings.flatMap(({ fix }) => (fix?.kind === 'configure' ? [fix] : []));
     const least = inSync.get(declaration.name) ?? 0;
@@ -118,13 +121,28 @@ async function awaitReassignments(
   }
 }
 
-/** Of each topic, the replicas in sync of the partition that has the fewest. */
-async function readInSync(admin: Admin, names: readonly string[]): Promise<ReadonlyMap<string, number>> {
+/**
+ * Of each topic, the replicas in sync of the partition that has the fewest. Brokers know of new ones a moment after these have
+ * been copied; one whose broker is away is not waited for longer.
+ */
+async function readInSync(
+  admin: Admin,
+  names: readonly string[],
+  signal: AbortSignal,
+): Promise<ReadonlyMap<string, number>> {
   if (names.length === 0) return new Map();
-  const { topics } = await admin.fetchTopicMetadata({ topics: [...names] });
-  return new Map(
-    topics.map(({ name, partitions }) => [name, Math.min(...partitions.map(({ isr }) => isr.length))]),
-  );
+  for (const deadlineAtMs = Date.now() + IN_SYNC_LIMIT_MS; ; ) {
+    const { topics } = await admin.fetchTopicMetadata({ topics: [...names] });
+    const areIn = topics.every(({ partitions }) =>
+      partitions.every(({ isr, replicas }) => isr.length >= replicas.length),
+    );
+    if (areIn || Date.now() > deadlineAtMs) {
+      return new Map(
+        topics.map(({ name, partitions }) => [name, Math.min(...partitions.map(({ isr }) => isr.length))]),
+      );
+    }
+    await delay(REASSIGNMENT_POLL_MS, undefined, { signal });
+  }
 }
 
 /** The request replaces all settings of the topic, so those that it has beside these are sent with them. */
