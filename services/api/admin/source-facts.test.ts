@@ -1,7 +1,7 @@
 import { DatabaseError } from 'pg';
 import { expect, test } from 'vitest';
+import { parseExportRequest } from '../../../shared/control/exports/export-request.ts';
 import type { Catalog } from '../../../shared/domain/catalog.ts';
-import type { ExportRequest } from '../../../shared/domain/export-request.ts';
 import { silentLog } from '../../../shared/runtime/log.ts';
 import { createSourceFacts } from './source-facts.ts';
 
@@ -23,22 +23,10 @@ const catalog: Catalog = {
     },
   ],
 };
-const request: ExportRequest = {
+const request = parseExportRequest({
   resources: ['invoices'],
-  format: 'jsonl',
-  compression: 'none',
-  archive: null,
-  csv_safe: false,
-  buckets: null,
-  include_deleted: false,
-  include_related: false,
   date_range: { from: 'F', to: 'T', field: null },
-  fields: null,
-  changes_since: null,
-  as_of: null,
-  snapshot: null,
-  max_rows_per_second: null,
-};
+});
 
 const column = (name: string, baseTypeOid: number) => ({ name, baseTypeOid, isGenerated: false });
 const TABLE = {

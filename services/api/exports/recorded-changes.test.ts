@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { parseExportRequest } from '../../../shared/control/exports/export-request.ts';
 import type { ExportRequest } from '../../../shared/domain/export-request.ts';
 import { asOfErrors, changesSinceErrors, type ExportScope } from './recorded-changes.ts';
 
@@ -8,23 +9,7 @@ function scope(
 ): ExportScope {
   return {
     resources,
-    request: {
-      resources,
-      format: 'jsonl',
-      compression: 'none',
-      archive: null,
-      csv_safe: false,
-      buckets: null,
-      include_deleted: false,
-      include_related: false,
-      date_range: null,
-      fields: null,
-      changes_since: 'exp_1',
-      as_of: null,
-      snapshot: null,
-      max_rows_per_second: null,
-      ...request,
-    },
+    request: { ...parseExportRequest({ resources, changes_since: 'exp_1' }), ...request },
   };
 }
 
@@ -64,23 +49,7 @@ const KEPT_SINCE_MS = Date.parse('2026-02-01T00:00:00Z');
 
 const asOfPointers = (request: Partial<ExportRequest>) =>
   asOfErrors(
-    {
-      resources: ['invoices'],
-      format: 'jsonl',
-      compression: 'none',
-      archive: null,
-      csv_safe: false,
-      buckets: null,
-      include_deleted: false,
-      include_related: false,
-      date_range: null,
-      fields: null,
-      changes_since: null,
-      as_of: '2026-02-15T00:00:00Z',
-      snapshot: null,
-      max_rows_per_second: null,
-      ...request,
-    },
+    { ...parseExportRequest({ resources: ['invoices'], as_of: '2026-02-15T00:00:00Z' }), ...request },
     NOW_MS,
     KEPT_SINCE_MS,
   ).map(({ pointer }) => pointer);

@@ -173,22 +173,6 @@ export async function saveChanged(
   });
 }
 
-/** Record keys from a place on, in order of place. */
-export async function readChangedKeys(
-  db: Queryable,
-  { id, runAttempt }: ClaimedExport,
-  resource: string,
-  fromPlace: number,
-  limit: number,
-): Promise<string[]> {
-  const { rows } = await db.query<{ record_key: string }>(
-    `select record_key from export_keys
-     where export_id = $1 and run_attempt = $2 and resource = $3 and place >= $4 and place < $5 order by place`,
-    [id, runAttempt, resource, fromPlace, fromPlace + limit],
-  );
-  return rows.map((row) => row.record_key);
-}
-
 export async function assignChunks(
   db: Queryable,
   { id, runAttempt }: ClaimedExport,

@@ -3,12 +3,13 @@ import { saveMergePoints } from '../../../shared/control/exports/chunk-merge.ts'
 import { readChunkEnds, readPackedKeys } from '../../../shared/control/exports/chunked-reading.ts';
 import type { ClaimedExport } from '../../../shared/control/exports/queue-exports.ts';
 import { readTypedKey, type TypedKeyColumn } from '../as-of/as-of-queries.ts';
+import { readKeyPage } from '../changes-since/changed-keys.ts';
 import { parseRecordKey } from '../changes-since/keyed-queries.ts';
 import { SingleSnapshotNeededError } from '../extraction-errors.ts';
 import type { ResourceRowsSource } from '../plan/resource-rows.ts';
 import type { RowSelection } from '../plan/row-selection.ts';
 import type { SourceSession } from '../source/source-session.ts';
-import { assignChunks, countChangedByChunk, readChangedKeys, readChangedOfChunk } from './changed-records.ts';
+import { assignChunks, countChangedByChunk, readChangedOfChunk } from './changed-records.ts';
 import { findKeysAmong } from './key-order.ts';
 import { findInPart, placeChanged } from './place-changed.ts';
 import { rebuildChanged } from './rebuild-changed.ts';
@@ -85,7 +86,7 @@ async function assignToChunks(
   const ends = await readChunkEnds(control, claim.id, resource);
   for (let fromPlace = 0; ; fromPlace += PAGE_KEYS) {
     await check();
-    const page = await readChangedKeys(control, claim, resource, fromPlace, PAGE_KEYS);
+    const page = await readKeyPage(control, claim, resource, fromPlace, PAGE_KEYS);
     if (page.length === 0) return;
     const keys = page.map((recordKey) => parseRecordKey(recordKey, key.length));
     const among = await findKeysAmong(session, key, ends, 'printed', keys);

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { parseExportRequest } from '../../../shared/control/exports/export-request.ts';
 import type { Resource } from '../../../shared/domain/catalog.ts';
 import type { ExportRequest } from '../../../shared/domain/export-request.ts';
 import { whySingle } from './why-single.ts';
@@ -17,22 +18,7 @@ const NOTES: Resource = {
   syncLimit: 100,
 };
 
-const REQUEST: ExportRequest = {
-  resources: ['notes'],
-  format: 'jsonl',
-  compression: 'none',
-  archive: null,
-  csv_safe: false,
-  buckets: null,
-  include_deleted: false,
-  include_related: false,
-  date_range: null,
-  fields: null,
-  changes_since: null,
-  as_of: null,
-  snapshot: 'chunked',
-  max_rows_per_second: null,
-};
+const REQUEST = parseExportRequest({ resources: ['notes'], snapshot: 'chunked' });
 
 const RANGE = { from: '2026-01-01T00:00:00Z', to: '2026-02-01T00:00:00Z', field: null };
 
