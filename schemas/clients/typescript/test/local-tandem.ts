@@ -35,8 +35,8 @@ export async function openLocalTandem() {
     redelivered: [] as string[],
     /** Whether past states of records are known. */
     hasPast: true,
-    /** Called when an export is created, with its format, before the response. */
-    onExport: (_format: string) => {},
+    /** Called when an export is created, with its format. The response waits for what it returns. */
+    onExport: (_format: string): unknown => undefined,
     cancelled: [] as string[],
     /** How far the cuts of the next exports are behind the last event. */
     cutsBehind: [] as number[],
@@ -104,7 +104,7 @@ export async function openLocalTandem() {
             ? { ...made, ...(await digestOf(lines, buckets ?? null)), name: 'invoices.digest.jsonl' }
             : { ...made, text: lines, digest: undefined, name: 'invoices.jsonl' },
         );
-        world.onExport(format ?? 'jsonl');
+        await world.onExport(format ?? 'jsonl');
       }
       json(response, id === '' ? 202 : 200, describe(known));
       return;
