@@ -13,7 +13,7 @@ export interface Breakables {
   say(line: string): void;
 }
 
-/** Those in the middle of things are there twice. */
+/** Each is killed once in random order before the next round begins. Those in the middle of things are there twice. */
 const VICTIMS: readonly ServiceName[] = [
   'extractor',
   'writer',
@@ -58,9 +58,11 @@ export async function breakThings(
       if (!signal.aborted) await act(random);
     }
   };
+  let round: ServiceName[] = [];
   await Promise.all([
     repeat(SERVICE_PAUSE_MS, 1, async (random) => {
-      const name = VICTIMS[Math.floor(random() * VICTIMS.length)] ?? 'capture';
+      if (round.length === 0) round = [...VICTIMS];
+      const [name = 'capture'] = round.splice(Math.floor(random() * round.length), 1);
       const copies = world.services.pids(name).length;
       world.services.kill(name, Math.floor(random() * copies), 'SIGKILL');
       count(name);
