@@ -3,8 +3,10 @@ import { Kafka, logLevel, type SASLOptions } from 'kafkajs';
 import type { EnvReader, Secret } from '../runtime/env.ts';
 import { SetupError } from '../runtime/errors.ts';
 import type { Log } from '../runtime/log.ts';
+import { fetchInSessions } from './internals/fetch-sessions.ts';
 import { acceptLeaderlessTopics } from './internals/leaderless-topics.ts';
 import { makeClientLean } from './internals/lean-client.ts';
+import { quietTimers } from './internals/quiet-timers.ts';
 
 /** `plain`: kafkajs by its public interface alone; `tuned`: with the parts of `internals/`. Both write and read the same bytes. */
 export type KafkaClientKind = 'tuned' | 'plain';
@@ -89,6 +91,8 @@ export function createKafka(config: KafkaConfig, clientId: string, log: Log): Ka
   if (config.client === 'tuned') {
     makeClientLean();
     acceptLeaderlessTopics();
+    fetchInSessions();
+    quietTimers();
   }
   return new Kafka({
     clientId,
