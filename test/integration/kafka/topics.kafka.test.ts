@@ -46,7 +46,9 @@ test('more replicas must have a record only once so many have all, and other set
   );
   // The broker shows new settings a moment after it has taken them.
   const readFindings = async () =>
-    (await reviewTopics(admin, declarations, two)).flatMap(({ findings }) => findings.map(({ text }) => text));
+    (await reviewTopics(admin, declarations, two)).flatMap(({ findings }) =>
+      findings.map(({ text }) => text),
+    );
   await expect
     .poll(readFindings, { timeout: 30_000 })
     .toEqual(declarations.map(({ name }) => `topic ${name} has min.insync.replicas=1, and 2 is wanted`));
