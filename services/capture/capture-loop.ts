@@ -48,6 +48,8 @@ const NEWS_PUBLISH_INTERVAL_MS = 100;
  */
 const QUIET_PUBLISH_INTERVAL_MS = 1_000;
 const WAIT_MS = 1_000;
+/** A streamed commit is usually visible within milliseconds. */
+const VISIBLE_POLL_MS = 50;
 
 export interface CaptureLoopDeps {
   readonly config: SessionConfig;
@@ -102,6 +104,12 @@ export async function runCaptureLoop(
     misfits,
     findUnmended: checkAside,
     findUnfit: async (resource) => (await findUnfit([resource], mendDeps)).get(resource),
+    async awaitVisible() {
+      // What came before must not wait for a commit that stalls.
+      if (!isEmpty(batch) || isStateDue()) await publish();
+      await sleep(VISIBLE_POLL_MS, signal);
+      signal.throwIfAborted();
+    },
   });
   const watch = createTableWatch({
     db: source,
@@ -268,7 +276,7 @@ export async function runCaptureLoop(
       for (const entry of entries) {
         if (entry.kind === 'keepalive') {
           // Inside a transaction, the keepalive's position is past changes that are still to come.
-          if (!transactions.isOpen && entry.walEnd > passedLsn) passedLsn = entry.walEnd;
+          if (transactions.xid === undefined && entry.walEnd > passedLsn) passedLsn = entry.walEnd;
           continue;
         }
         const { message } = entry;
@@ -276,7 +284,7 @@ export async function runCaptureLoop(
         if (message.kind === 'message' && message.prefix === WAL_MESSAGES.aside && !isEmpty(batch))
           await publish();
         transactions.push(
-          completer.isIncomplete(message) ? await completer.complete(message) : message,
+          completer.isIncomplete(message) ? await completer.complete(message, transactions.xid) : message,
           entry.lsn,
           stage?.movedBy(message),
         );

@@ -15,6 +15,7 @@ import type { Worker } from '../../shared/runtime/worker.ts';
 import { TableMisfitError } from './aside/misfits.ts';
 import { type CaptureLoopDeps, runCaptureLoop } from './capture-loop.ts';
 import { changeMessages, createBatch } from './changes/collect-changes.ts';
+import { CommitStalledError } from './changes/fill-unchanged.ts';
 import { resetFor } from './changes/row-changes.ts';
 import { describeForReset } from './changes/tables.ts';
 import type { CaptureProgress } from './publish/capture-progress.ts';
@@ -116,6 +117,7 @@ export type SessionFailure = 'wait' | 'retry' | 'stop';
 const PASSING_ERRORS = [
   StreamLostError,
   SourceLostError,
+  CommitStalledError,
   TableMisfitError,
   RoutesLostError,
   RoutesStaleError,

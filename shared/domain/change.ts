@@ -19,6 +19,16 @@ export interface ChangeSource {
   readonly bulkJobId: string | null;
 }
 
+/**
+ * Columns whose values are those of a later version of the row. A state of the source has the same ones if it has all that was
+ * committed before `lsn`. Any other may have older ones.
+ */
+export interface FilledColumns {
+  readonly columns: readonly string[];
+  /** Everything that was visible when the values were read was written before it, and is on disk. */
+  readonly lsn: Lsn;
+}
+
 /** One row's insert, update or delete; or `truncate`, after which the resource has to be loaded again. */
 export interface Change {
   readonly op: ChangeOp;
@@ -36,6 +46,8 @@ export interface Change {
   readonly unchanged: readonly string[];
   /** Columns that are null in `before` because the replica identity does not carry them. */
   readonly missing: readonly string[];
+  /** Columns of `after` whose value was not sent either, and was read from the row later. */
+  readonly filled?: FilledColumns;
   /** With `truncate` only, and absent from what an earlier version wrote: a `ResetReason`, or one of a newer version. */
   readonly resetReason?: string;
   readonly source: ChangeSource;

@@ -65,6 +65,7 @@ test('another Avro library reads it', () => {
   const message = codec.encode(
     change({
       source: { lsn: 1n, commitLsn: 2n, xid: 3n, index: 4, committedAtMicros: -5n, bulkJobId: 'blk_1' },
+      filled: { columns: ['body'], lsn: 7n },
     }),
     3,
   );
@@ -78,6 +79,7 @@ test('another Avro library reads it', () => {
     missing: ['paid', 'body'],
     source: { lsn: 1, commit_lsn: 2, xid: 3, index: 4, committed_at: -5, bulk_job_id: 'blk_1' },
     reset_reason: null,
+    filled: { columns: ['body'], lsn: 7 },
   });
   expect(type.name).toBe('tandem.invoices.Change');
 });
@@ -87,31 +89,38 @@ test('the bulk operation that made a change comes with it', () => {
   expect(codec.decode(codec.encode(ofBulk, 3))).toEqual(ofBulk);
 });
 
-test('a change from before bulk operations and reasons were told is read by its own schema', () => {
+test('values that were read later come with how late they may be', () => {
+  const moved = change({ before: null, after: ['2', null, 'large'], unchanged: [], missing: [] });
+  const filled = { ...moved, filled: { columns: ['body'], lsn: 2n ** 62n } };
+  expect(codec.decode(codec.encode(filled, 3))).toEqual(filled);
+});
+
+test('a change from before later fields were told is read by its own schema', () => {
   const earlier = JSON.parse(JSON.stringify(codec.schema));
+  expect(earlier.fields.pop().name).toBe('filled');
   expect(earlier.fields.pop().name).toBe('reset_reason');
   expect(earlier.fields.at(-1).type.fields.pop().name).toBe('bulk_job_id');
-  // Its last bytes say that there is neither, which an earlier version did not say.
-  const message = codec.encode(change({ after: null }), 3).subarray(0, -2);
+  // Its last bytes say that there is none of them, which an earlier version did not say.
+  const message = codec.encode(change({ after: null }), 3).subarray(0, -3);
   expect(createChangeDecoder(earlier).decode(message)).toEqual(change({ after: null }));
   expect(() => codec.decode(message)).toThrow(UnreadableMessageError);
 });
 
-test('a reader of the new schema finds neither in what was written with the earlier one', () => {
+test('a reader of the new schema finds none of them in what was written with the earlier one', () => {
   const earlier = JSON.parse(JSON.stringify(codec.schema));
-  earlier.fields.pop();
+  earlier.fields.splice(-2);
   earlier.fields.at(-1).type.fields.pop();
   const written = avro.Type.forSchema(earlier, { wrapUnions: false });
   const read = avro.Type.forSchema(JSON.parse(JSON.stringify(codec.schema)), { wrapUnions: false });
   const source = { lsn: 1n, commitLsn: 2n, xid: 3n, index: 4, committedAtMicros: 5n, bulkJobId: null };
-  const message = codec.encode(change({ source }), 3).subarray(WIRE_HEADER_BYTES, -2);
+  const message = codec.encode(change({ source }), 3).subarray(WIRE_HEADER_BYTES, -3);
   const found = read.fromBuffer(message, read.createResolver(written));
-  expect(found).toMatchObject({ source: { bulk_job_id: null }, reset_reason: null });
+  expect(found).toMatchObject({ source: { bulk_job_id: null }, reset_reason: null, filled: null });
 });
 
 test('the rowType of the rows can be read back from the schema', () => {
   const read = readChangeSchema(JSON.parse(JSON.stringify(codec.schema)));
-  expect(read).toMatchObject({ hasBulkJobId: true, hasResetReason: true });
+  expect(read).toMatchObject({ hasBulkJobId: true, hasResetReason: true, hasFilled: true });
   expect(read.rowType.columns.map(({ name, isKey, type: { kind } }) => [name, isKey, kind])).toEqual([
     ['id', true, 'long'],
     ['paid', false, 'boolean'],

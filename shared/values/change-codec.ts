@@ -1,4 +1,4 @@
-import type { ChangeOp, DecodedChange, EncodableChange } from '../domain/change.ts';
+import type { ChangeOp, DecodedChange, EncodableChange, FilledColumns } from '../domain/change.ts';
 import type { RowTexts, RowType } from '../domain/row-type.ts';
 import { AvroReader, UnreadableMessageError } from './avro-reader.ts';
 import { writeInteger, writeLong, writeString } from './avro-writer.ts';
@@ -30,9 +30,9 @@ export interface ChangeDecoder {
 
 const OPS: ReadonlySet<string> = new Set<ChangeOp>(['insert', 'update', 'delete', 'truncate']);
 /** Which later fields a message's schema has. */
-type EnvelopeForm = Pick<ChangeForm, 'hasBulkJobId' | 'hasResetReason'>;
+type EnvelopeForm = Pick<ChangeForm, 'hasBulkJobId' | 'hasResetReason' | 'hasFilled'>;
 
-const CURRENT_FORM: EnvelopeForm = { hasBulkJobId: true, hasResetReason: true };
+const CURRENT_FORM: EnvelopeForm = { hasBulkJobId: true, hasResetReason: true, hasFilled: true };
 
 const NULL_BRANCH = 0;
 /** The second branch of a union, as Avro writes the number 1. */
@@ -63,6 +63,7 @@ export function createChangeCodec(rowType: RowType, names: { readonly namespace:
       writeLong(scratch, change.source.committedAtMicros);
       writeText(scratch, change.source.bulkJobId);
       writeText(scratch, change.resetReason ?? null);
+      writeFilled(scratch, change.filled);
       return scratch.toBuffer();
     },
 
@@ -98,8 +99,14 @@ function decode(message: Buffer, body: RowBody, form: EnvelopeForm): DecodedChan
     },
   };
   const resetReason = form.hasResetReason ? readText(reader) : null;
+  const filled = form.hasFilled ? readFilled(reader) : undefined;
   reader.finish();
-  return resetReason === null ? change : { ...change, resetReason };
+  if (resetReason === null && filled === undefined) return change;
+  return {
+    ...change,
+    ...(resetReason === null ? {} : { resetReason }),
+    ...(filled === undefined ? {} : { filled }),
+  };
 }
 
 function readOp(reader: AvroReader): ChangeOp {
@@ -128,6 +135,17 @@ function writeText(out: ByteWriter, text: string | null): void {
 
 function readText(reader: AvroReader): string | null {
   return reader.readIsNull() ? null : reader.readString();
+}
+
+function writeFilled(out: ByteWriter, filled: FilledColumns | undefined): void {
+  out.writeByte(filled === undefined ? NULL_BRANCH : VALUE_BRANCH);
+  if (filled === undefined) return;
+  writeNames(out, filled.columns);
+  writeLong(out, filled.lsn);
+}
+
+function readFilled(reader: AvroReader): FilledColumns | undefined {
+  return reader.readIsNull() ? undefined : { columns: readNames(reader), lsn: reader.readLong() };
 }
 
 /** An array of strings: a block with its count, and an empty block as the end. */

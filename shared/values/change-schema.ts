@@ -54,6 +54,21 @@ export function changeSchema(rowType: RowType, namespace: string): ChangeSchema 
       },
       // New fields go to the end: a message that an earlier version wrote ends before them.
       { name: 'reset_reason', type: ['null', 'string'], default: null },
+      {
+        name: 'filled',
+        type: [
+          'null',
+          {
+            type: 'record',
+            name: 'Filled',
+            fields: [
+              { name: 'columns', type: { type: 'array', items: 'string' } },
+              { name: 'lsn', type: 'long' },
+            ],
+          },
+        ],
+        default: null,
+      },
     ],
   };
 }
@@ -74,6 +89,8 @@ export interface ChangeForm {
   readonly hasBulkJobId: boolean;
   /** Whether the message ends with the reason of a reset. */
   readonly hasResetReason: boolean;
+  /** Whether it says after that which values were read from the row later. */
+  readonly hasFilled: boolean;
 }
 
 /**
@@ -91,9 +108,11 @@ export function readChangeSchema(schema: unknown): ChangeForm {
       cause: parsed.error ?? source.error,
     });
   }
+  const has = (field: string) => parsed.data?.fields.some(({ name }) => name === field) ?? false;
   return {
     rowType: readRowSchema(before.type[1]),
     hasBulkJobId: source.data.fields.some(({ name }) => name === 'bulk_job_id'),
-    hasResetReason: parsed.data?.fields.some(({ name }) => name === 'reset_reason') ?? false,
+    hasResetReason: has('reset_reason'),
+    hasFilled: has('filled'),
   };
 }

@@ -65,13 +65,14 @@ export function createPublicShape(rowType: RowType): PublicShape {
 
 /** A change as customers see it. One that changes none of their fields is a change all the same. */
 export function toPublicChange<T extends Change>(shape: PublicShape, change: T): T {
-  const { before, after, unchanged, missing } = change;
+  const { before, after, unchanged, missing, filled } = change;
   return {
     ...change,
     before: before && shape.apply(before),
     after: after && shape.apply(after),
     unchanged: shape.namesOf(unchanged),
     missing: shape.namesOf(missing),
+    ...(filled === undefined ? {} : { filled: { ...filled, columns: shape.namesOf(filled.columns) } }),
   };
 }
 

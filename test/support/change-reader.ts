@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Consumer, KafkaMessage } from 'kafkajs';
-import type { DecodedChange } from '../../shared/domain/change.ts';
+import type { DecodedChange, FilledColumns } from '../../shared/domain/change.ts';
 import type { RowType } from '../../shared/domain/row-type.ts';
 import { createKafka } from '../../shared/kafka/client.ts';
 import {
@@ -31,6 +31,7 @@ export interface ReadChange {
   readonly xid: bigint;
   readonly bulkJobId: string | null;
   readonly resetReason: string | undefined;
+  readonly filled: FilledColumns | undefined;
   readonly key: string;
   readonly partition: number;
   readonly offset: string;
@@ -117,5 +118,6 @@ function toReadChange(
     xid: source.xid,
     bulkJobId: source.bulkJobId,
     resetReason: change.resetReason,
+    filled: change.filled,
   };
 }

@@ -23,9 +23,10 @@ export interface MessageCompleter {
   /**
    * Learns tables and the accounts of their rows, gets ready for resets, and fills in values that were not sent.
    *
+   * @param xid of the message's transaction; undefined outside of one
    * @returns the message to go on with
    */
-  complete(message: PgOutputMessage): Promise<PgOutputMessage>;
+  complete(message: PgOutputMessage, xid: bigint | undefined): Promise<PgOutputMessage>;
   /** Gets ready for a reset of the resource. */
   prepareReset(resource: string): Promise<void>;
   /** For a resource whose reset was completed; undefined for a resource that the catalog does not have. */
@@ -53,6 +54,8 @@ export interface MessageCompleterDeps extends Omit<ResetTableDeps, 'catalogName'
   /** Why the resource can't be sent; undefined when it can. */
   readonly findUnfit: (resource: string) => Promise<string | undefined>;
   readonly spellings: AccountSpellings;
+  /** Waits a moment for a streamed transaction to become visible. @throws when the session is over */
+  readonly awaitVisible: () => Promise<void>;
 }
 
 export function createMessageCompleter({
@@ -135,13 +138,13 @@ export function createMessageCompleter({
     for (const relation of misfits.relationsOf(said.resource)) await learn(relation);
   };
 
-  const fill = async (message: UpdateMessage): Promise<UpdateMessage> => {
+  const fill = async (message: UpdateMessage, xid: bigint | undefined): Promise<UpdateMessage> => {
     const table = tables.find(message.relationId);
-    if (table === undefined) return message;
+    if (table === undefined || xid === undefined) return message;
     const resource = resourceOf(table.rowType.resource);
     return resource === undefined || setAsides.find(resource.name) !== undefined
       ? message
-      : fillUnchanged(deps.source, resource, table, message);
+      : fillUnchanged(resource, table, message, { source: deps.source, xid, pause: deps.awaitVisible });
   };
 
   const isLacking = (message: UpdateMessage): boolean =>
@@ -168,7 +171,7 @@ export function createMessageCompleter({
           return false;
       }
     },
-    async complete(message) {
+    async complete(message, xid) {
       switch (message.kind) {
         case 'relation':
           await learn(message);
@@ -182,7 +185,7 @@ export function createMessageCompleter({
         case 'insert':
         case 'update':
         case 'delete': {
-          const whole = message.kind === 'update' && isLacking(message) ? await fill(message) : message;
+          const whole = message.kind === 'update' && isLacking(message) ? await fill(message, xid) : message;
           const accounts = accountsToLearn(whole);
           if (accounts.length > 0) await spellings.learn(accounts);
           return whole;

@@ -1,8 +1,10 @@
 import { DatabaseError } from 'pg';
 import { whereSql } from '../../../shared/catalog/where-sql.ts';
 import type { Resource } from '../../../shared/domain/catalog.ts';
+import { parseLsn } from '../../../shared/domain/lsn.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import { quoteIdent, quoteTable } from '../../../shared/postgres/quote.ts';
+import { WAL_MESSAGES } from '../../../shared/protocol/wal-messages.ts';
 import type { PgOutputMessage, Tuple } from '../replication/pgoutput.ts';
 import type { CapturedTable } from './captured-table.ts';
 
@@ -22,37 +24,97 @@ export function lacksValues(
   return before !== null || mayBeRestored;
 }
 
+export interface FillDeps {
+  readonly source: Queryable;
+  /** Of the message's transaction. */
+  readonly xid: bigint;
+  /** Waits a moment for the transaction to become visible. @throws when the session is over */
+  pause(): Promise<void>;
+}
+
+/** A transaction that was streamed stays invisible: nobody can say which values its rows have. */
+export class CommitStalledError extends Error {
+  override readonly name = 'CommitStalledError';
+
+  constructor(xid: bigint, resource: string) {
+    super(
+      `transaction ${xid} is committed and still invisible after ${MAX_PAUSES} checks, so large values of ${resource} can't be read: ` +
+        'a synchronous standby does not respond. Start it, or take it out of synchronous_standby_names',
+    );
+  }
+}
+
+/** About a minute; then the session ends and begins again, which an operator sees. */
+const MAX_PAUSES = 1_000;
+
 /**
- * The message with those values as the row has them in the source now. A later change of the row may be among them:
- * that one is still to come by the feed, and says the same. A row that is not there any more is on its way to be
- * deleted in the feed too, and is left as it is; so is one of a table that has been altered since.
+ * The message with those values as the row has them in the source now.
+ *
+ * - They are read once the transaction is visible. Before that, the row of the key may be another one, or have values from before.
+ * - A later change of the row may be among them. That one is still to come by the feed, and says the same; `filled` says how
+ *   late the values may be, for whoever makes a state of the source of events.
+ * - What was seen is on disk when this returns. Otherwise a crash could take back a change that the row shows, or that removed
+ *   it, and no event would correct what was told.
+ *
+ * A row that is not there any more is on its way to be deleted in the feed too, and is left as it is; so is one of a table
+ * that has been altered since.
+ *
+ * @throws CommitStalledError
  */
 export async function fillUnchanged(
-  source: Queryable,
   resource: Resource,
   table: CapturedTable,
   message: UpdateMessage,
+  { source, xid, pause }: FillDeps,
 ): Promise<UpdateMessage> {
   const places = table.tuplePlaces.flatMap((tuplePlace, place) =>
     message.after[tuplePlace] === undefined && table.isInIdentity[place] !== true ? [place] : [],
   );
-  const nameOf = (place: number) => quoteIdent(table.rowType.columns[place]?.name ?? '');
   if (places.length === 0) return message;
-  const columns = places.map((place, at) => `${nameOf(place)} as v${at}`).join(', ');
+  const { text, values } = readQuery(resource, table, message, places, xid);
+  for (let pauses = 0; ; pauses += 1) {
+    const row = await readRow(source, text, values);
+    if (row === undefined) return message;
+    if (row.is_visible !== 'true') {
+      if (pauses === MAX_PAUSES) throw new CommitStalledError(xid, resource.name);
+      await pause();
+      continue;
+    }
+    if (row.is_there !== 'true') return message;
+    const after: Tuple[number][] = [...message.after];
+    const tuplePlaces = places.map((place) => table.tuplePlaces[place] ?? 0);
+    for (const [at, tuplePlace] of tuplePlaces.entries()) after[tuplePlace] = row[`v${at}`];
+    return { ...message, after, filled: { places: tuplePlaces, lsn: parseLsn(row.lsn ?? '') } };
+  }
+}
+
+/**
+ * One statement has one snapshot. It sees the row, and whether the transaction is visible. The message that it writes has a
+ * position after all that the snapshot sees, and its commit brings that to disk; a standby is not waited for.
+ */
+function readQuery(
+  resource: Resource,
+  table: CapturedTable,
+  message: UpdateMessage,
+  places: readonly number[],
+  xid: bigint,
+): { text: string; values: (string | null)[] } {
+  const nameOf = (place: number) => quoteIdent(table.rowType.columns[place]?.name ?? '');
   // What has become another account's since, or is kept back now, must not show what it has there.
   const sameRecord = [...new Set([...table.keyPlaces, ...table.ownerPlaces])];
-  const key = sameRecord.map((place, at) => `${nameOf(place)} = $${at + 1}`).join(' and ');
   const values = sameRecord.map((place) => keyText(table, message, place));
-  const where = whereSql(resource, quoteIdent, (text) => `$${values.push(text)}`);
-  const row = await readRow(
-    source,
-    `select ${columns} from ${quoteTable(resource.table)} where ${[key, ...where].join(' and ')}`,
+  const conditions = sameRecord.map((place, at) => `${nameOf(place)} = $${at + 1}`);
+  conditions.push(...whereSql(resource, quoteIdent, (text) => `$${values.push(text)}`));
+  const columns = places.map((place, at) => `${nameOf(place)} as v${at}`).join(', ');
+  const visible = `pg_visible_in_snapshot($${values.push(xid.toString())}::xid8, pg_current_snapshot())`;
+  return {
+    text: `select r.*, s.is_visible::text as is_visible,
+  set_config('synchronous_commit', 'local', true) as synchronous_commit,
+  case when s.is_visible then pg_logical_emit_message(true, '${WAL_MESSAGES.heartbeat}', '')::text end as lsn
+from (select ${visible} as is_visible) s
+left join (select 'true' as is_there, ${columns} from ${quoteTable(resource.table)} where ${conditions.join(' and ')}) r on true`,
     values,
-  );
-  if (row === undefined) return message;
-  const after: Tuple[number][] = [...message.after];
-  for (const [at, place] of places.entries()) after[table.tuplePlaces[place] ?? 0] = row[`v${at}`];
-  return { ...message, after };
+  };
 }
 
 /** A key column that is stored apart itself is sent once only, with the old version, because it did not change. */

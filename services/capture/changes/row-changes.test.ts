@@ -224,6 +224,24 @@ test('under a key identity with the column of the filter, an update without an o
   ]);
 });
 
+test('a value that was read later says so, in the record under its new key and in one that was restored', () => {
+  const filled = { places: [3], lsn: 9n };
+  const told = { columns: ['body'], lsn: 9n };
+  const before = { kind: 'key' as const, values: [null, '1', 'acme', null] };
+  const [gone, moved] = rowChanges(KEY, { ...update(before, ['x', '2', 'acme', 'later']), filled });
+  expect(gone).not.toHaveProperty('filled');
+  expect(moved).toMatchObject({ op: 'insert', after: ['2', 'acme', 'later'], filled: told });
+  expect(rowChanges(KEY, { ...update(null, ['x', '1', 'acme', 'later']), filled })).toMatchObject([
+    { op: 'update', after: ['1', 'acme', 'later'], unchanged: [], filled: told },
+  ]);
+});
+
+test('whether a record leaves is not decided by a value that was read later', () => {
+  const table = filtered('id', 'account_id');
+  const later = { ...update(null, ['open', '1', 'acme', 'b']), filled: { places: [0], lsn: 9n } };
+  expect(rowChanges(table, later)).toEqual([UNKNOWN]);
+});
+
 test('where the old version does not say whether it left, no draft is told of but by a delete, and a delete is a reset', () => {
   const table = filtered('id', 'account_id');
   expect(table.isIdentitySufficient).toBe(false);

@@ -1,7 +1,7 @@
-import type { Change, ResetReason } from '../../../shared/domain/change.ts';
+import type { Change, FilledColumns, ResetReason } from '../../../shared/domain/change.ts';
 import type { Lsn } from '../../../shared/domain/lsn.ts';
 import { EVERY_ACCOUNT } from '../../../shared/protocol/headers.ts';
-import type { OldTuple, PgOutputMessage, Tuple } from '../replication/pgoutput.ts';
+import type { OldTuple, PgOutputMessage } from '../replication/pgoutput.ts';
 import type { CapturedTable, RowVersion } from './captured-table.ts';
 import { createMadeRecords, type MadeRecords } from './made-records.ts';
 
@@ -17,6 +17,9 @@ export function resetFor(resetReason: ResetReason): RowChange {
 /** A message of one row. */
 export type RowMessage = Extract<PgOutputMessage, { readonly kind: 'insert' | 'update' | 'delete' }>;
 
+/** A message with a new version of its row. */
+type NewVersion = Exclude<RowMessage, { readonly kind: 'delete' }>;
+
 /**
  * The changes that one row message stands for, in order: mostly one. An update that moves a row to another key or
  * another account is the delete of the old record and the insert of the new one: no account learns of the other's
@@ -31,7 +34,7 @@ export function rowChanges(
 ): RowChange[] {
   const changes = changesOf(table, message, { commitLsn, made });
   if (table.owner.kind === 'parent' && message.kind !== 'delete') {
-    const { values } = newRow(table, message.after, message.kind === 'insert' ? null : message.before);
+    const { values } = newRow(table, message);
     made.note(recordOf(table, values), (version) => accountOf(table, values, version, commitLsn));
   }
   return changes;
@@ -47,14 +50,12 @@ function changesOf(table: CapturedTable, message: RowMessage, place: Place): Row
   const { commitLsn } = place;
   switch (message.kind) {
     case 'insert':
-      return doesLeave(table, message.after, null)
-        ? [inserted(table, newRow(table, message.after, null), commitLsn)]
-        : [];
+      return doesLeave(table, message) ? [inserted(table, newRow(table, message), commitLsn)] : [];
     case 'delete':
       return deleted(table, message.before, place);
     case 'update': {
-      const row = newRow(table, message.after, message.before);
-      const isIn = doesLeave(table, message.after, message.before);
+      const row = newRow(table, message);
+      const isIn = doesLeave(table, message);
       // It was not sent again, and the old version does not have it: whether the row leaves can't be known.
       if (isIn === undefined) return [resetFor('record_unknown')];
       // Without an old version PostgreSQL says that the identity, and so key and account, did not change.
@@ -69,13 +70,15 @@ function changesOf(table: CapturedTable, message: RowMessage, place: Place): Row
   }
 }
 
-/** Whether the new version leaves; what was not sent again is as it was. */
-function doesLeave({ filter }: CapturedTable, tuple: Tuple, before: OldTuple | null): boolean | undefined {
+/** Whether the new version leaves; what was not sent again is as it was. A value of later does not say it. */
+function doesLeave({ filter }: CapturedTable, message: NewVersion): boolean | undefined {
   if (filter === undefined) return true;
+  const { before, filled } = ofUpdate(message);
   return filter.matches((name) => {
     const column = filter.columns.get(name);
     if (column === undefined) return undefined;
-    const value = tuple[column.tuplePlace];
+    const isFilled = filled?.places.includes(column.tuplePlace) === true;
+    const value = isFilled ? undefined : message.after[column.tuplePlace];
     if (value !== undefined || before === null) return value;
     // What is stored apart is never NULL.
     return before.kind === 'full' || column.isInIdentity
@@ -113,16 +116,23 @@ function sameIdentity(table: CapturedTable, row: Row, isIn: boolean, commitLsn: 
   ];
 }
 
+/** What only an update has. */
+function ofUpdate(message: NewVersion): Pick<Extract<NewVersion, { kind: 'update' }>, 'before' | 'filled'> {
+  return message.kind === 'update' ? message : { before: null };
+}
+
 interface Row {
   readonly values: (string | null)[];
   /** Columns whose value is not known. */
   readonly unknown: string[];
+  readonly filled?: FilledColumns;
 }
 
-function newRow(table: CapturedTable, tuple: Tuple, before: OldTuple | null): Row {
+function newRow(table: CapturedTable, message: NewVersion): Row {
+  const { before, filled } = ofUpdate(message);
   const unknown: string[] = [];
   const values = table.tuplePlaces.map((tuplePlace, place) => {
-    const value = tuple[tuplePlace];
+    const value = message.after[tuplePlace];
     if (value !== undefined) return value;
     // Stored apart and not sent again, because it did not change: so the old version has it, if it was sent.
     const isCarried = before?.kind === 'full' || (before !== null && table.isInIdentity[place] === true);
@@ -132,7 +142,11 @@ function newRow(table: CapturedTable, tuple: Tuple, before: OldTuple | null): Ro
     unknown.push(nameOf(table, place));
     return null;
   });
-  return { values, unknown };
+  if (filled === undefined) return { values, unknown };
+  const columns = table.tuplePlaces.flatMap((tuplePlace, place) =>
+    filled.places.includes(tuplePlace) ? [nameOf(table, place)] : [],
+  );
+  return { values, unknown, filled: { columns, lsn: filled.lsn } };
 }
 
 function oldRow(table: CapturedTable, before: OldTuple): Row {
@@ -216,19 +230,21 @@ export function unknownAccounts(table: CapturedTable, message: RowMessage): stri
   return [before, after].filter((text) => text != null && owner.accountText(text) === undefined) as string[];
 }
 
-function inserted(table: CapturedTable, { values, unknown }: Row, commitLsn: Lsn): RowChange {
+function inserted(table: CapturedTable, { values, unknown, ...filled }: Row, commitLsn: Lsn): RowChange {
   const account = accountOf(table, values, 'after', commitLsn);
-  return { op: 'insert', account, before: null, after: values, unchanged: unknown, missing: [] };
+  return { op: 'insert', account, before: null, after: values, unchanged: unknown, missing: [], ...filled };
 }
 
 function updated(table: CapturedTable, before: Row | null, after: Row, commitLsn: Lsn): RowChange {
+  const { values, unknown, ...filled } = after;
   return {
     op: 'update',
-    account: accountOf(table, after.values, 'after', commitLsn),
+    account: accountOf(table, values, 'after', commitLsn),
     before: before?.values ?? null,
-    after: after.values,
-    unchanged: after.unknown,
+    after: values,
+    unchanged: unknown,
     missing: before?.unknown ?? [],
+    ...filled,
   };
 }
 

@@ -241,9 +241,9 @@ test('a message outside of transactions is nothing of ours', () => {
   expect(run([seal('{"job_id":"j","token":"t"}', false)]).ended).toEqual([]);
 });
 
-test('it says whether a transaction is open', () => {
-  expect(run([begin(100n)]).transactions.isOpen).toBe(true);
-  expect(run([begin(100n), commit(100n)]).transactions.isOpen).toBe(false);
+test('it says which transaction is open', () => {
+  expect(run([begin(100n)]).transactions.xid).toBe((1n << 32n) + 5n);
+  expect(run([begin(100n), commit(100n)]).transactions.xid).toBeUndefined();
 });
 
 test('an order that no server sends is refused', () => {

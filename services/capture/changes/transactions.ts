@@ -83,8 +83,8 @@ export interface Transactions {
    * @throws TransactionOrderError
    */
   push(message: PgOutputMessage, lsn: Lsn, moved?: readonly MovedResource[]): void;
-  /** Between a Begin and its Commit. */
-  readonly isOpen: boolean;
+  /** Of the transaction between whose Begin and Commit we are; undefined between two. */
+  readonly xid: bigint | undefined;
 }
 
 /** Messages in an order that a server does not send. A bug, and never passed over. */
@@ -196,8 +196,8 @@ export function createTransactions<Table extends CapturedTable>(
   };
 
   return {
-    get isOpen() {
-      return open !== undefined;
+    get xid() {
+      return open?.xid;
     },
     push(message, lsn, moved = []) {
       switch (message.kind) {

@@ -37,6 +37,14 @@ export interface UnreadableValues {
   readonly reason: string;
 }
 
+/** Values of a new version that were not sent, and were read from the row when it may have been changed once more. */
+export interface FilledValues {
+  /** Places in the relation's columns. */
+  readonly places: readonly number[];
+  /** Of `FilledColumns`. */
+  readonly lsn: Lsn;
+}
+
 /** A message of pgoutput, protocol version 1. See "Logical Replication Message Formats" in PostgreSQL's manual. */
 export type PgOutputMessage =
   | RelationMessage
@@ -62,6 +70,7 @@ export type PgOutputMessage =
       readonly relationId: number;
       readonly before: OldTuple | null;
       readonly after: Tuple;
+      readonly filled?: FilledValues;
       readonly unreadable?: UnreadableValues;
     }
   | {

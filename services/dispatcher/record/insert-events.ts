@@ -13,7 +13,10 @@ export interface RecordedEvent {
   readonly type: string;
   /** What was done to the row; `type` does not tell a deletion from a soft-deletion. */
   readonly op: ChangeOp;
-  /** Columns whose `null` in the payload is a JSON null and not SQL NULL: `{"data":[…],"previous":[…]}`. */
+  /**
+   * Columns whose `null` in the payload is a JSON null and not SQL NULL, and what `Change.filled` says:
+   * `{"data":[…],"previous":[…],"filled":{"columns":[…],"lsn":"X/Y"}}`.
+   */
   readonly jsonNulls: string;
   readonly resource: string;
   readonly recordKey: string;

@@ -7,7 +7,7 @@ import { scalarType } from '../../../shared/values/scalar-types.ts';
 import {
   createEventJson,
   createEventRenderer,
-  createJsonNulls,
+  createPayloadNotes,
   createResetRenderer,
 } from './render-event.ts';
 
@@ -220,7 +220,7 @@ test('what has no row, or no such key column, is refused', () => {
   expect(() => createRecordKey(zonedRowType, ['id'])).toThrow('no key column "id"');
 });
 
-const jsonNulls = createJsonNulls({
+const payloadNotes = createPayloadNotes({
   resource: 'notes',
   columns: [
     { name: 'word', type: { kind: 'string', pgName: 'text' }, isKey: true },
@@ -228,7 +228,7 @@ const jsonNulls = createJsonNulls({
   ],
 });
 const of = (before: RowTexts | null, after: RowTexts | null) =>
-  jsonNulls({ before, after } as unknown as DecodedChange);
+  payloadNotes({ before, after } as unknown as DecodedChange);
 
 test('a JSON null is named where it stands, and nothing else is', () => {
   expect(of(null, ['null', null])).toBe('{}');
@@ -236,4 +236,10 @@ test('a JSON null is named where it stands, and nothing else is', () => {
   expect(of(['a', 'null'], ['a', '{}'])).toBe('{"data":[],"previous":["doc"]}');
   expect(of(['a', 'null'], null)).toBe('{"data":["doc"],"previous":[]}');
   expect(of(['a', '"null"'], ['a', '[null]'])).toBe('{}');
+});
+
+test('values that may be later than their change are named, with the position that they may be as late as', () => {
+  const filled = { columns: ['doc'], lsn: 0x1_0000_00ffn };
+  const notes = payloadNotes({ before: null, after: ['a', '1'], filled } as unknown as DecodedChange);
+  expect(JSON.parse(notes)).toEqual({ data: [], previous: [], filled: { columns: ['doc'], lsn: '1/FF' } });
 });

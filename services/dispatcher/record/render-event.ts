@@ -1,6 +1,7 @@
 import { fieldsOf } from '../../../shared/catalog/describe-table.ts';
 import { type Catalog, findResource, leaves, type Resource } from '../../../shared/domain/catalog.ts';
 import type { DecodedChange, ResetReason } from '../../../shared/domain/change.ts';
+import { formatLsn } from '../../../shared/domain/lsn.ts';
 import { eventId, formatPosition } from '../../../shared/domain/position.ts';
 import {
   columnOfField,
@@ -109,7 +110,7 @@ export function createEventRenderer(resource: Resource, rowType: RowType): Event
   const shape = createPublicShape(rowType);
   const withheld = withheldFields(resource, rowType);
   const json = createEventJson(shape.rowType, publicKey(resource), withheld);
-  const jsonNulls = createJsonNulls(shape.rowType);
+  const jsonNulls = createPayloadNotes(shape.rowType);
   const softDelete = softDeleteColumn(resource, rowType);
   const softDeleteIndex = rowType.columns.findIndex(({ name }) => name === softDelete);
   const isDeleted = (row: RowTexts | null) =>
@@ -282,19 +283,21 @@ const JSON_NULL = 'null';
 const NONE = '{}';
 
 /**
- * Names the columns whose value is a JSON null. In a payload it looks like SQL NULL; whoever makes a row of an event has to
- * tell the two apart.
+ * What a payload does not tell, for whoever makes a row of an event: `data` and `previous` name the columns whose value is a JSON
+ * null, which looks like SQL NULL, and `filled` those whose values may be later than the change.
  */
-export function createJsonNulls({ columns }: RowType): (change: DecodedChange) => string {
+export function createPayloadNotes({ columns }: RowType): (change: DecodedChange) => string {
   const places = columns.flatMap(({ type }, place) => (type.kind === 'json' ? [place] : []));
   const nullsOf = (row: RowTexts | null) =>
     row === null
       ? []
       : places.filter((place) => row[place] === JSON_NULL).map((place) => columns[place]?.name);
-  return ({ before, after }) => {
-    if (places.length === 0) return NONE;
+  return ({ before, after, filled }) => {
+    if (places.length === 0 && filled === undefined) return NONE;
     const data = nullsOf(after ?? before);
     const previous = after === null ? [] : nullsOf(before);
-    return data.length + previous.length === 0 ? NONE : JSON.stringify({ data, previous });
+    if (data.length + previous.length === 0 && filled === undefined) return NONE;
+    const later = filled && { columns: filled.columns, lsn: formatLsn(filled.lsn) };
+    return JSON.stringify({ data, previous, filled: later });
   };
 }

@@ -99,17 +99,23 @@ export interface KeyEventRow {
   op: string | null;
   json_nulls: StoredEvent['jsonNulls'];
   payload: string;
+  is_filled_later: boolean;
 }
 
-export const EVENT_COLUMNS = `k.place::text, k.record_key, v.commit_lsn >= e.cut_lsn as is_behind, v.op, v.json_nulls, v.payload`;
+/**
+ * Values that capture read later were visible before `filled.lsn`. The state at the cut has all that was written before it, and a
+ * snapshot sees all up to `start_lsn`, where the feed had settled before. So up to there a later value is of that state too.
+ */
+export const EVENT_COLUMNS = `k.place::text, k.record_key, v.commit_lsn >= e.cut_lsn as is_behind, v.op, v.json_nulls, v.payload,
+  coalesce((v.json_nulls->'filled'->>'lsn')::pg_lsn > coalesce(e.cut_lsn, e.start_lsn, '0/0'), false) as is_filled_later`;
 
 export function toKeyEvent(row: KeyEventRow): KeyEvent {
-  const { op, json_nulls: jsonNulls, payload } = row;
+  const { op, json_nulls: jsonNulls, payload, is_filled_later: isFilledLater } = row;
   return {
     place: Number(row.place),
     recordKey: row.record_key,
     isBehind: row.is_behind ?? false,
-    event: { op, jsonNulls, payload },
+    event: { op, jsonNulls, payload, isFilledLater },
   };
 }
 

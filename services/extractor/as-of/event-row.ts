@@ -11,31 +11,37 @@ export interface EventRow {
   readonly data: KnownValues;
   /** The values before an update, of the columns that it changed. Undefined if unknown. */
   readonly previous: KnownValues | undefined;
-  /** Columns that the change did not alter and whose value the event does not have. */
+  /** Columns that the change did not alter and whose value the event does not have, or not as of the wanted state. */
   readonly unchanged: readonly string[];
 }
 
 /** An event as the log has it. */
 export interface StoredEvent {
   readonly op: string | null;
-  /** Columns whose `null` is a JSON null. Null if that was not recorded. */
-  readonly jsonNulls: { readonly data?: readonly string[]; readonly previous?: readonly string[] } | null;
+  /** Columns whose `null` is a JSON null, and those with values that may be later than the change. Null if not recorded. */
+  readonly jsonNulls: {
+    readonly data?: readonly string[];
+    readonly previous?: readonly string[];
+    readonly filled?: { readonly columns: readonly string[] };
+  } | null;
   readonly payload: string;
+  /** The later values may be those of a change that the wanted state does not have. */
+  readonly isFilledLater: boolean;
 }
 
 /**
- * Reads an event back. Columns of another row type are skipped; the caller makes sure that the row type has not changed.
+ * Reads an event back. A value that may be later than the wanted state is left out, as if it had not been read. Columns of another row type are skipped; the caller makes sure that the row type has not changed.
  *
  * @returns undefined for an event of an earlier version that did not record enough
  * @throws UnreadableTextError when the payload is not of these columns
  */
 export function readEventRow(
   rowType: RowType,
-  { op, jsonNulls, payload }: StoredEvent,
+  { op, jsonNulls, payload, isFilledLater }: StoredEvent,
 ): EventRow | undefined {
   if (jsonNulls === null || (op !== 'insert' && op !== 'update' && op !== 'delete')) return undefined;
   const members = readJsonMembers(payload);
-  const values = (json: string, nulls: readonly string[] = []): KnownValues => {
+  const values = (json: string, nulls: readonly string[] = []): Map<string, string | null> => {
     const texts = readJsonMembers(json);
     const known = new Map<string, string | null>();
     for (const { name, type } of rowType.columns) {
@@ -47,10 +53,15 @@ export function readEventRow(
     return known;
   };
   const previous = members.get('previous');
+  const data = values(members.get('data') ?? '{}', jsonNulls.data);
+  const later = isFilledLater ? (jsonNulls.filled?.columns ?? []) : [];
+  for (const name of later) data.delete(name);
+  const unchanged: string[] = JSON.parse(members.get('unchanged') ?? '[]');
   return {
     op,
-    data: values(members.get('data') ?? '{}', jsonNulls.data),
+    data,
     previous: previous === undefined ? undefined : values(previous, jsonNulls.previous),
-    unchanged: JSON.parse(members.get('unchanged') ?? '[]'),
+    // A record that is new at its key has no earlier value.
+    unchanged: op === 'update' ? [...unchanged, ...later] : unchanged,
   };
 }

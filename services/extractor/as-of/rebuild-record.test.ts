@@ -18,8 +18,9 @@ interface Told {
   unchanged?: string[];
 }
 
-function event(op: EventRow['op'], told: Told, jsonNulls: object = {}): EventRow {
-  const row = readEventRow(rowType, { op, jsonNulls, payload: JSON.stringify({ id: 'evt_1', ...told }) });
+function event(op: EventRow['op'], told: Told, jsonNulls: object = {}, isFilledLater = false): EventRow {
+  const payload = JSON.stringify({ id: 'evt_1', ...told });
+  const row = readEventRow(rowType, { op, jsonNulls, payload, isFilledLater });
   if (row === undefined) throw new Error('not readable');
   return row;
 }
@@ -85,6 +86,20 @@ test('a record that was there before does not speak for its successor', () => {
   expect(rebuild([gone], [partial])).toMatchObject({ kind: 'unknown' });
 });
 
+test('a value that was read later than the change counts only for a state that has what was read', () => {
+  const filled = { filled: { columns: ['body'], lsn: '0/FF' } };
+  const moved = (isLater: boolean) => event('insert', { data: whole('a', 9) }, filled, isLater);
+  expect(rebuild([moved(false)], [])).toMatchObject({ row: ['1', 'a', '9'] });
+  expect(rebuild([moved(true)], [])).toMatchObject({ kind: 'unknown', columns: ['body'], isMadeAnew: true });
+  const restored = event('update', { data: whole('b', 9) }, filled, true);
+  expect(rebuild([event('insert', { data: whole('a', 3) }), restored], [])).toMatchObject({
+    row: ['1', 'b', '3'],
+  });
+  expect(rebuild([restored], [])).toMatchObject({ kind: 'unknown', columns: ['body'], isMadeAnew: false });
+  const told = event('update', { data: whole('c', 5), previous: { body: 4 } });
+  expect(rebuild([moved(true)], [told])).toMatchObject({ row: ['1', 'c', '4'] });
+});
+
 test('events that can tell nothing more are not read', () => {
   const fold = createRecordFold(rowType);
   fold.add(true, () => event('update', { data: whole('b'), previous: { title: 'a' } }));
@@ -96,5 +111,5 @@ test('events that can tell nothing more are not read', () => {
 
 test('an event of a version that kept less is not read', () => {
   const payload = JSON.stringify({ data: whole('a') });
-  expect(readEventRow(rowType, { op: null, jsonNulls: null, payload })).toBeUndefined();
+  expect(readEventRow(rowType, { op: null, jsonNulls: null, payload, isFilledLater: false })).toBeUndefined();
 });

@@ -206,6 +206,10 @@ test('a new account gets the whole record, though its key is stored apart too an
   const [, deletion, insertion] = await newChanges(3);
   expect(deletion).toMatchObject({ op: 'delete', account: 'acme' });
   expect(insertion).toMatchObject({ op: 'insert', account: 'other', unchanged: [] });
+  // Read after the commit, and so told as such.
+  expect(insertion?.filled?.columns).toEqual(['body']);
+  expect(insertion?.filled?.lsn).toBeGreaterThan(insertion?.commitLsn ?? 0n);
+  expect(deletion?.filled).toBeUndefined();
   expect(insertion?.after?.id).toHaveLength(2_300);
   expect(insertion?.after?.body).toHaveLength(5_000);
 });

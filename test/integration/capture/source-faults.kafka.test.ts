@@ -11,6 +11,7 @@ const SCHEMA = `
   create schema app;
   create table app.items (id bigint primary key, account_id text not null, name text, big text);
   create table app.pairs (account_id text, id bigint, body text, primary key (account_id, id));
+  alter table app.pairs alter body set storage external;
 `;
 
 const CATALOG = `
@@ -33,6 +34,8 @@ beforeAll(async () => {
     max_slot_wal_keep_size: '48MB',
     max_wal_size: '64MB',
     logical_decoding_work_mem: '64kB',
+    // Who waits for a standby says so.
+    synchronous_commit: 'local',
   });
   cleanup.use(postgres);
   const address = new URL(postgres.url('postgres'));
@@ -114,6 +117,79 @@ test('a COPY comes row by row, and a prepared transaction once it is committed',
   await product.query(`commit prepared 'later'`);
   await expectNext(from + 3, [id, '900004']);
 });
+
+const LIMIT_MS = 180_000;
+
+/** What the feed said last of a pair. */
+const lastPair = (id: string) =>
+  world.reader.changes.findLast(({ resource, after }) => resource === 'pairs' && after?.id === id);
+
+async function configure(...statements: readonly string[]): Promise<void> {
+  for (const statement of statements) await product.query(statement);
+  await product.query('select pg_reload_conf()');
+}
+
+test('a value that was not sent is read once its change is visible, and not from the record that had the key', async () => {
+  await product.query(
+    `insert into app.pairs values ('acme', 1, repeat('own', 3000)), ('acme', 2, repeat('other', 2000))`,
+  );
+  await world.start();
+  await waitFor('the rows', () => lastPair('2') !== undefined, LIMIT_MS);
+  const direct = new URL(world.url);
+  direct.port = new URL(postgres.url('postgres')).port;
+  const [probe, stalled] = [0, 1].map(() => new pg.Client({ connectionString: direct.href }));
+  if (probe === undefined || stalled === undefined) throw new Error('no clients');
+  for (const client of [probe, stalled]) {
+    await client.connect();
+    await client.query('set synchronous_commit = on');
+  }
+  const isAny = async (condition: string) => {
+    const { rowCount } = await product.query(
+      `select from pg_stat_activity where ${condition} and pid <> pg_backend_pid() limit 1`,
+    );
+    return rowCount === 1;
+  };
+  await configure(`alter system set synchronous_standby_names = 'nobody'`);
+  let probing: Promise<unknown> | undefined;
+  await waitFor('commits to stall', () => {
+    probing ??= probe.query(`select pg_logical_emit_message(true, 'probe', '')`).finally(() => {
+      probing = undefined;
+    });
+    return isAny("wait_event = 'SyncRep'");
+  });
+  const committing = stalled.query(
+    'begin; delete from app.pairs where id = 2; update app.pairs set id = 2 where id = 1; commit',
+  );
+  await waitFor('capture to ask for the row', () => isAny(`query like '%"body" as v0%'`), LIMIT_MS);
+  // What nobody waits for goes on.
+  const { rows } = await product.query('select body from app.pairs where id = 2');
+  expect(rows[0]?.body).toContain('other');
+  await configure('alter system reset synchronous_standby_names');
+  await Promise.all([committing, probing]);
+  await Promise.all([probe.end(), stalled.end()]);
+  await waitFor('the moved row', () => lastPair('2')?.filled !== undefined, LIMIT_MS);
+  expect(lastPair('2')?.after?.body).toBe('own'.repeat(3000));
+}, 600_000);
+
+test('a value that was not sent is on disk before it is told, so that no crash takes it back', async () => {
+  await product.query(`insert into app.pairs values ('acme', 11, repeat('early', 2000))`);
+  // An asynchronous commit stays in memory.
+  await configure(`alter system set wal_writer_delay = '10s'`);
+  await product.query('update app.pairs set id = 12 where id = 11');
+  await product.query(
+    `begin; set local synchronous_commit = off; update app.pairs set body = repeat('later', 2000) where id = 12; commit`,
+  );
+  const { hasLogged } = world.spawn();
+  await waitFor('it to stream', () => hasLogged('feed.started'), LIMIT_MS);
+  await waitFor('the moved row', () => lastPair('12') !== undefined, LIMIT_MS);
+  expect(lastPair('12')?.after?.body).toContain('later');
+  await postgres.crash();
+  await postgres.start();
+  const { rows } = await product.query('select body from app.pairs where id = 12');
+  expect(rows[0]?.body).toContain('later');
+  await waitFor('the later change', () => lastPair('12')?.op === 'update', LIMIT_MS);
+  await configure('alter system reset wal_writer_delay');
+}, 600_000);
 
 test('a transaction much larger than the server decodes in memory goes through in order', async () => {
   const { child, hasLogged } = world.spawn(['--max-old-space-size=128']);

@@ -1,6 +1,7 @@
 import type pg from 'pg';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { createCatalogStore } from '../../../services/dispatcher/mirror/store-feed.ts';
+import { readNextEvents } from '../../../services/extractor/as-of/affected-keys.ts';
 import { awaitChainRecorded } from '../../../services/extractor/changes-since/await-recorded.ts';
 import {
   assertNoReset,
@@ -343,4 +344,24 @@ test('an export of a version that did not note its server says so, and not that 
     code: 'base_too_old',
     message: expect.stringContaining('earlier version'),
   });
+});
+
+test('an event says whether a value that was read later may be of a change that the wanted state lacks', async () => {
+  await addEvent('0/30', 100, 1);
+  await db.query(
+    `insert into export_keys (export_id, run_attempt, resource, place, record_key, event_lsn, event_idx, event_at, is_known)
+     select 'exp_2', 1, 'orders', 0, record_key, commit_lsn, idx, committed_at, false from events`,
+  );
+  const isFilledLater = async (startLsn: string, cutLsn: string | null) => {
+    await db.query(`update exports set start_lsn = $1, cut_lsn = $2 where id = 'exp_2'`, [startLsn, cutLsn]);
+    const events = await readNextEvents(db, CLAIM, 'orders', 0, 10);
+    return events.map(({ event }) => event.isFilledLater);
+  };
+  expect(await isFilledLater('0/10', null)).toEqual([false]);
+  await db.query(`update events set json_nulls = '{"filled": {"columns": ["note"], "lsn": "0/58"}}'`);
+  expect(await isFilledLater('0/58', null)).toEqual([false]);
+  expect(await isFilledLater('0/57', null)).toEqual([true]);
+  expect(await isFilledLater('0/10', '0/58')).toEqual([false]);
+  expect(await isFilledLater('0/60', '0/57')).toEqual([true]);
+  await db.query('delete from export_keys');
 });

@@ -1,0 +1,406 @@
+import type { EventRow } from '../../services/extractor/as-of/event-row.ts';
+import { createRecordFold } from '../../services/extractor/as-of/rebuild-record.ts';
+import { findInPart, placeChanged } from '../../services/extractor/chunked/place-changed.ts';
+import { mayTakePart } from '../../services/extractor/chunked/rebuild-changed.ts';
+import type { RowType } from '../../shared/domain/row-type.ts';
+import { isVisible, type Snapshot } from '../../shared/domain/snapshot.ts';
+
+/**
+ * A small PostgreSQL with a replica: commits become visible later than they are written, in another order, and some before they
+ * are on disk; a crash takes those back and issues their IDs again. The replica shows commits in the order of the WAL. On
+ * it, the law of chunked exports is tried: what chunks read at different times, with the last event of each record that
+ * the last snapshot sees and the first did not, is what the last snapshot sees. Capture reads values that were not sent from the
+ * row when it comes to the change, which may be long after.
+ */
+interface Row {
+  readonly id: number;
+  readonly account: 'ours' | 'theirs';
+  readonly text: string;
+  /** Stored apart: an update that leaves it alone does not send it again. */
+  readonly big: string;
+}
+
+interface Write {
+  readonly before: Row | undefined;
+  readonly after: Row | undefined;
+  readonly isBigSent: boolean;
+  /** The record stays, and its subscriber may have lost it before: as one that was soft-deleted. */
+  readonly isRestored: boolean;
+}
+
+interface Filled {
+  readonly big: string;
+  /** Everything that was visible then was written up to here. */
+  readonly lsn: number;
+}
+
+interface Transaction {
+  readonly xid: bigint;
+  readonly writes: readonly Write[];
+  readonly isTruncate: boolean;
+  lsn: number;
+  state: 'running' | 'written' | 'visible';
+  isCaptured: boolean;
+  /** What capture has read for a write that does not say it. */
+  readonly filled: Map<Write, Filled>;
+}
+
+interface Event {
+  readonly xid: bigint;
+  readonly lsn: number;
+  readonly id: number;
+  readonly row: EventRow;
+}
+
+interface Read {
+  readonly chunk: number;
+  readonly rows: readonly Row[];
+  /** All that was read is durable once the WAL is on disk up to here. */
+  readonly lsn: number;
+  readonly isOnReplica: boolean;
+}
+
+export const IDS = [1, 2, 3, 4, 5, 6];
+/** A chunk has the keys up to its end; the last one has no end. */
+export const ENDS = [2, 4, Infinity];
+const NAMES = ['id', 'text', 'big'] as const;
+const ROW_TYPE: RowType = {
+  resource: 'rows',
+  columns: NAMES.map((name) => ({ name, type: { kind: 'string', pgName: 'text' }, isKey: name === 'id' })),
+};
+
+export class Model {
+  log: Transaction[] = [];
+  readonly open: (Transaction | undefined)[] = [undefined, undefined, undefined];
+  #nextXid = 100n;
+  #lsn = 0;
+  #flushed = 0;
+  #replayed = 0;
+  /** Not yet durable. */
+  #beginning: { snapshot: Snapshot; lsn: number } | undefined;
+  #isBegun = false;
+  #reading: Read | undefined;
+  #reads = new Map<number, Read>();
+  #end: { snapshot: Snapshot; lsn: number; settledLsn: number; rows: Row[] } | undefined;
+  result: { files: string[]; wanted: string[] } | 'single' | undefined;
+  readonly #fill: Fill;
+
+  constructor(fill: Fill) {
+    this.#fill = fill;
+  }
+
+  #state(transactions: readonly Transaction[]): Map<number, Row> {
+    const rows = new Map<number, Row>();
+    for (const { writes, isTruncate } of transactions) {
+      if (isTruncate) rows.clear();
+      for (const { before, after } of writes) {
+        if (before !== undefined) rows.delete(before.id);
+        if (after !== undefined) rows.set(after.id, after);
+      }
+    }
+    return rows;
+  }
+
+  #visible = () => this.#state(this.log.filter(({ state }) => state === 'visible'));
+
+  /** As everybody sees them. */
+  rows = () => ours(this.#visible());
+
+  #unfinished = () => [
+    ...this.open.flatMap((transaction) => transaction ?? []),
+    ...this.log.filter(({ state }) => state === 'written'),
+  ];
+
+  begin(slot: number, id: number, kind: number, other: number, value: string): void {
+    if (this.open[slot] !== undefined) return;
+    const locked = this.#unfinished().flatMap(({ writes, isTruncate }) =>
+      isTruncate ? IDS : writes.flatMap(({ before, after }) => [before?.id, after?.id]),
+    );
+    const isTruncate = kind === 7;
+    if (isTruncate ? this.#unfinished().length > 0 : locked.includes(id) || locked.includes(other)) return;
+    const rows = this.#visible();
+    const before = rows.get(id);
+    const after = ((): Row | undefined => {
+      if (before === undefined) {
+        return { id, account: kind === 6 ? 'theirs' : 'ours', text: value, big: `big ${value}` };
+      }
+      if (kind <= 1) return { ...before, text: value };
+      if (kind === 2) return { ...before, text: value, big: `big ${value}` };
+      if (kind === 3) return undefined;
+      if (kind === 4) return rows.has(other) ? before : { ...before, id: other };
+      return { ...before, account: before.account === 'ours' ? 'theirs' : 'ours' };
+    })();
+    const isBigSent = before === undefined || before.big !== after?.big;
+    const writes = isTruncate ? [] : [{ before, after, isBigSent, isRestored: kind === 0 }];
+    const filled = new Map<Write, Filled>();
+    const xid = this.#nextXid++;
+    this.open[slot] = { xid, writes, isTruncate, lsn: 0, state: 'running', isCaptured: false, filled };
+  }
+
+  /** So that a key changes hands several times within one reading. */
+  writeAtOnce(slot: number, ...write: [id: number, kind: number, other: number, value: string]): void {
+    this.begin(slot, ...write);
+    this.commit(slot);
+    for (const transaction of this.log) transaction.state = 'visible';
+    this.flush();
+  }
+
+  commit(slot: number): void {
+    const transaction = this.open[slot];
+    if (transaction === undefined) return;
+    this.open[slot] = undefined;
+    transaction.lsn = ++this.#lsn;
+    transaction.state = 'written';
+    this.log.push(transaction);
+  }
+
+  show(pick: number): void {
+    const written = this.log.filter(({ state }) => state === 'written');
+    const transaction = written[pick % Math.max(written.length, 1)];
+    if (transaction !== undefined) transaction.state = 'visible';
+  }
+
+  flush(): void {
+    this.#flushed = this.#lsn;
+  }
+
+  replay(): void {
+    this.#replayed = Math.min(this.#replayed + 1, this.#flushed);
+  }
+
+  /** Takes up the next transaction that is on disk. @returns whether there was one that could be */
+  capture(): boolean {
+    const next = this.log.find(({ isCaptured }) => !isCaptured);
+    if (next === undefined || next.lsn > this.#flushed) return false;
+    const lacking = next.writes.filter(lacksBig);
+    if (lacking.length > 0 && this.#fill !== 'unseen' && next.state !== 'visible') return false;
+    for (const write of lacking) {
+      const row = this.#visible().get(write.after?.id ?? 0);
+      if (row?.account === 'ours') next.filled.set(write, { big: row.big, lsn: this.#lsn });
+    }
+    // A row that is not there may have gone by a change that is not on disk either.
+    if (lacking.length > 0 && this.#fill !== 'volatile') this.flush();
+    next.isCaptured = true;
+    return true;
+  }
+
+  /** What is not on disk is lost, and its IDs and positions are used again. */
+  crash(): void {
+    this.open.fill(undefined);
+    this.log = this.log.filter(({ lsn }) => lsn <= this.#flushed);
+    for (const transaction of this.log) transaction.state = 'visible';
+    this.#lsn = this.#flushed;
+    this.#nextXid = this.log.reduce((most, { xid }) => (xid >= most ? xid + 1n : most), 100n);
+    if (!this.#isBegun) this.#beginning = undefined;
+    this.#reading = undefined;
+    this.#end = undefined;
+  }
+
+  /** A worker dies, or a replica cancels a read. */
+  cancel(): void {
+    this.#reading = undefined;
+  }
+
+  #snapshot(): Snapshot {
+    const xip = this.#unfinished().map(({ xid }) => xid);
+    const xmin = xip.reduce((least, xid) => (xid < least ? xid : least), this.#nextXid);
+    return { xmin, xmax: this.#nextXid, xip };
+  }
+
+  /** The export takes the next step that it may take. */
+  step(pick: number, rule: Rule): void {
+    if (this.result !== undefined) return;
+    if (this.#beginning === undefined) {
+      this.#beginning = { snapshot: this.#snapshot(), lsn: this.#lsn };
+    } else if (!this.#isBegun) {
+      this.#isBegun = this.#flushed >= this.#beginning.lsn;
+    } else if (this.#reading !== undefined) {
+      if (!this.#reading.isOnReplica && this.#flushed < this.#reading.lsn) return;
+      this.#reads.set(this.#reading.chunk, this.#reading);
+      this.#reading = undefined;
+    } else if (this.#reads.size < ENDS.length) {
+      this.#read(pick, this.#beginning.lsn);
+    } else if (this.#end === undefined) {
+      const replayed = [...this.#reads.values()].map(({ isOnReplica, lsn }) => (isOnReplica ? lsn : 0));
+      const mayLack = this.log.some(({ state, lsn }) => state === 'written' && lsn <= Math.max(...replayed));
+      if (mayLack) return;
+      const unseen = this.log.find(({ state }) => state === 'written');
+      const settledLsn = unseen === undefined ? this.#lsn : unseen.lsn - 1;
+      this.#end = { snapshot: this.#snapshot(), lsn: this.#lsn, settledLsn, rows: ours(this.#visible()) };
+    } else if (this.#flushed >= this.#end.lsn) {
+      while (this.capture());
+      const { lsn: endLsn } = this.#end;
+      if (this.log.every(({ isCaptured, lsn }) => isCaptured || lsn > endLsn))
+        this.result = this.#files(rule);
+    }
+  }
+
+  #read(pick: number, fromLsn: number): void {
+    const waiting = ENDS.flatMap((_, chunk) => (this.#reads.has(chunk) ? [] : [chunk]));
+    const chunk = waiting[pick % waiting.length] ?? 0;
+    const isOnReplica = pick % 2 === 1 && this.#replayed >= fromLsn;
+    const state = isOnReplica
+      ? this.#state(this.log.filter(({ lsn }) => lsn <= this.#replayed))
+      : this.#visible();
+    const rows = ours(state).filter(({ id }) => id > (ENDS[chunk - 1] ?? 0) && id <= (ENDS[chunk] ?? 0));
+    this.#reading = { chunk, rows, lsn: isOnReplica ? this.#replayed : this.#lsn, isOnReplica };
+  }
+
+  #files(rule: Rule): Model['result'] {
+    const [beginning, end] = [this.#beginning, this.#end];
+    if (beginning === undefined || end === undefined) throw new Error('not read');
+    const isBetween = (xid: bigint, lsn: number, chunk: number) =>
+      rule === 'visibility'
+        ? !(lsn <= beginning.lsn && isVisible(xid, beginning.snapshot)) && isVisible(xid, end.snapshot)
+        : lsn > (this.#reads.get(chunk)?.lsn ?? 0) && lsn <= end.lsn;
+    if (this.log.some(({ isTruncate, xid, lsn }) => isTruncate && isBetween(xid, lsn, 0))) return 'single';
+    const files = ENDS.flatMap((_, chunk) => {
+      const rows = this.#reads.get(chunk)?.rows ?? [];
+      const events = this.log
+        .flatMap((each) => eventsOf(each, this.#fill === 'undated' ? Infinity : end.settledLsn))
+        .filter(({ id }) => id > (ENDS[chunk - 1] ?? 0) && id <= (ENDS[chunk] ?? 0))
+        .filter(({ xid, lsn }) => isBetween(xid, lsn, chunk));
+      return mergeOf(rows, events);
+    });
+    if (files.includes('unknown')) return 'single';
+    return { files, wanted: end.rows.map(print) };
+  }
+}
+
+export type Rule = 'visibility' | 'positions';
+
+/**
+ * How capture reads what was not sent. `exact`: once the change is visible, with the position of the reading, and on disk before it
+ * is told. The others leave out one of the three.
+ */
+export type Fill = 'exact' | 'unseen' | 'undated' | 'volatile';
+
+/** A record that is new to its subscriber, or may be, has no earlier value to keep. */
+const lacksBig = ({ before, after, isBigSent, isRestored }: Write) =>
+  !isBigSent && after?.account === 'ours' && (isRestored || !isSame(before, after));
+
+const isSame = (before: Row | undefined, after: Row | undefined) =>
+  before !== undefined && before.id === after?.id && before.account === after.account;
+
+const ours = (rows: ReadonlyMap<number, Row>) =>
+  [...rows.values()].filter(({ account }) => account === 'ours').sort((a, b) => a.id - b.id);
+
+const print = ({ id, text, big }: Row) => JSON.stringify([String(id), text, big]);
+
+/** What capture tells our account of, with the values that it read up to a position. */
+function eventsOf({ xid, lsn, writes, filled }: Transaction, filledUpTo: number): Event[] {
+  return writes.flatMap((write) => {
+    const { before, after, isBigSent } = write;
+    const was = before?.account === 'ours' ? before : undefined;
+    const is = after?.account === 'ours' ? after : undefined;
+    const isMoved = was !== undefined && is !== undefined && was.id !== is.id;
+    const isUpdate = was !== undefined && is !== undefined && !isMoved;
+    const data = new Map(
+      is === undefined
+        ? []
+        : [
+            ['id', String(is.id)],
+            ['text', is.text],
+          ],
+    );
+    if (is !== undefined && isBigSent) data.set('big', is.big);
+    const later = filled.get(write);
+    if (later !== undefined && later.lsn <= filledUpTo) data.set('big', later.big);
+    const unchanged = data.has('big') ? [] : ['big'];
+    const gone: EventRow = { op: 'delete', data: new Map(), previous: undefined, unchanged: [] };
+    return [
+      ...(was !== undefined && !isUpdate ? [{ xid, lsn, id: was.id, row: gone }] : []),
+      ...(is === undefined
+        ? []
+        : [
+            {
+              xid,
+              lsn,
+              id: is.id,
+              row: {
+                op: isUpdate ? ('update' as const) : ('insert' as const),
+                data,
+                previous: undefined,
+                unchanged,
+              },
+            },
+          ]),
+    ];
+  });
+}
+
+/** A chunk's lines, merged as the extractor places the changed records and the writer takes them. */
+function mergeOf(rows: readonly Row[], events: readonly Event[]): string[] {
+  const folds = new Map(
+    [...Map.groupBy(events, ({ id }) => id)].map(([id, ofRecord]) => {
+      const fold = createRecordFold(ROW_TYPE);
+      for (const { row } of ofRecord) fold.add(false, () => row);
+      return [id, fold.state()] as const;
+    }),
+  );
+  const records = [...folds].map(([id, state], place) => ({
+    place,
+    recordKey: String(id),
+    isIn: state.kind !== 'absent',
+    isWhole: state.kind !== 'unknown',
+  }));
+  const lines: string[] = [];
+  let at = 0;
+  const placed = placeNow(
+    rows.map(({ id }) => String(id)),
+    records,
+  );
+  for (const { record, partRow, isInPart } of placed) {
+    for (; at < partRow; at += 1) lines.push(print(rows[at] as Row));
+    const base = isInPart ? rows[at] : undefined;
+    if (isInPart) at += 1;
+    const state = folds.get(Number(record.recordKey));
+    if (state === undefined || state.kind === 'absent') continue;
+    const fromPart = mayTakePart(state) ? base?.big : undefined;
+    const big = state.row[2] === false ? fromPart : state.row[2];
+    lines.push(big === undefined ? 'unknown' : JSON.stringify([state.row[0], state.row[1], big]));
+  }
+  return [...lines, ...rows.slice(at).map(print)];
+}
+
+/** With an order that needs no server. */
+function placeNow(partKeys: readonly string[], records: Parameters<typeof findInPart>[1]) {
+  const found = findInPart(partKeys, records);
+  const among = found.created
+    .map(({ recordKey }, index) => ({
+      index,
+      id: Number(recordKey),
+      before: partKeys.filter((key) => Number(key) < Number(recordKey)).length,
+    }))
+    .sort((a, b) => a.id - b.id);
+  return placeChanged(found, among);
+}
+
+/** What the export made, what a subscriber has who has been told everything, and what both should be. */
+export function comeToRest(model: Model, rule: Rule) {
+  // In the end everything comes to rest.
+  for (const slot of model.open.keys()) model.commit(slot);
+  while (model.log.some(({ state }) => state === 'written')) model.show(0);
+  for (let left = 40; model.result === undefined && left > 0; left -= 1) {
+    model.flush();
+    model.step(left, rule);
+  }
+  if (model.result === undefined) throw new Error('the export does not end');
+  model.flush();
+  while (model.capture());
+  return { result: model.result, replica: replicaOf(model.log), source: model.rows().map(print) };
+}
+
+function replicaOf(log: readonly Transaction[]): string[] {
+  const records = new Map<number, ReadonlyMap<string, string | null>>();
+  for (const transaction of log) {
+    if (transaction.isTruncate) records.clear();
+    for (const { id, row } of eventsOf(transaction, Infinity)) {
+      const had = row.op === 'update' ? records.get(id) : undefined;
+      if (row.op === 'delete') records.delete(id);
+      else records.set(id, new Map([...(had ?? []), ...row.data]));
+    }
+  }
+  const inOrder = [...records].sort(([a], [b]) => a - b);
+  return inOrder.map(([, values]) => JSON.stringify(NAMES.map((name) => values.get(name))));
+}
