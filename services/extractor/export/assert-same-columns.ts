@@ -2,13 +2,16 @@ import type { Pool } from 'pg';
 import type { ClaimedExport } from '../../../shared/control/exports/queue-exports.ts';
 import { CatalogMismatchError } from '../extraction-errors.ts';
 import type { FormsByResource } from '../plan/table-forms.ts';
+import { readFeedState } from '../store/feed-state.ts';
+import type { FeedWatch } from './await-feed.ts';
+import type { WaitWhile } from './run-parts.ts';
 
 const IS_MIRRORED = `
 select exists (
   select from feed_state f join exports e on e.id = $1 where f.passed_lsn > e.sealed_lsn) as is_mirrored`;
 
 /** Whether the control store has what capture said with the export's seal. */
-export async function isSealMirrored(control: Pool, { id }: ClaimedExport): Promise<boolean> {
+async function isSealMirrored(control: Pool, { id }: ClaimedExport): Promise<boolean> {
   const { rows } = await control.query<{ is_mirrored: boolean }>(IS_MIRRORED, [id]);
   return rows[0]?.is_mirrored === true;
 }
@@ -39,4 +42,21 @@ export async function assertSameColumns(
     Object.values(forms).map(({ columns }) => columns),
   ]);
   if (rows[0] !== undefined) throw new CatalogMismatchError(rows[0].resource);
+}
+
+/**
+ * Waits for what capture said with the export's seal, which has arrived, and compares.
+ *
+ * @throws CatalogMismatchError
+ */
+export async function awaitSameColumns(
+  claim: ClaimedExport,
+  forms: FormsByResource,
+  { control, feed, waitWhile }: { control: Pool; feed: FeedWatch; waitWhile: WaitWhile },
+): Promise<void> {
+  await waitWhile(async () => {
+    feed.check(await readFeedState(control));
+    return !(await isSealMirrored(control, claim));
+  });
+  await assertSameColumns(control, claim, forms);
 }

@@ -33,6 +33,7 @@ import {
 } from '../plan/table-forms.ts';
 import type { SourceSession } from '../source/source-session.ts';
 import { readFeedState } from '../store/feed-state.ts';
+import { awaitSameColumns } from './assert-same-columns.ts';
 import {
   assertSameTimeline,
   awaitSettledFeed,
@@ -126,6 +127,7 @@ export async function runChunked(
   const startLsn = (await readFeedState(control))?.settledLsn ?? settledLsn;
   const seen = await lookAtSnapshot(sealing);
   const facts = await readRunFacts(sealing, resources, config.publicationName);
+  const formsAtEnd = formsOf(resources, facts);
   const sealToken = newSealToken();
   await ours(
     recordSnapshot(control, claim, {
@@ -136,13 +138,14 @@ export async function runChunked(
       xip: seen.snapshot.xip.map(String),
       startLsn: formatLsn(startLsn),
       sealToken,
-      tableForms: formsOf(resources, facts),
+      tableForms: formsAtEnd,
       ...sealing.identity,
     }),
   );
   await waitWhile(await sealRun(claim, sealing, sealToken, feed, deps));
   await assertSameServer(sealing);
   assertSameTimeline(await readFeedState(control), sealing.identity);
+  await awaitSameColumns(claim, formsAtEnd, { control, feed, waitWhile });
 
   const recording = { ...deps, feedTimeoutMs: config.feedTimeoutMs, waitWhile };
   await awaitRecorded(recording);

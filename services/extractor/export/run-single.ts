@@ -14,7 +14,7 @@ import { readRequest, resourceOf } from '../plan/row-selection.ts';
 import { assertColumnsThere, assertSameTypes, formsOf, readRunFacts } from '../plan/table-forms.ts';
 import type { SourceSession } from '../source/source-session.ts';
 import { readFeedState } from '../store/feed-state.ts';
-import { assertSameColumns, isSealMirrored } from './assert-same-columns.ts';
+import { awaitSameColumns } from './assert-same-columns.ts';
 import {
   assertSameTimeline,
   awaitRoutes,
@@ -157,11 +157,7 @@ export async function runSingle(run: RunHandle, config: RunExportConfig, deps: R
   await waitForSeal(isUnsealed);
   await assertSameServer(sealing);
   assertSameTimeline(await readFeedState(control), sealing.identity);
-  await waitForSeal(async () => {
-    feed.check(await readFeedState(control));
-    return !(await isSealMirrored(control, claim));
-  });
-  await assertSameColumns(control, claim, tableForms);
+  await awaitSameColumns(claim, tableForms, { control, feed, waitWhile: waitForSeal });
   await tellOutOfOrder(sealing, control, claim, resources, held, startLsn, log);
   // From here on the writer may take it, and no other holder begins it again.
   await ours(finishPlanning(control, claim));

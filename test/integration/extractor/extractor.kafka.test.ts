@@ -1,5 +1,7 @@
 import { Kafka, logLevel } from 'kafkajs';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { catalogFingerprints } from '../../../shared/catalog/catalog-fingerprint.ts';
+import { parseCatalog } from '../../../shared/catalog/load-catalog.ts';
 import { isVisible } from '../../../shared/domain/snapshot.ts';
 import {
   createExtractorFixture,
@@ -312,34 +314,39 @@ test('a source session that is ended starts the export anew under another snapsh
   expect(await fixture.keptRows(id)).toHaveLength(3150);
 });
 
-test('an export with other fields than capture had at its seal is begun again, until both have the same', async () => {
-  const { readExport } = fixture;
-  const said = (columns: string, since: string) =>
-    fixture.db.query(
-      `insert into feed_catalog (resource, fingerprint, since_lsn, columns, columns_since) values ('orders', 'x', '0/0', $1, $2)
+test.each(['single', 'chunked'])(
+  'an export (%s) with other fields than capture had at its seal is begun again, until both have the same',
+  async (kind) => {
+    const { readExport } = fixture;
+    const { resources } = parseCatalog(CATALOG, 'catalog.yaml');
+    const { orders: fingerprint } = catalogFingerprints(resources);
+    const said = (columns: string, since: string) =>
+      fixture.db.query(
+        `insert into feed_catalog (resource, fingerprint, since_lsn, columns, columns_since) values ('orders', $3, '0/0', $1, $2)
        on conflict (resource) do update set columns = excluded.columns, columns_since = excluded.columns_since`,
-      [columns, since],
+        [columns, since, fingerprint],
+      );
+    await said('other', '0/0');
+    const id = await fixture.addExport(acme, ['orders'], { snapshot: kind });
+    await waitFor('the next run', async () => {
+      await fixture.seal();
+      const { run_count: runs, phase } = await readExport(id);
+      expect(phase).not.toBe('assembling');
+      return runs === 2;
+    });
+    const { rows } = await fixture.db.query<{ columns: string }>(
+      `select table_forms -> 'orders' ->> 'columns' as columns from exports where id <> $1 and table_forms ? 'orders' limit 1`,
+      [id],
     );
-  await said('other', '0/0');
-  const id = await fixture.addExport(acme, ['orders']);
-  await waitFor('the next run', async () => {
-    await fixture.seal();
-    const { run_count: runs, phase } = await readExport(id);
-    expect(phase).not.toBe('assembling');
-    return runs === 2;
-  });
-  const { rows } = await fixture.db.query<{ columns: string }>(
-    `select table_forms -> 'orders' ->> 'columns' as columns from exports where id <> $1 and table_forms ? 'orders' limit 1`,
-    [id],
-  );
-  await said(rows[0]?.columns ?? '', '0/0');
-  expect(await extracted(id)).toMatchObject({ phase: 'assembling', error: null });
-  // Taken up behind the seal, it was told behind the snapshot.
-  await said('later', 'FFFFFFF/0');
-  const next = await fixture.addExport(acme, ['orders']);
-  expect(await extracted(next)).toMatchObject({ phase: 'assembling', run_count: 1 });
-  await fixture.db.query('delete from feed_catalog');
-});
+    await said(rows[0]?.columns ?? '', '0/0');
+    expect(await extracted(id)).toMatchObject({ phase: 'assembling', error: null, snapshot_kind: kind });
+    // Taken up behind the seal, it was told behind the snapshot.
+    await said('later', 'FFFFFFF/0');
+    const next = await fixture.addExport(acme, ['orders'], { snapshot: kind });
+    expect(await extracted(next)).toMatchObject({ phase: 'assembling', run_count: 1, snapshot_kind: kind });
+    await fixture.db.query('delete from feed_catalog');
+  },
+);
 
 test('an export fails when the feed follows another server', async () => {
   await fixture.db.query("update feed_state set system_id = system_id || '0'");
