@@ -118,7 +118,7 @@ export type FailureAction =
   | { readonly kind: 'let-go' }
   | { readonly kind: 'abandon' };
 
-/** Outlasts a migration of several steps; a longer one fails the export. */
+/** Outlasts a migration of several steps; a longer one fails an export under one snapshot, which would wait in vain for hours. */
 export const MAX_GIVE_WAYS = 3;
 
 const TABLE_LOCKED: Extract<FailureAction, { kind: 'fail' }> = {

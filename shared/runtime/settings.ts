@@ -225,7 +225,10 @@ export const SETTINGS = {
   EXTRACTOR_MAX_ALL_ACCOUNT_EXPORTS: { group: 'exports', means: 'Running exports of all accounts at once.' },
   EXTRACTOR_CHUNK_WINDOW: { group: 'exports', means: 'Open chunks of one export.' },
   EXTRACTOR_CHUNK_BYTES: { group: 'exports', means: 'Size of a chunk.' },
-  EXTRACTOR_EXPORT_TIMEOUT_MS: { group: 'exports', means: 'Snapshot lifetime.' },
+  EXTRACTOR_EXPORT_TIMEOUT_MS: {
+    group: 'exports',
+    means: 'Snapshot lifetime; also how long a chunk of a chunked export waits for a locked table.',
+  },
   EXTRACTOR_CHUNK_TIMEOUT_MS: { group: 'exports', means: 'Time to read one chunk.' },
   EXTRACTOR_FEED_TIMEOUT_MS: {
     group: 'exports',

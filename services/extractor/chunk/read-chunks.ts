@@ -33,6 +33,8 @@ export interface ReadChunksConfig {
   /** Batches of chunks that this process reads at once. */
   readonly maxChunks: number;
   readonly chunkTimeoutMs: number;
+  /** How long an export may hold a snapshot, and a chunk of a chunked one may wait for its table. */
+  readonly exportTimeoutMs: number;
 }
 
 export interface ReadChunksDeps
@@ -58,6 +60,19 @@ const MAX_ATTEMPTS = 5;
 
 /** Delay before a failed chunk is claimed again: an outage of seconds costs a few attempts, not hundreds. */
 const RETRY_DELAY_MS = 2_000;
+
+const MAX_GIVE_WAY_DELAY_MS = 60_000;
+
+/** Before a chunk that has given way so often, counted from 0, is claimed again: 2 s, 4 s, 8 s, … a minute. */
+const giveWayDelayMs = (count: number) =>
+  Math.min(RETRY_DELAY_MS * 2 ** Math.min(count, 10), MAX_GIVE_WAY_DELAY_MS);
+
+/** How long a chunk that has given way so often has waited, at least. */
+export function gaveWayMs(count: number): number {
+  let sum = 0;
+  for (let index = 0; index < count; index += 1) sum += giveWayDelayMs(index);
+  return sum;
+}
 
 /** Claims chunks of running exports and reads them. */
 export function createChunkReader(owner: string, config: ReadChunksConfig, deps: ReadChunksDeps): Worker {
@@ -128,7 +143,7 @@ async function readChunkBatch(
     notifiers.notifyChange();
   } catch (thrown) {
     // An abort makes pending work fail in various ways; the first reason counts.
-    await endAttempt(batch, over.signal.aborted ? over.signal.reason : thrown, log, deps);
+    await endAttempt(batch, over.signal.aborted ? over.signal.reason : thrown, log, config, deps);
   } finally {
     stopping.removeEventListener('abort', stop);
     unlisten();
@@ -139,12 +154,21 @@ async function readChunkBatch(
 const lostError = () => new LeaseLostError('the chunks are no longer ours');
 
 /** Ends a failed attempt. If the store is unreachable, the lease expires and the chunks are claimed again. */
-async function endAttempt(batch: ChunkBatch, error: unknown, log: Log, deps: ReadChunksDeps): Promise<void> {
+async function endAttempt(
+  batch: ChunkBatch,
+  error: unknown,
+  log: Log,
+  { exportTimeoutMs }: ReadChunksConfig,
+  deps: ReadChunksDeps,
+): Promise<void> {
   const [first] = batch;
-  const { tries } = first;
+  const { tries, gaveWayCount } = first;
   const classified = classifyExtractionError(error, [...new Set(batch.map(({ resource }) => resource))]);
-  // The holder gives way too and restarts the export; a chunk that keeps giving way has no holder any more.
-  const action = classified.kind === 'give-way' && tries >= MAX_GIVE_WAYS ? classified.failure : classified;
+  // Under the export's snapshot the holder gives way too and restarts it: a chunk that keeps giving way has no holder any more.
+  // One with a snapshot of its own holds up nobody while it waits.
+  const isHopeless =
+    first.held === undefined ? gaveWayMs(gaveWayCount) >= exportTimeoutMs : tries >= MAX_GIVE_WAYS;
+  const action = classified.kind === 'give-way' && isHopeless ? classified.failure : classified;
   try {
     if (action.kind === 'fail' && action.code === 'table_changed' && first.held === undefined) {
       log.warn('chunk.table_changed', { error });
@@ -159,8 +183,10 @@ async function endAttempt(batch: ChunkBatch, error: unknown, log: Log, deps: Rea
       // A topic may have been deleted since the start: then every attempt would fail.
       await deps.ensureTopics();
     } else if (action.kind === 'give-way') {
-      log.warn('chunk.gave_way', { error, tries, delayMs: RETRY_DELAY_MS });
-      await releaseChunks(deps.control, batch, { delayMs: RETRY_DELAY_MS, isCounted: true });
+      const isCounted = first.held !== undefined;
+      const delayMs = isCounted ? RETRY_DELAY_MS : giveWayDelayMs(gaveWayCount);
+      log.warn('chunk.gave_way', { error, tries, gaveWayCount, delayMs });
+      await releaseChunks(deps.control, batch, { delayMs, isCounted, isGivingWay: true });
     } else {
       log.info('chunk.let_go', { reason: error instanceof Error ? error.name : String(error) });
       await releaseChunks(deps.control, batch, { delayMs: 0, isCounted: false });

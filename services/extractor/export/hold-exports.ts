@@ -1,4 +1,5 @@
 import { sweepKeys } from '../../../shared/control/exports/changed-keys.ts';
+import { readReading } from '../../../shared/control/exports/chunked-reading.ts';
 import { endCancelledExports, failExport } from '../../../shared/control/exports/end-export.ts';
 import { readRunStatus, releaseExport, renewExport } from '../../../shared/control/exports/export-run.ts';
 import {
@@ -15,6 +16,7 @@ import {
   classifyExtractionError,
   ExportCancelledError,
   ExportFailedError,
+  type FailureAction,
   MAX_GIVE_WAYS,
   StoppingError,
 } from '../extraction-errors.ts';
@@ -35,6 +37,10 @@ const IDLE_MS = 1_000;
 export function runDelayMs(runCount: number): number {
   return 2_000 * 4 ** Math.min(runCount - 1, 3);
 }
+
+/** How long an export with so many lost runs has waited for the next one, at least. */
+const runDelaysMs = (runCount: number) =>
+  Array.from({ length: runCount }, (_, index) => runDelayMs(index + 1)).reduce((sum, ms) => sum + ms, 0);
 
 /** Claims exports, runs them, and decides what follows a failed run. Also ends cancelled exports without a holder. */
 export function createExportHolder(owner: string, config: HoldExportsConfig, deps: RunExportDeps): Worker {
@@ -94,7 +100,7 @@ async function hold(
     await runExport(run, config, { ...deps, log });
   } catch (thrown) {
     // An abort makes pending work fail in various ways; the first reason counts.
-    await endRun(claim, over.signal.aborted ? over.signal.reason : thrown, log, deps);
+    await endRun(claim, over.signal.aborted ? over.signal.reason : thrown, log, config, deps);
   } finally {
     clearTimeout(deadline);
     stopping.removeEventListener('abort', stop);
@@ -120,11 +126,19 @@ function timeoutError(limitMs: number): ExportFailedError {
 }
 
 /** Ends a run whose sessions are closed. If the store is unreachable, the lease expires and the export is claimed again. */
-async function endRun(claim: ClaimedExport, error: unknown, log: Log, deps: RunExportDeps): Promise<void> {
+async function endRun(
+  claim: ClaimedExport,
+  error: unknown,
+  log: Log,
+  config: HoldExportsConfig,
+  deps: RunExportDeps,
+): Promise<void> {
   const classified = classifyExtractionError(error, claim.resources);
-  const action =
-    classified.kind === 'give-way' && claim.runCount >= MAX_GIVE_WAYS ? classified.failure : classified;
   try {
+    const action =
+      classified.kind === 'give-way' && !(await mayGiveWay(claim, classified.failure, config, deps))
+        ? classified.failure
+        : classified;
     if (action.kind === 'fail') {
       log.error('export.failed', { code: action.code, error });
       await failExport(deps.control, claim.id, claim.runAttempt, action);
@@ -147,4 +161,16 @@ async function endRun(claim: ClaimedExport, error: unknown, log: Log, deps: RunE
     log.warn('export.release_failed', { error: cause });
   }
   deps.notifiers.exports.notify();
+}
+
+/** A chunked export keeps what it has read, and holds up nobody while it waits for a table. */
+async function mayGiveWay(
+  claim: ClaimedExport,
+  { code }: Extract<FailureAction, { kind: 'fail' }>,
+  { exportTimeoutMs }: HoldExportsConfig,
+  { control }: RunExportDeps,
+): Promise<boolean> {
+  if (claim.runCount < MAX_GIVE_WAYS) return true;
+  const isPatient = code === 'table_locked' && (await readReading(control, claim))?.kind === 'chunked';
+  return isPatient && runDelaysMs(claim.runCount) < exportTimeoutMs;
 }

@@ -17,6 +17,8 @@ export interface ClaimedChunk {
   readonly runAttempt: number;
   /** Claims that were neither finished nor given back, this one included. */
   readonly tries: number;
+  /** How often it was given back for its table's sake. */
+  readonly gaveWayCount: number;
   readonly owner: string;
   /** The export's snapshot; undefined for a chunk that is read under a snapshot of its own. */
   readonly held: { readonly name: string; readonly snapshot: string } | undefined;
@@ -106,7 +108,7 @@ with first as (
   where c.export_id = w.export_id and c.resource = w.resource and c.chunk = w.chunk
     and e.id = c.export_id and e.run_attempt = c.run_attempt
     and c.state in ('planned', 'reading') and (c.lease_expires_at is null or c.lease_expires_at < now())
-  returning c.export_id, c.resource, c.chunk, c.attempt, c.run_attempt, c.tries, c.snapshot_name,
+  returning c.export_id, c.resource, c.chunk, c.attempt, c.run_attempt, c.tries, c.gave_way, c.snapshot_name,
     c.lower_key, c.upper_key, c.rows_planned::text, e.snapshot, e.read_since, e.request, e.resources, e.account_id
 )
 select c.*, a.source_id, (select count(*) from wanted) as wanted_count
@@ -122,6 +124,7 @@ interface ClaimRow {
   attempt: number;
   run_attempt: number;
   tries: number;
+  gave_way: number;
   snapshot_name: string | null;
   lower_key: string[] | null;
   upper_key: string[] | null;
@@ -169,6 +172,7 @@ function toChunk(row: ClaimRow, exportId: string, owner: string): ClaimedChunk {
     attempt: row.attempt,
     runAttempt: row.run_attempt,
     tries: row.tries,
+    gaveWayCount: row.gave_way,
     owner,
     held: heldSnapshot(row),
     since: row.read_since === null ? undefined : toReadSince(row.read_since),
@@ -310,20 +314,21 @@ export function finishChunks(pool: Pool, batch: ChunkBatch, read: readonly ReadC
 
 /**
  * Gives the chunks back unread, to be claimed again after `delayMs`. `isCounted: false` holds this try not against them.
+ * `isGivingWay`: for the sake of their table.
  *
  * @returns false when the try was no longer this reader's
  */
 export async function releaseChunks(
   db: Queryable,
   batch: ChunkBatch,
-  { delayMs, isCounted }: { delayMs: number; isCounted: boolean },
+  { delayMs, isCounted, isGivingWay = false }: { delayMs: number; isCounted: boolean; isGivingWay?: boolean },
 ): Promise<boolean> {
   const { rowCount } = await db.query(
     `with held as (select c.resource, c.chunk from ${OURS} ${LOCKED})
-     update export_chunks c set state = 'planned', tries = c.tries - $8, rows_extracted = 0, started_at = null, lease_owner = null,
+     update export_chunks c set state = 'planned', tries = c.tries - $8, gave_way = c.gave_way + $9, rows_extracted = 0, started_at = null, lease_owner = null,
        lease_expires_at = now() + $7 * interval '1 millisecond'
      from held h where ${IS_HELD}`,
-    [...fence(batch), batch.map(() => 0), delayMs, isCounted ? 0 : 1],
+    [...fence(batch), batch.map(() => 0), delayMs, isCounted ? 0 : 1, isGivingWay ? 1 : 0],
   );
   return rowCount === batch.length;
 }

@@ -1,5 +1,6 @@
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { MAX_GIVE_WAYS } from '../../../services/extractor/extraction-errors.ts';
 import { createExtractorFixture, type ExtractorFixture } from '../../support/extractor-fixture.ts';
 import { waitFor } from '../../support/wait-for.ts';
 
@@ -32,7 +33,7 @@ let product: pg.Client;
 
 beforeAll(async () => {
   fixture = await createExtractorFixture(CATALOG, TABLES);
-  acme = await fixture.addAccount('acme');
+  acme = await fixture.addAccount('acme', { maxRunning: 10 });
   product = new pg.Client({ connectionString: fixture.env.DATABASE_URL });
   await product.connect();
 });
@@ -102,6 +103,63 @@ test('a migration that goes on and on fails the export as table_locked', async (
   await endHolder();
 });
 
+/** Chunks of a thousand rows, one after the other. */
+async function startReading(resource: string): Promise<string> {
+  const id = await fixture.addExport(acme, [resource], { snapshot: 'chunked', max_rows_per_second: 1_000 });
+  await waitFor('a chunk to be read', async () => {
+    const { rowCount } = await fixture.db.query(
+      "select from export_chunks where export_id = $1 and state = 'extracted' limit 1",
+      [id],
+    );
+    return rowCount === 1;
+  });
+  return id;
+}
+
+/** A chunk that waits is claimed again as soon as it may be. */
+const claimAtOnce = (id: string) =>
+  fixture.db.query(
+    `update export_chunks set lease_expires_at = now()
+     where export_id = $1 and state = 'planned' and lease_owner is null and lease_expires_at > now()`,
+    [id],
+  );
+
+async function ended(id: string) {
+  return waitFor(
+    'the export to be extracted, or to fail',
+    async () => {
+      await claimAtOnce(id);
+      await fixture.seal();
+      const standing = await fixture.readExport(id);
+      return standing.error !== null || standing.phase === 'assembling' ? standing : undefined;
+    },
+    120_000,
+  );
+}
+
+/** An export of a table that is locked since its first chunk was read, so slowly that the chunk was not read by then. */
+async function startAndLock(): Promise<string> {
+  const id = await fixture.addExport(acme, ['orders'], { snapshot: 'chunked', max_rows_per_second: 10 });
+  await waitFor('a chunk to be read', async () => {
+    const { rowCount } = await fixture.db.query(
+      "select from export_chunks where export_id = $1 and state = 'reading' limit 1",
+      [id],
+    );
+    return rowCount === 1;
+  });
+  await product.query(`${PATIENCE}; begin; lock table shop.orders in access exclusive mode`);
+  await fixture.db.query("update exports set request = request - 'max_rows_per_second' where id = $1", [id]);
+  return id;
+}
+
+const gaveWayCount = async (id: string) => {
+  const { rows } = await fixture.db.query<{ count: number }>(
+    'select max(gave_way) as count from export_chunks where export_id = $1',
+    [id],
+  );
+  return rows[0]?.count ?? 0;
+};
+
 describe('a table that is altered while rows are read chunk by chunk', () => {
   let endExtractor: () => Promise<void>;
 
@@ -115,30 +173,8 @@ describe('a table that is altered while rows are read chunk by chunk', () => {
 
   afterAll(() => endExtractor?.());
 
-  /** Chunks of a thousand rows, one after the other. */
-  async function startReading(resource: string): Promise<string> {
-    const id = await fixture.addExport(acme, [resource], { snapshot: 'chunked', max_rows_per_second: 1_000 });
-    await waitFor('a chunk to be read', async () => {
-      const { rowCount } = await fixture.db.query(
-        "select from export_chunks where export_id = $1 and state = 'extracted' limit 1",
-        [id],
-      );
-      return rowCount === 1;
-    });
-    return id;
-  }
-
   async function readUnderOneSnapshot(id: string) {
-    const row = await waitFor(
-      'the export to be extracted',
-      async () => {
-        await fixture.seal();
-        const standing = await fixture.readExport(id);
-        return standing.error !== null || standing.phase === 'assembling' ? standing : undefined;
-      },
-      90_000,
-    );
-    expect(row).toMatchObject({
+    expect(await ended(id)).toMatchObject({
       error: null,
       snapshot_kind: 'single',
       snapshot_reason: expect.stringContaining('altered while its rows were read'),
@@ -166,4 +202,29 @@ describe('a table that is altered while rows are read chunk by chunk', () => {
     await product.query('alter table shop.deals rename remark to note');
     await readUnderOneSnapshot(id);
   });
+
+  test('is waited for while it is locked, and then the reading goes on', async () => {
+    const id = await startAndLock();
+    await waitFor('its chunk to give way again and again', async () => {
+      await claimAtOnce(id);
+      return (await gaveWayCount(id)) > MAX_GIVE_WAYS;
+    });
+    await product.query('commit');
+    expect(await ended(id)).toMatchObject({ error: null, snapshot_kind: 'chunked' });
+    expect(await fixture.keptRows(id)).toHaveLength(ROW_COUNT);
+  });
+});
+
+test('an export that is read chunk by chunk may take longer than a snapshot may be held, and a table that is locked longer fails it', async () => {
+  const end = await fixture.startExtractor({
+    EXTRACTOR_CHUNK_BYTES: '1',
+    EXTRACTOR_EXPORT_TIMEOUT_MS: '1000',
+  });
+  const slow = await startReading('orders');
+  // With this limit of rows a second it takes some seconds.
+  expect(await ended(slow)).toMatchObject({ error: null, snapshot_kind: 'chunked' });
+  const locked = await startAndLock();
+  expect(await ended(locked)).toMatchObject({ error: { code: 'table_locked' }, snapshot_kind: 'chunked' });
+  await product.query('commit');
+  await end();
 });
