@@ -12,6 +12,9 @@ const EXCLUDED = ['**/node_modules/**', '.tandem/**'];
 /** A machine of CI that stands still for a while is no fault of the product. Elsewhere a failure is shown at once. */
 export const RETRIES = process.env.CI === 'true' ? 1 : 0;
 
+/** What comes does so at once; a busy machine takes its time. */
+const POLL_LIMIT_MS = 60_000;
+
 /**
  * Projects against real parts. They wait for others more than they work (a dead member of a consumer group is
  * noticed after ten seconds), so three files run at a time, each with databases, topics and ports of its own.
@@ -28,8 +31,9 @@ function realParts(name: string): TestProjectConfiguration {
       execArgv: ['--disable-warning=TimeoutNegativeWarning'],
       maxWorkers: 3,
       sequence: { groupOrder: 1 },
-      testTimeout: 240_000,
-      hookTimeout: 240_000,
+      testTimeout: 300_000,
+      hookTimeout: 300_000,
+      expect: { poll: { timeout: POLL_LIMIT_MS } },
       retry: RETRIES,
     },
   };
@@ -68,7 +72,8 @@ export default defineConfig({
           ],
           exclude: EXCLUDED,
           // Files of every format are written here too; a busy machine takes its time.
-          testTimeout: 30_000,
+          testTimeout: 120_000,
+          expect: { poll: { timeout: POLL_LIMIT_MS } },
           retry: RETRIES,
           sequence: { groupOrder: 0 },
         },

@@ -28,7 +28,7 @@ const VICTIMS: readonly ServiceName[] = [
 /** Milliseconds between one break and the next of its kind: at least this, at most three times as much. */
 const SERVICE_PAUSE_MS = 1_500;
 const SOURCE_PAUSE_MS = 12_000;
-const BROKER_PAUSE_MS = 20_000;
+const BROKER_PAUSE_MS = 16_000;
 /** How long a server stays away at most, beside what its start takes. */
 const MAX_SERVER_AWAY_MS = 3_000;
 

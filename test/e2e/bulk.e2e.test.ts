@@ -63,7 +63,7 @@ test('what a bulk operation changes reaches the feed like any other change, also
   const pull = async () => {
     after = await pullFeed(customer, after, replica);
   };
-  expect(await differencesAfter(world, customer, replica, 60_000, pull)).toEqual([]);
+  expect(await differencesAfter(world, customer, replica, pull)).toEqual([]);
 
   const events = await eventsAfter(customer, exportId);
   const ofJob = events.filter(({ source }) => source?.bulk_job_id === jobId);

@@ -55,12 +55,12 @@ beforeAll(async () => {
   await world.operator.call('PATCH', `/admin/accounts/${customer.id}`, {
     limits: { max_running_exports: 10 },
   });
-}, 120_000);
+});
 
 afterAll(async () => {
   await source?.end();
   await world?.[Symbol.asyncDispose]();
-}, 60_000);
+});
 
 const create = (body: object) => customer.client.call<ExportView>('POST', '/exports', body);
 const read = (id: string) => customer.client.call<ExportView>('GET', `/exports/${id}`);

@@ -24,6 +24,7 @@ import { createReplica } from '../../deploy/demo/replica.ts';
 import { startTraffic } from '../../deploy/demo/traffic.ts';
 import { type Customer, openWorld, type World } from '../../deploy/demo/world.ts';
 import { choosePort } from '../../deploy/local/ports.ts';
+import { NODE_FLAGS } from '../../deploy/local/supervise.ts';
 import { Replica, Tandem } from '../../schemas/clients/typescript/src/index.ts';
 import { SqliteStore } from '../../schemas/clients/typescript/src/sqlite.ts';
 import { silentLog } from '../../shared/runtime/log.ts';
@@ -183,7 +184,7 @@ test('the examples of the Python client’s README run as printed, from its whee
   });
 });
 
-const TANDEM = [...NODE, path('deploy/cli/tandem.ts')];
+const TANDEM = [...NODE_FLAGS, ...NODE, path('deploy/cli/tandem.ts')];
 
 test('a customer exports, follows the feed and keeps a replica from the command line', async () => {
   const home = mkdtempSync(join(tmpdir(), 'tandem-cli-'));
@@ -470,14 +471,10 @@ function stateOf({
 async function untilEqual(replicas: readonly ReplicaProcess[]): Promise<void> {
   for (const replica of replicas) {
     let last: readonly string[] = [];
-    await waitFor(
-      `${replica.name} to be the source`,
-      async () => {
-        last = await differencesOf(replica);
-        return last.length === 0;
-      },
-      100_000,
-    ).catch((cause: unknown) => {
+    await waitFor(`${replica.name} to be the source`, async () => {
+      last = await differencesOf(replica);
+      return last.length === 0;
+    }).catch((cause: unknown) => {
       throw new Error(`${replica.name}: ${last.slice(0, 5).join('\n')}\n${replica.program.output}`, {
         cause,
       });
@@ -554,15 +551,15 @@ test(
     }
 
     // The first kill comes while they load, the others while they follow.
-    await waitFor('states', () => replicas.every((replica) => stateOf(replica) !== undefined), 60_000);
+    await waitFor('states', () => replicas.every((replica) => stateOf(replica) !== undefined));
     for (const commits of [0, 150, 300]) {
-      await waitFor('changes', () => traffic.counts.commits > commits, 60_000);
+      await waitFor('changes', () => traffic.counts.commits > commits);
       for (const { program } of replicas) await program.kill();
       for (const { program } of replicas) program.start();
-      await waitFor('loads', () => replicas.every((replica) => (stateOf(replica)?.shown ?? 0) > 0), 60_000);
+      await waitFor('loads', () => replicas.every((replica) => (stateOf(replica)?.shown ?? 0) > 0));
     }
     const loads = replicas.map((replica) => stateOf(replica)?.shown);
-    await waitFor('more changes', () => traffic.counts.commits > 400, 60_000);
+    await waitFor('more changes', () => traffic.counts.commits > 400);
     // While changes go on, and other processes follow.
     for (const { name, file } of replicas) {
       const commits = traffic.counts.commits;
@@ -580,10 +577,8 @@ test(
     cleanup.defer(() => pool.end());
     for (const { killer } of pushing) killer.at = { call: 'POST /exports', when: 'after' };
     await pool.query('truncate documint.line_items');
-    await waitFor(
-      'resets',
-      () => replicas.every(({ program }) => program.output.includes('reset: table_truncated')),
-      60_000,
+    await waitFor('resets', () =>
+      replicas.every(({ program }) => program.output.includes('reset: table_truncated')),
     );
     for (const { name, killer } of pushing) {
       const { program } = replicas.find((each) => each.name === name) ?? {};
@@ -593,16 +588,12 @@ test(
         { call: 'POST /webhooks', when: 'after' },
         undefined,
       ] as const) {
-        await waitFor(
-          'the kill',
-          () => killer.at === undefined && program?.child?.signalCode === 'SIGKILL',
-          60_000,
-        );
+        await waitFor('the kill', () => killer.at === undefined && program?.child?.signalCode === 'SIGKILL');
         killer.at = next;
         program?.start();
       }
     }
-    await waitFor('endpoints', () => pushing.every(({ name }) => isFollowing(replicas, name)), 60_000);
+    await waitFor('endpoints', () => pushing.every(({ name }) => isFollowing(replicas, name)));
     await untilEqual(replicas);
 
     // An endpoint that is gone while its process does not run.
@@ -616,14 +607,11 @@ test(
     const before = replicas.map((replica) => stateOf(replica)?.shown ?? 0);
     for (const { program } of replicas) program.start();
     await pool.query("update documint.invoices set memo = 'after the endpoints are gone'");
-    await waitFor(
-      'new loads',
-      () =>
-        pushing.every(({ name }) => {
-          const index = replicas.findIndex((each) => each.name === name);
-          return (stateOf(replicas[index] as ReplicaProcess)?.shown ?? 0) > (before[index] ?? 0);
-        }),
-      60_000,
+    await waitFor('new loads', () =>
+      pushing.every(({ name }) => {
+        const index = replicas.findIndex((each) => each.name === name);
+        return (stateOf(replicas[index] as ReplicaProcess)?.shown ?? 0) > (before[index] ?? 0);
+      }),
     );
     await untilEqual(replicas);
     const after = replicas.map((replica) => stateOf(replica)?.shown ?? 0);

@@ -41,7 +41,7 @@ beforeAll(async () => {
   customer = await world.createCustomer(world.generated.accounts[0] ?? '');
 });
 
-afterAll(() => world?.[Symbol.asyncDispose](), 60_000);
+afterAll(() => world?.[Symbol.asyncDispose]());
 
 async function takeFiles(of: Customer, body: object): Promise<FileView[]> {
   const { id } = await of.client.call<{ id: string }>('POST', '/exports', body);

@@ -8,7 +8,7 @@ import { type OwnKafka, openOwnKafka } from '../support/own-kafka.ts';
 import { type OwnPostgres, openOwnPostgres } from '../support/own-postgres.ts';
 import { openSilentProxy, type SilentProxy } from '../support/silent-proxy.ts';
 import { testStack } from '../support/stack.ts';
-import { createExport, differencesAfter, loadExport } from '../support/subscriber.ts';
+import { createExport, differencesNow, loadExport } from '../support/subscriber.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 const cleanup = new AsyncDisposableStack();
@@ -48,7 +48,7 @@ beforeAll(async () => {
   );
   customer = await world.createCustomer(world.generated.accounts[0] ?? '');
 });
-afterAll(() => cleanup.disposeAsync(), 60_000);
+afterAll(() => cleanup.disposeAsync());
 
 const view = (id: string) => customer.client.call<ExportView>('GET', `/exports/${id}`);
 
@@ -66,7 +66,7 @@ async function startReading(): Promise<ExportView> {
 /** The export is the source, which nobody writes to, and nothing of it is left in the source or beside the files. */
 async function expectWhole(id: string): Promise<void> {
   const replica = await loadExport(world, customer, id);
-  expect(await differencesAfter(world, customer, replica, 0)).toEqual([]);
+  expect(await differencesNow(world, customer, replica)).toEqual([]);
   const client = new pg.Client({ connectionString: world.sourceUrl });
   await client.connect();
   try {

@@ -69,7 +69,7 @@ test.each(chosen.map((shape) => [shape.name, shape] as const))(
     await expectBulk(product, [first, second], resources);
     await changeRows(source, shape, product.rows);
     let after = `after_export=${id}`;
-    const differences = await differencesAfter(world, first, replica, 60_000, async () => {
+    const differences = await differencesAfter(world, first, replica, async () => {
       after = await pullFeed(first, after, replica);
     });
     expect(differences).toEqual([]);

@@ -6,6 +6,7 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import pg from 'pg';
 import { expect, onTestFinished, test } from 'vitest';
+import { NODE_FLAGS } from '../../deploy/local/supervise.ts';
 import { createDocumint } from '../../deploy/samples/documint/generate-documint.ts';
 import { createDatabase, testStack, topicPrefix } from '../support/stack.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
@@ -43,7 +44,7 @@ async function installation(): Promise<Record<string, string>> {
 
 function run(args: string[], env: Record<string, string>): { child: ChildProcess; lines: string[] } {
   // In a directory of its own, so that a developer's .env is not read.
-  const child = spawn(process.execPath, [TANDEM, ...args], {
+  const child = spawn(process.execPath, [...NODE_FLAGS, TANDEM, ...args], {
     env,
     cwd: temporaryDirectory(),
     stdio: ['ignore', 'pipe', 'pipe'],

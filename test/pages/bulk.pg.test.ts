@@ -177,7 +177,6 @@ test.skipIf(browser === undefined)(
     }
     expect(violations).toEqual([]);
   },
-  240_000,
 );
 
 test.skipIf(browser === undefined)(
@@ -220,7 +219,6 @@ test.skipIf(browser === undefined)(
     await page.getByRole('rowheader', { name: '8888888' }).waitFor();
     expect(faults.filter((fault) => !fault.includes('/results/file'))).toEqual([]);
   },
-  60_000,
 );
 
 test.skipIf(browser === undefined)(
@@ -284,7 +282,6 @@ test.skipIf(browser === undefined)(
     await page.locator('.states .badge', { hasText: 'Cancelled' }).waitFor();
     expect(faults.filter((fault) => !fault.includes('422'))).toEqual([]);
   },
-  60_000,
 );
 
 test.skipIf(browser === undefined)(
@@ -317,5 +314,4 @@ test.skipIf(browser === undefined)(
     expect(await world.voided(account.sourceId)).toEqual(account.ids);
     expect(faults).toEqual([]);
   },
-  60_000,
 );

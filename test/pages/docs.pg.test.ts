@@ -216,7 +216,7 @@ test('the example of an operation is the same request in curl, TypeScript and Py
   } finally {
     await rm(folder, { recursive: true });
   }
-}, 60_000);
+});
 
 /** What must be the same: a client chooses further headers, and how it writes JSON. */
 function shownOf({ method, url, headers, body }: Received) {

@@ -203,7 +203,6 @@ test.skipIf(browser === undefined)(
     }
     expect(violations).toEqual([]);
   },
-  240_000,
 );
 
 test.skipIf(browser === undefined)(
@@ -263,7 +262,6 @@ test.skipIf(browser === undefined)(
     await page.locator('.audit td', { hasText: 'revoked the API key' }).waitFor();
     expect(faults).toEqual([]);
   },
-  60_000,
 );
 
 test.skipIf(browser === undefined)(
@@ -296,5 +294,4 @@ test.skipIf(browser === undefined)(
     expect(await page.locator('.deliveries .badge', { hasText: 'Delivered' }).count()).toBe(2);
     expect(faults).toEqual([]);
   },
-  60_000,
 );

@@ -139,7 +139,6 @@ test.skipIf(browser === undefined)(
     }
     expect(violations).toEqual([]);
   },
-  240_000,
 );
 
 async function textOf(page: Page, name: string): Promise<string | null> {
@@ -210,7 +209,6 @@ test.skipIf(browser === undefined)(
     expect(await page.getByRole('alert').textContent()).toContain('has been used already');
     await context.close();
   },
-  60_000,
 );
 
 test.skipIf(browser === undefined)(
@@ -232,7 +230,6 @@ test.skipIf(browser === undefined)(
     await page.getByRole('button', { name: 'Switch accounts' }).click();
     await page.waitForURL(`${api.url}/dashboard`);
   },
-  60_000,
 );
 
 test.skipIf(browser === undefined)(
@@ -249,7 +246,6 @@ test.skipIf(browser === undefined)(
     await api.call('DELETE', `/admin/accounts/${account.id}/portal-sessions`, { key: ADMIN_KEY });
     await page.getByRole('heading', { name: 'Your session is over' }).waitFor();
   },
-  60_000,
 );
 
 test.skipIf(browser === undefined)(
@@ -289,7 +285,6 @@ test.skipIf(browser === undefined)(
       expect(faults.filter((each) => !each.includes('422'))).toEqual([]);
     }
   },
-  60_000,
 );
 
 test.skipIf(browser === undefined)(
@@ -345,5 +340,4 @@ test.skipIf(browser === undefined)(
     await page.getByRole('heading', { name: 'Overview' }).waitFor();
     expect(faults).toEqual([]);
   },
-  60_000,
 );

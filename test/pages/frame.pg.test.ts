@@ -153,7 +153,6 @@ test.skipIf(browser === undefined).each([
     expect(withoutScripts).toEqual([]);
     if (who === 'customers') await expectUnseen([...visited.keys()]);
   },
-  240_000,
 );
 
 async function advance(id: string, written: number): Promise<void> {
@@ -202,7 +201,6 @@ test.skipIf(browser === undefined)(
     await see(false);
     await page.locator('[data-text="percent"]', { hasText: '70%' }).waitFor();
   },
-  60_000,
 );
 
 test.skipIf(browser === undefined || process.env.SCREENSHOTS === undefined)(
@@ -220,5 +218,4 @@ test.skipIf(browser === undefined || process.env.SCREENSHOTS === undefined)(
       });
     }
   },
-  240_000,
 );

@@ -196,7 +196,6 @@ test.skipIf(browser === undefined)(
     }
     expect(violations).toEqual([]);
   },
-  240_000,
 );
 
 async function signIn(page: Page): Promise<void> {
@@ -224,7 +223,6 @@ test.skipIf(browser === undefined)(
     await page.getByRole('heading', { name: 'Your session is over' }).waitFor();
     expect(await page.getByText('operator’s key has changed').count()).toBe(1);
   },
-  60_000,
 );
 
 test.skipIf(browser === undefined)(
@@ -244,5 +242,4 @@ test.skipIf(browser === undefined)(
     expect(page.url()).toBe(target);
     expect(await page.getByLabel('Name, ID or source ID').inputValue()).toBe('Globex');
   },
-  60_000,
 );

@@ -208,7 +208,6 @@ test.skipIf(browser === undefined)(
     }
     expect(violations).toEqual([]);
   },
-  240_000,
 );
 
 test.skipIf(browser === undefined)(
@@ -261,7 +260,6 @@ test.skipIf(browser === undefined)(
     expect(await page.locator('.events').textContent()).toContain(last[0]);
     expect(faults).toEqual([]);
   },
-  90_000,
 );
 
 test.skipIf(browser === undefined)(
@@ -337,5 +335,4 @@ test.skipIf(browser === undefined)(
     await page.getByText('The endpoint was deleted.').waitFor();
     expect(faults.filter((fault) => !/ (422|401): | console: /.test(fault))).toEqual([]);
   },
-  90_000,
 );

@@ -13,6 +13,9 @@ import {
   type Page,
 } from 'playwright-core';
 
+/** Of whatever a page is waited for. A busy machine takes its time. */
+const LIMIT_MS = 120_000;
+
 /** A browser that tests share: each opens contexts of its own. */
 export interface TestBrowser extends AsyncDisposable {
   open(options?: BrowserContextOptions): Promise<BrowserContext>;
@@ -54,7 +57,11 @@ export async function openBrowser({
     args: blocksThirdPartyCookies ? [...FLAGS, BLOCK_THIRD_PARTY_COOKIES] : FLAGS,
   });
   return {
-    open: (options = {}) => browser.newContext({ reducedMotion: 'reduce', ...options }),
+    async open(options = {}) {
+      const context = await browser.newContext({ reducedMotion: 'reduce', ...options });
+      context.setDefaultTimeout(LIMIT_MS);
+      return context;
+    },
     [Symbol.asyncDispose]: () => browser.close(),
   };
 }

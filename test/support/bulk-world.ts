@@ -38,7 +38,7 @@ export interface BulkWorld extends AsyncDisposable {
 /** `handlerUrl`: where the operation `render` is sent to; `handlerMs`: how long an answer of it may take. */
 export async function openBulkWorld({
   handlerUrl,
-  handlerMs = 300,
+  handlerMs = 1_000,
   ...overrides
 }: ApiOverrides & { handlerUrl?: string; handlerMs?: number } = {}): Promise<BulkWorld> {
   const cleanup = new AsyncDisposableStack();

@@ -7,6 +7,8 @@ export interface SilentProxy extends AsyncDisposable {
   silence(): void;
   /** What clients send on the connections that are open now is held back; they still hear the server. Later ones work. */
   holdBack(): void;
+  /** Of what the server sends so many bytes come through on each later connection, and then no more. Undefined: all. */
+  allow(bytes: number | undefined): void;
   /** Cuts the connections that are open, with a reset. Later ones go to `port`, when one is given. */
   cut(port?: number): void;
 }
@@ -15,6 +17,7 @@ export async function openSilentProxy(host: string, port: number): Promise<Silen
   const pairs = new Set<readonly [Socket, Socket]>();
   const sockets = new Set<Socket>();
   let target = port;
+  let allowed: number | undefined;
   const server = createServer((near) => {
     const far = connect(target, host);
     pairs.add([near, far]);
@@ -29,7 +32,13 @@ export async function openSilentProxy(host: string, port: number): Promise<Silen
       });
     }
     near.pipe(far);
-    far.pipe(near);
+    const limit = allowed;
+    if (limit === undefined) far.pipe(near);
+    else
+      far.on('data', (data) => {
+        near.write(data);
+        if (far.bytesRead >= limit) far.pause();
+      });
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   return {
@@ -48,6 +57,9 @@ export async function openSilentProxy(host: string, port: number): Promise<Silen
         near.unpipe(far);
         near.pause();
       }
+    },
+    allow(bytes) {
+      allowed = bytes;
     },
     cut(newPort) {
       target = newPort ?? target;

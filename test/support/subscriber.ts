@@ -37,27 +37,29 @@ export async function pullFeed(customer: Customer, after: string, replica: Repli
   }
 }
 
+/** What is different between the replica and the source, and what came out of order; empty means that all is well. */
+export async function differencesNow(world: World, customer: Customer, replica: Replica): Promise<string[]> {
+  const { differences } = await compareWithSource(world.sourceUrl, world.catalog, customer.sourceId, replica);
+  return [...differences, ...replica.violations];
+}
+
+/** Longer than a feed takes that begins again on a busy machine. */
+const SETTLE_LIMIT_MS = 150_000;
+
 /**
- * Waits until the replica is the source, with `advance` called before each look (to pull, for one). After the limit,
- * returns what is different and what was out of order; empty means that all is well.
+ * Waits until the replica is the source, with `advance` called before each look (to pull, for one).
+ * @returns what is different after the limit; empty means that all is well
  */
 export async function differencesAfter(
   world: World,
   customer: Customer,
   replica: Replica,
-  limitMs: number,
   advance: () => Promise<void> = () => Promise.resolve(),
 ): Promise<string[]> {
-  const deadlineMs = Date.now() + limitMs;
+  const deadlineMs = Date.now() + SETTLE_LIMIT_MS;
   for (;;) {
     await advance();
-    const { differences } = await compareWithSource(
-      world.sourceUrl,
-      world.catalog,
-      customer.sourceId,
-      replica,
-    );
-    const faults = [...differences, ...replica.violations];
+    const faults = await differencesNow(world, customer, replica);
     if (faults.length === 0 || Date.now() > deadlineMs) return faults;
     await delay(200);
   }

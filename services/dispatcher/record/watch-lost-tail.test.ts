@@ -1,6 +1,7 @@
 import { expect, onTestFinished, test, vi } from 'vitest';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import { type Log, silentLog } from '../../../shared/runtime/log.ts';
+import { waitFor } from '../../../test/support/wait-for.ts';
 import { createLostTailWatch, type LostTailDeps } from './watch-lost-tail.ts';
 
 type LoseTail = LostTailDeps['recorder']['loseTail'];
@@ -37,7 +38,7 @@ const watchFor = async (isLost: boolean, looks: readonly Partial<typeof ROW>[] =
   const stop = new AbortController();
   onTestFinished(() => stop.abort());
   void createLostTailWatch(deps, 1).run(stop.signal);
-  await vi.waitFor(() => expect(loseTail.mock.calls.length).toBeGreaterThan(1));
+  await waitFor('two looks', () => loseTail.mock.calls.length > 1);
   return { logged, told: loseTail.mock.calls[0] };
 };
 

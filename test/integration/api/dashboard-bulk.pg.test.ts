@@ -333,7 +333,7 @@ test('an upload that its browser breaks off leaves nothing, and one without part
   await waitFor('the upload is there', async () => (await files()) === 1);
   sent.destroy();
   // At once, and not when the client has sent nothing for half a minute.
-  await waitFor('the upload is gone', async () => (await files()) === 0, 20_000);
+  await waitFor('the upload is gone', async () => (await files()) === 0);
   const odd = (type: string) =>
     world.api.call('POST', `${NEW}/void/file`, {
       body: 'x',

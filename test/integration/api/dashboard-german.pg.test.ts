@@ -1,12 +1,10 @@
-import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { operatorPages } from '../../../services/api/dashboard/operator/operator-routes.ts';
 import { dashboardPages } from '../../../services/api/dashboard/routes.ts';
 import { SCOPES } from '../../../services/api/http/caller.ts';
 import { ADMIN_KEY, type ApiReply } from '../../support/api-server.ts';
 import { createDashboardVisitor, csrfOf, type DashboardVisitor } from '../../support/dashboard.ts';
 import { type DashboardWorld, openDashboardWorld } from '../../support/dashboard-world.ts';
-
-vi.setConfig({ testTimeout: 60_000, hookTimeout: 120_000 });
 
 let world: DashboardWorld;
 let visitor: DashboardVisitor;

@@ -183,9 +183,12 @@ test('who is refused for asking too much, or is not known, has its answer late, 
   };
   expect(await timed('/exports', 'tk_unknown')).toEqual({ status: 401, isLate: true });
   expect(await timed(`/healthz?${'a&'.repeat(4_000)}`, key)).toEqual({ status: 400, isLate: true });
-  const good = await Promise.all(Array.from({ length: 5 }, () => timed('/exports', key)));
-  // A busy machine may be late with some of them.
-  expect(good).toContainEqual({ status: 200, isLate: false });
+  // A busy machine may be late by itself now and then.
+  await waitFor('a response at once', async () => {
+    const { status, isLate } = await timed('/exports', key);
+    expect(status).toBe(200);
+    return !isLate;
+  });
 });
 
 test('a key is told its rates, and is refused over a minute’s, but for probes, files and other keys', async () => {

@@ -15,7 +15,8 @@ beforeAll(async () => {
     checkEveryMs: 50,
     jsonBodyMs: 300,
     entryFormMs: 300,
-    uploadIdleMs: 1_500,
+    // Longer than this process stands still on a busy machine.
+    uploadIdleMs: 4_000,
     lingerMs: 100,
     drainMs: 0,
   };
@@ -116,14 +117,10 @@ test.each(['login', 'enter'])('a form to %s is small, and arrives at once', asyn
   const head = `POST /dashboard/${form} HTTP/1.1\r\nHost: api\r\nOrigin: ${api.url}\r\nContent-Type: ${type}`;
   expect(await sendRaw(`${head}\r\nContent-Length: 60000\r\n\r\ncode=`)).toMatch(/^HTTP\/1.1 413 /);
   const slow = begin(`/dashboard/${form}`, type);
-  const answer = await waitFor(
-    'the form to be cut',
-    () => {
-      slow.sent.write('a');
-      return slow.answer;
-    },
-    5_000,
-  );
+  const answer = await waitFor('the form to be cut', () => {
+    slow.sent.write('a');
+    return slow.answer;
+  });
   expect(answer).toMatchObject(TIMED_OUT);
 });
 
@@ -141,14 +138,10 @@ test.each([
   void gone.promise.then(() => {
     isGone = true;
   });
-  await waitFor(
-    'the connection to be closed',
-    () => {
-      socket.write(one);
-      return isGone;
-    },
-    15_000,
-  );
+  await waitFor('the connection to be closed', () => {
+    socket.write(one);
+    return isGone;
+  });
   socket.destroy();
 });
 

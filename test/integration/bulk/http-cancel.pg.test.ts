@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import type { ServerResponse } from 'node:http';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { NODE_FLAGS } from '../../../deploy/local/supervise.ts';
 import { answerWith, type BulkHandler, openBulkHandler } from '../../support/bulk-handler.ts';
 import { type BulkWorld, openBulkWorld } from '../../support/bulk-world.ts';
 import { waitFor } from '../../support/wait-for.ts';
@@ -124,7 +125,7 @@ test('a pause that is followed by a cancel tells of what it broke off', async ()
 });
 
 test('what a worker had begun when it was killed is told when its job is cancelled', async () => {
-  const worker = spawn(process.execPath, ['services/bulk/main.ts'], {
+  const worker = spawn(process.execPath, [...NODE_FLAGS, 'services/bulk/main.ts'], {
     env: { ...process.env, ...world.env, LOG_LEVEL: 'error' },
     stdio: ['ignore', 'ignore', 'inherit'],
   });

@@ -158,6 +158,11 @@ test('jobs over the limit of an account wait in order', async () => {
 
 test('a small job of one account is not held up by a large one of another', async () => {
   const [large, small] = [await world.account(3_000), await world.account(5)];
+  // So slow that it takes longer than anybody here waits, on whatever machine.
+  await world.api.pool.query(`
+    create function documint.slow_down() returns trigger language plpgsql as $$ begin perform pg_sleep(0.05); return new; end $$;
+    create trigger slow_down before update on documint.invoices for each row
+      when (new.account_id = '${large.sourceId}') execute function documint.slow_down()`);
   const first = await world.submit(large.key, voidAll);
   await using cleanup = new AsyncDisposableStack();
   cleanup.defer(await world.startWorker({ BULK_CHUNK_ITEMS: '20' }));
@@ -172,6 +177,7 @@ test('a small job of one account is not held up by a large one of another', asyn
   expect(json).toMatchObject({ status: 'cancelled' });
   expect(await world.voided(large.sourceId)).toHaveLength(json.succeeded);
   expect(await world.results(large.key, first.json.job_id)).toHaveLength(json.processed);
+  await world.api.pool.query('drop trigger slow_down on documint.invoices');
 });
 
 test('an ID that comes again in a list is done once, and told as a duplicate where it comes again', async () => {

@@ -7,6 +7,7 @@ import { afterAll, beforeAll, expect, onTestFinished, test, vi } from 'vitest';
 import { createLog } from '../../../shared/runtime/log.ts';
 import { type BulkWorld, openBulkWorld } from '../../support/bulk-world.ts';
 import { mountSmallDisk } from '../../support/small-disk.ts';
+import { temporaryDirectory } from '../../support/temporary-directory.ts';
 import { waitFor } from '../../support/wait-for.ts';
 
 let world: BulkWorld;
@@ -59,6 +60,9 @@ test('as CSV, null is an empty cell, and only the failed ones when asked for', a
 });
 
 test('as Parquet, columns have their types, and nothing stays on the disk', async () => {
+  // Other files of tests, and runs that were killed, leave theirs in the machine's.
+  vi.stubEnv('TMPDIR', temporaryDirectory());
+  onTestFinished(() => void vi.unstubAllEnvs());
   const response = await download('format=parquet');
   expect(response.headers.get('content-type')).toBe('application/vnd.apache.parquet');
   const folder = await mkdtemp(join(tmpdir(), 'tandem-read-'));

@@ -167,7 +167,7 @@ test('a transaction larger than may be held is read twice, and told once', async
   ]);
   await world.pool.query('delete from app.customers where id = 600');
   await parents.passAll();
-}, 60_000);
+});
 
 test('without a foreign key a parent that comes, goes or moves is told to those whose children refer to it', async () => {
   await world.pool.query(DROP_FOREIGN_KEYS);
@@ -244,7 +244,7 @@ test('without a foreign key a parent that comes, goes or moves is told to those 
     'insert invoices 820 acme',
     'parent_moved lines acme',
   ]);
-}, 60_000);
+});
 
 test('a record has the account of what it refers to by its type, and none of another type or of nothing', async () => {
   await world.pool.query(`insert into app.shops values (950, 'acme'); insert into app.orders values (950, 950);

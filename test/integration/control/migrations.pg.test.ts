@@ -116,10 +116,13 @@ test('a statement may take longer than those of services, and processes that wai
   await startAfresh();
   await using cleanup = new AsyncDisposableStack();
   const service = cleanup.adopt(
-    createControlPool(database.url, silentLog, { applicationName: 'test service', statementTimeoutMs: 200 }),
+    createControlPool(database.url, silentLog, {
+      applicationName: 'test service',
+      statementTimeoutMs: 1_000,
+    }),
     (own) => own.end(),
   );
-  const files: Migration[] = [{ name: '1.sql', sql: 'create table one (); select pg_sleep(1)' }];
+  const files: Migration[] = [{ name: '1.sql', sql: 'create table one (); select pg_sleep(2)' }];
   const applied = await Promise.all([migrate(service, files), migrate(service, files)]);
   expect(applied.flat()).toEqual(['1.sql']);
 });
@@ -140,7 +143,6 @@ test('a migration that waits for a lock lets readers pass, and is applied when t
       async () =>
         (await pool.query(`select 1 from pg_locks where not granted and relation = 'one'::regclass`))
           .rowCount,
-      { timeout: 10_000 },
     )
     .toBe(1);
   await pool.query(`set statement_timeout = '20s'; select from one`);

@@ -72,6 +72,13 @@ const answerBy = (statusOf: (events: readonly Event[]) => number) => {
 const retryCount = async (id: string) =>
   (await bed.pool.query('select 1 from webhook_parked where webhook_id = $1', [id])).rowCount ?? 0;
 
+/** Until whoever delivers has the endpoint's settings. */
+const untilApplied = (id: string) =>
+  waitFor('the settings to be applied', async () => {
+    const { settings_version, applied_version } = await bed.endpoint(id);
+    return settings_version === applied_version;
+  });
+
 test('events come together, signed, in order, and their request is noted once', async () => {
   const { id, secret } = await subscribe({ max_events: 40, max_wait_ms: 200 }, { max_in_flight: 1 });
   await addEvents(range(100), (lsn) => lsn % 7);
@@ -187,6 +194,7 @@ test('batches are asked for, changed and given up while events come, and a test 
   await receiver.until('one alone', (list) => list.length === 1);
   const batch = { max_events: 5, max_wait_ms: 50 };
   expect((await call('PATCH', `/webhooks/${id}`, { batch })).json.batch).toEqual(batch);
+  await untilApplied(id);
   await addEvents(range(5, 2), () => 1);
   await receiver.until('five together', (list) => list.length === 2);
   expect(receiver.received.slice(1).map(numbersOf)).toEqual([range(5, 2)]);
@@ -197,23 +205,32 @@ test('batches are asked for, changed and given up while events come, and a test 
   });
   expect((await call('PATCH', `/webhooks/${id}`, { description: 'x' })).json.batch).toEqual(batch);
   expect((await call('PATCH', `/webhooks/${id}`, { batch: null })).json.batch).toBeNull();
+  await untilApplied(id);
   await addEvents([7, 8], () => 1);
   await receiver.until('two alone', (list) => list.length === 5);
   expect(receiver.received.slice(3).map(({ body }) => (JSON.parse(body) as Event).n)).toEqual([7, 8]);
 });
 
 test('a rate limit counts requests, and a pause stops batches', async () => {
-  const { id } = await subscribe({ max_events: 10, max_wait_ms: 0 }, { rate_limit: 10 });
+  const { id } = await subscribe({ max_events: 10, max_wait_ms: 0 }, { rate_limit: 10, max_in_flight: 3 });
+  const held: (() => void)[] = [];
+  // Those that follow the third are held, so that not all can have come before the pause.
+  receiver.answer = (_request, response) => {
+    if (receiver.received.length <= 3) return 200;
+    held.push(() => response.writeHead(200).end());
+    return undefined;
+  };
   await addEvents(range(200), (lsn) => lsn);
-  await receiver.until('some', (list) => list.length >= 3);
+  await receiver.until('some, and some under way', () => held.length === 3);
   await call('POST', `/webhooks/${id}/pause`);
-  const countAtPause = receiver.received.length;
-  expect(countAtPause).toBeLessThan(20);
+  await untilApplied(id);
+  receiver.answer = () => 200;
+  for (const answer of held) answer();
   await waitFor('it to be given back', async () => (await bed.endpoint(id)).lease_owner === null);
-  expect(receiver.received).toHaveLength(countAtPause);
+  expect(receiver.received).toHaveLength(6);
   await call('POST', `/webhooks/${id}/resume`);
   await receiver.until('all', (list) => list.length === 20);
-  const times = receiver.received.slice(countAtPause).map(({ atMs }) => atMs);
+  const times = receiver.received.slice(6).map(({ atMs }) => atMs);
   const spanMs = (times.at(-1) ?? 0) - (times[0] ?? 0);
   expect(spanMs).toBeGreaterThan((times.length - 2) * 95);
 });

@@ -244,24 +244,28 @@ test('an endpoint that hangs delays no other', async () => {
   await bed.addEndpoint({ accountId: fastAccount, url: healthy.url });
   await bed.addEvents(range(100).map((lsn) => ({ accountId: slowAccount, lsn, record: lsn })));
   await hanging.until('its window to be full', () => hanging.openCount === 20);
-  const startedAtMs = Date.now();
   await bed.addEvents(range(10).map((lsn) => ({ accountId: fastAccount, lsn, record: lsn })));
   await healthy.until('all ten', (list) => list.length === 10);
-  expect(Date.now() - startedAtMs).toBeLessThan(2_000);
+  // None of those that hang has been given up meanwhile.
   expect(hanging.openCount).toBe(20);
 });
 
 test('an endpoint deleted with work under way leaves nothing behind', async () => {
   const receiver = await receive();
   const accountId = await newAccount();
+  const held: (() => void)[] = [];
+  let isHolding = true;
   receiver.answer = (_request, response) => {
-    setTimeout(() => response.writeHead(200).end(), 100);
+    if (!isHolding || receiver.received.length <= 4) return 200;
+    held.push(() => response.writeHead(200).end());
     return undefined;
   };
   const id = await bed.addEndpoint({ accountId, url: receiver.url, maxInFlight: 2 });
   await bed.addEvents(range(50).map((lsn) => ({ accountId, lsn, record: lsn })));
-  await receiver.until('some', (list) => list.length >= 4);
+  await receiver.until('its window to be full', () => held.length === 2);
   await bed.pool.query('delete from webhooks where id = $1', [id]);
+  isHolding = false;
+  for (const answer of held) answer();
   await waitFor('requests to end', () => receiver.openCount === 0);
   const other = await receive();
   await bed.addEndpoint({ accountId, url: other.url });

@@ -3,6 +3,7 @@ import { getEventListeners, once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { NODE_FLAGS } from '../../../deploy/local/supervise.ts';
 import { createChangeChain } from '../../../services/capture/publish/publisher.ts';
 import { createWakeUps } from '../../../services/dispatcher/deliver/wake-ups.ts';
 import { accountPartition } from '../../../shared/domain/account-partition.ts';
@@ -76,7 +77,7 @@ interface DispatcherProcess {
 
 /** A dispatcher as a process of its own, so that it can be killed and has a log. */
 const startProcess = async (settings: Record<string, string> = {}): Promise<DispatcherProcess> => {
-  const child = spawn(process.execPath, [MAIN], {
+  const child = spawn(process.execPath, [...NODE_FLAGS, MAIN], {
     env: { PATH: process.env.PATH ?? '', ...bed.env, LOG_LEVEL: 'info', ...settings },
     stdio: ['ignore', 'ignore', 'pipe'],
   });

@@ -1,4 +1,5 @@
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { seededRandom } from '../../../deploy/demo/random.ts';
 import { openApiOver } from '../../support/api-over-dispatcher.ts';
 import type { TestApi } from '../../support/api-server.ts';
 import {
@@ -54,11 +55,12 @@ test('10,000 events of 50 records, one in twenty answered 500 at random, many in
   const inversions: Event[] = [];
   const delivered = new Set<number>();
   const failedOf = new Map<number, number>();
+  const random = seededRandom(7);
   receiver.answer = (request) => {
     const { n, record } = eventOf(request);
     const failed = failedOf.get(n) ?? 0;
     // None is given up by chance: then its record would rightly go on without it.
-    if (failed < 3 && Math.random() < 0.05) {
+    if (failed < 3 && random() < 0.05) {
       failedOf.set(n, failed + 1);
       return 500;
     }
@@ -108,6 +110,8 @@ test('100,000 events after an export wait for one account: another’s ten come 
   expect(seen.toSorted((a, b) => a - b)).toEqual(wanted);
 });
 
+const MAX_ROUNDS = 4;
+
 test.each([
   { endpoints: 1, openCount: 100 },
   { endpoints: 50, openCount: 500 },
@@ -128,16 +132,23 @@ test.each([
     return taken.toSorted((a, b) => a - b)[98] ?? 0;
   };
   const aloneMs = await latencies(1);
+  /** A busy machine has stalls of its own, which this is not about: what does not hold is so in every round. */
+  const latenciesBeside = async (): Promise<number[]> => {
+    const rounds: number[] = [];
+    for (let round = 1; round <= MAX_ROUNDS; round += 1) {
+      rounds.push(await latencies(1 + round * 100));
+      if ((rounds.at(-1) ?? 0) < Math.max(2 * aloneMs, 500)) break;
+    }
+    return rounds;
+  };
   for (let n = 0; n < endpoints; n += 1) {
     await bed.addEndpoint({ accountId: slow.id, url: hanging.url, maxInFlight: 100 });
   }
   await bed.addEvents(range(500).map((lsn) => ({ accountId: slow.id, lsn, record: lsn })));
   await hanging.until('all that they may have under way', () => hanging.openCount >= openCount);
-  const besideMs = await latencies(101);
-  expect(hanging.openCount).toBeGreaterThanOrEqual(openCount);
-  // A busy machine has stalls of its own, which this is not about.
-  expect(besideMs).toBeLessThan(Math.max(2 * aloneMs, 500));
-  await untilCursor(bed, id, 200);
+  const rounds = await latenciesBeside();
+  expect(rounds.at(-1), rounds.join()).toBeLessThan(Math.max(2 * aloneMs, 500));
+  await untilCursor(bed, id, 100 + rounds.length * 100);
 });
 
 test('an account whose many endpoints are slow leaves room for another’s burst', async () => {

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { Kafka, logLevel } from 'kafkajs';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { NODE_FLAGS } from '../../../deploy/local/supervise.ts';
 import { storeFeedState } from '../../../services/dispatcher/mirror/store-feed.ts';
 import { createMessageCodec, type SetAsideMessage } from '../../../shared/kafka/messages.ts';
 import { createRegistry } from '../../../shared/kafka/registry.ts';
@@ -27,7 +28,7 @@ const MAIN = fileURLToPath(new URL('../../../services/dispatcher/main.ts', impor
 
 /** A dispatcher as a process of its own, so that it can be killed. */
 const startProcess = async (): Promise<ChildProcess> => {
-  const child = spawn(process.execPath, [MAIN], {
+  const child = spawn(process.execPath, [...NODE_FLAGS, MAIN], {
     env: { PATH: process.env.PATH ?? '', ...bed.env, LOG_LEVEL: 'info' },
     stdio: ['ignore', 'ignore', 'pipe'],
   });
@@ -290,15 +291,20 @@ test('killed with requests under way, nothing is lost and no more is repeated th
 test('stopped with requests under way, each of them is finished and none repeated', async () => {
   const accountId = await bed.addAccount('acc_1');
   await bed.addEndpoint({ accountId, url: receiver.url, maxInFlight: 8 });
+  const held: (() => void)[] = [];
   receiver.answer = (_request, response) => {
-    setTimeout(() => response.writeHead(200).end(), 30);
+    if (receiver.received.length <= 40) return 200;
+    held.push(() => response.writeHead(200).end());
     return undefined;
   };
   const first = await startProcess();
   await bed.publish(range(200).map((lsn) => invoiceChange({ account: 'acc_1', lsn, id: lsn })));
-  await receiver.until('a part', (list) => list.length > 40);
+  await receiver.until('a part, and its window to be full', () => held.length === 8);
+  const exited = once(first, 'exit');
   first.kill('SIGTERM');
-  const [code] = await once(first, 'exit');
+  receiver.answer = () => 200;
+  for (const answer of held) answer();
+  const [code] = await exited;
   expect(code).toBe(0);
   const { rows } = await bed.pool.query('select lease_owner from webhooks');
   expect(rows).toEqual([{ lease_owner: null }]);

@@ -111,7 +111,7 @@ test('a rows topic that was deleted under a running extractor is made again, and
   await waitFor('the subject of its job events', () =>
     hasSubject(testStack().schemaRegistryUrl, `${fixture.env.TOPIC_PREFIX}.tandem.jobs.ChunkExtracted`),
   );
-}, 90_000);
+});
 
 test('an export has exactly its account’s rows, in key order, without hidden columns and deleted rows', async () => {
   const id = await fixture.addExport(acme, ['orders', 'lines']);
@@ -249,7 +249,7 @@ test('under concurrent writes an export holds of each row the last version that 
     const rows = await fixture.keptRows(id);
     expect(new Map(rows.map(({ value }) => [value.id, value.version]))).toEqual(expected);
   }
-}, 60_000);
+});
 
 test('more exports than the account may run wait their turn, and another account’s does not wait for them', async () => {
   const one = await fixture.addAccount('one', { maxRunning: 1 });

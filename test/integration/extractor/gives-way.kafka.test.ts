@@ -63,17 +63,13 @@ test('an export gives way to an ALTER TABLE and to who waits behind it, and is b
   const reader = fixture.db.query(`select pg_sleep(0.2); ${PATIENCE}; select from shop.orders where id = 7`);
   await product.query('alter table shop.orders add column colour text');
   await reader;
-  await waitFor('the export to be held again', () => isHeld(id, 2), 30_000);
+  await waitFor('the export to be held again', () => isHeld(id, 2));
   const endReader = await fixture.startExtractor({ EXTRACTOR_MAX_EXPORTS: '0' });
-  const row = await waitFor(
-    'the export to be extracted',
-    async () => {
-      await fixture.seal();
-      const standing = await fixture.readExport(id);
-      return standing.phase === 'assembling' ? standing : undefined;
-    },
-    60_000,
-  );
+  const row = await waitFor('the export to be extracted', async () => {
+    await fixture.seal();
+    const standing = await fixture.readExport(id);
+    return standing.phase === 'assembling' ? standing : undefined;
+  });
   expect(row).toMatchObject({ run_count: 2, rows_extracted: String(ROW_COUNT), error: null });
   await endReader();
   await endHolder();
@@ -84,7 +80,7 @@ test('a migration that goes on and on fails the export as table_locked', async (
   const id = await fixture.addExport(acme, ['orders']);
   await product.query(PATIENCE);
   for (const run of [1, 2, 3]) {
-    await waitFor(`run ${run} to be held`, () => isHeld(id, run), 30_000);
+    await waitFor(`run ${run} to be held`, () => isHeld(id, run));
     await product.query(`alter table shop.orders alter colour set default 'c${run}'`);
     // The next run is not waited for as long as it would be.
     await waitFor(`run ${run} to be let go`, async () => {

@@ -41,9 +41,9 @@ beforeAll(async () => {
     EXTRACTOR_CHUNK_BYTES: '500000',
     SOURCE_READ_URL: replica.url('postgres'),
   });
-}, 120_000);
+});
 
-afterAll(() => cleanup.disposeAsync(), 60_000);
+afterAll(() => cleanup.disposeAsync());
 
 async function onReplica(sql: string): Promise<Record<string, string>[]> {
   const client = new pg.Client({ connectionString: replica.url('postgres') });
@@ -67,15 +67,11 @@ const readsOnPrimary = async (): Promise<number> => {
 
 async function exported(): Promise<{ id: string; readLsns: (string | null)[] }> {
   const id = await fixture.addExport(acme, ['orders'], { snapshot: 'chunked' });
-  const row = await waitFor(
-    'the export to be extracted',
-    async () => {
-      await fixture.seal();
-      const found = await fixture.readExport(id);
-      return found.phase === 'assembling' || found.phase === 'done' ? found : undefined;
-    },
-    90_000,
-  );
+  const row = await waitFor('the export to be extracted', async () => {
+    await fixture.seal();
+    const found = await fixture.readExport(id);
+    return found.phase === 'assembling' || found.phase === 'done' ? found : undefined;
+  });
   expect(row).toMatchObject({ phase: 'assembling', rows_extracted: String(ROW_COUNT) });
   const { rows } = await fixture.db.query<{ read_lsn: string | null }>(
     'select read_lsn::text from export_chunks where export_id = $1 order by chunk',

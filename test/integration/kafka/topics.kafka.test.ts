@@ -50,7 +50,7 @@ test('more replicas must have a record only once so many have all, and other set
       findings.map(({ text }) => text),
     );
   await expect
-    .poll(readFindings, { timeout: 30_000 })
+    .poll(readFindings)
     .toEqual(declarations.map(({ name }) => `topic ${name} has min.insync.replicas=1, and 2 is wanted`));
 });
 

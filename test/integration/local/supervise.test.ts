@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import { identifyProcess } from '../../../deploy/local/run-processes.ts';
@@ -9,8 +11,11 @@ import { waitFor } from '../../support/wait-for.ts';
 
 const FAKE = fileURLToPath(new URL('../../support/fake-service.ts', import.meta.url));
 
-function start(services: Parameters<typeof startServices>[0]['services'], env: Record<string, string> = {}) {
-  const home = temporaryDirectory();
+function start(
+  services: Parameters<typeof startServices>[0]['services'],
+  env: Record<string, string> = {},
+  home = temporaryDirectory(),
+) {
   return startServices({
     home,
     env: { PATH: process.env.PATH, ...env },
@@ -35,7 +40,7 @@ test('services run as often as asked, each at an address of its own, and end wit
 test('services that listen on every address are reached by the loopback one, IPv6 or not', async () => {
   for (const HOST of ['0.0.0.0', '::', '::1']) {
     await using services = await start({ api: 1 }, { HOST });
-    await services.untilReady({ limitMs: 10_000 });
+    await services.untilReady();
     expect(services.apiUrl).toMatch(HOST === '::1' ? /^http:\/\/\[::1]:\d+$/ : /^http:\/\/127\.0\.0\.1:\d+$/);
   }
 });
@@ -61,8 +66,11 @@ test('wrong settings end the start with what the service said, and are not tried
 });
 
 test('a service that does not become ready in time is named with its log', async () => {
-  await using services = await start({ dispatcher: 1 }, { FAKE_MODE: 'never-ready' });
-  const ready = services.untilReady({ limitMs: 3_000 });
+  const home = temporaryDirectory();
+  await using services = await start({ dispatcher: 1 }, { FAKE_MODE: 'never-ready' }, home);
+  const log = join(home, 'logs', 'dispatcher-0.log');
+  await waitFor('it to say why', () => readFileSync(log, 'utf8').includes('still waiting'));
+  const ready = services.untilReady({ limitMs: 500 });
   await expect(ready).rejects.toThrow(/dispatcher is not ready .*dispatcher-0\.log:\n.*still waiting/);
 });
 

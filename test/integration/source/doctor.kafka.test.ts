@@ -179,15 +179,15 @@ test('servers that take a connection and then say nothing cost one time limit, s
       PUBLIC_URL: `http://${at}`,
     },
     '--timeout',
-    '1',
+    '3',
   );
   expect(code).toBe(1);
   for (const area of ['source', 'control store', 'kafka', 'registry']) {
     expect(of(area, 'connect')).toEqual([expect.objectContaining({ status: 'failure' })]);
   }
   expect(of('machine', 'public URL')).toEqual([expect.objectContaining({ status: 'failure' })]);
-  // One after the other they would take more than five.
-  expect(performance.now() - startedAtMs).toBeLessThan(5_000);
+  // One after the other they would take fifteen.
+  expect(performance.now() - startedAtMs).toBeLessThan(12_000);
 });
 
 test('settings, a role, tables, topics, migrations and rights that do not fit are each reported', async () => {

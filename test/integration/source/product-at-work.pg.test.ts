@@ -39,12 +39,15 @@ afterAll(async () => {
   await database?.drop();
 });
 
-/** The product at work on one table, until it is told to stop. A wait of two seconds for a lock is an error of it. */
+/** Longer than a busy machine delays who waits; who waits for another's long transaction waits for longer. */
+const IMPATIENCE = "set lock_timeout = '10s'";
+
+/** The product at work on one table, until it is told to stop. A long wait for a lock is an error of it. */
 async function work(name: string, signal: AbortSignal, onRound: () => void): Promise<number> {
   const client = await connect();
   const id = name === 'counted' ? '' : 'id, ';
   try {
-    await client.query("set lock_timeout = '2s'");
+    await client.query(IMPATIENCE);
     for (let round = 1; !signal.aborted; round += 1) {
       await client.query(
         `insert into shop.${name} (${id}account_id) values (${id === '' ? '' : `${round}, `}'acme')`,
@@ -199,7 +202,7 @@ test('a role that may only read is told what was not tried', async () => {
 
 test('a command gives way to an ALTER TABLE, and says so', async () => {
   const product = await connect();
-  await product.query("set lock_timeout = '2s'");
+  await product.query(IMPATIENCE);
   const catalog = catalogOf(['plain']);
   const command = withSource(database.url, (source) =>
     source.query('select pg_sleep(30), * from shop.plain'),
@@ -240,7 +243,7 @@ test('a command gives way to an ALTER TABLE, and says so', async () => {
 
 test('a comparison gives way, and its tables are locked ahead of its snapshot', async () => {
   const product = await connect();
-  await product.query("set lock_timeout = '2s'");
+  await product.query(IMPATIENCE);
   const tables = [{ schema: 'shop', name: 'plain' }];
   await using source = await openVerifySource(database.url);
   await product.query('begin; truncate shop.plain');

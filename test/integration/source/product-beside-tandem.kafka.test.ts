@@ -166,7 +166,7 @@ test("capture starts beside a table that the product has locked, and waits in no
     return rowCount !== 0;
   };
   await waitFor('capture to wait for the table', () => isCapture("wait_event_type = 'Lock'"));
-  await waitFor('capture to have given up its wait', () => isCapture("state = 'idle'"), 5_000);
+  await waitFor('capture to have given up its wait', () => isCapture("state = 'idle'"));
   await product.query('commit');
   await product.end();
   const capture = await starting;
@@ -202,28 +202,20 @@ test('beside a feed, exports and commands the product sees no error and waits fo
     );
     return new Map(rows.map(({ code, count }) => [code, count]));
   };
-  await waitFor(
-    'every table to be changed in every way twice, with exports that gave way',
-    async () => {
-      if (failure !== undefined) throw failure;
-      return (
-        names.every((name) => (rounds.get(name) ?? 0) >= 2 * CHANGES.length) &&
-        changes.size === names.length * CHANGES.length &&
-        (await gaveWay()).size > 0
-      );
-    },
-    90_000,
-  );
+  await waitFor('every table to be changed in every way twice, with exports that gave way', async () => {
+    if (failure !== undefined) throw failure;
+    return (
+      names.every((name) => (rounds.get(name) ?? 0) >= 2 * CHANGES.length) &&
+      changes.size === names.length * CHANGES.length &&
+      (await gaveWay()).size > 0
+    );
+  });
   // The feed is beside it all the time, and does not stand still.
-  await waitFor(
-    'changes of every table',
-    () => {
-      if (failure !== undefined) throw failure;
-      const told = new Set(world.reader.changes.map(({ resource }) => resource));
-      return names.every((name) => told.has(name));
-    },
-    60_000,
-  );
+  await waitFor('changes of every table', () => {
+    if (failure !== undefined) throw failure;
+    const told = new Set(world.reader.changes.map(({ resource }) => resource));
+    return names.every((name) => told.has(name));
+  });
   stop.abort();
   await capture.stop();
   const [, , operated] = await all;

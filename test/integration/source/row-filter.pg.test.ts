@@ -133,7 +133,7 @@ beforeAll(async () => {
       shown,
     );
   }
-}, 60_000);
+});
 afterAll(async () => {
   await db.end();
   await database.drop();

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { secretToKey, sign } from '../../../../shared/runtime/signing.ts';
 import vectors from '../../../../test/golden/record-digests.json' with { type: 'json' };
+import { waitFor } from '../../../../test/support/wait-for.ts';
 import { openLocalTandem, SECRET } from '../test/local-tandem.ts';
 import { Replica, ReplicaError, Tandem } from './index.ts';
 import { bucketOf, canonicalOf, DigestSum, digestOf } from './record-digest.ts';
@@ -149,7 +150,7 @@ test('a webhook during a check is to come again, and the check starts where stri
     };
     return world.replica.receive(headers, body);
   };
-  await vi.waitFor(async () => expect((await world.replica.status()).webhookId).toBe('whk_1'));
+  await waitFor('the endpoint', async () => (await world.replica.status()).webhookId === 'whk_1');
   expect(await post(world.add(updated(1, row(1, '1.10'))))).toBe(204);
   const before = world.add(updated(1, row(1, '1.20')));
   world.world.lines = [row(1, '1.20')];
