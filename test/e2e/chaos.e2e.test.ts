@@ -11,12 +11,11 @@ import { openOwnPostgres } from '../support/own-postgres.ts';
 import { testStack } from '../support/stack.ts';
 
 const CHAOS_MS = 60_000;
+/** Of what is broken when. `npm run chaos` takes any other, and how it interleaves differs with each run. */
+const SEED = 2026;
 
 test('services, source and broker killed at random for a minute lose nothing and repeat nothing', async () => {
   const directory = mkdtempSync(join(tmpdir(), 'tandem-chaos-'));
-  // A new seed each run finds more than a fixed one; it is printed, so that a failure can be played again.
-  const seed = Math.floor(Date.now() / 1000) % 1_000_000;
-  console.log(`npm run chaos -- --minutes ${CHAOS_MS / 60_000} --seed ${seed}`);
   try {
     await using postgres = await openOwnPostgres(CHAOS_POSTGRES);
     await using kafka = await openOwnKafka();
@@ -24,11 +23,11 @@ test('services, source and broker killed at random for a minute lose nothing and
       databaseUrl: postgres.url('postgres'),
       kafkaBrokers: kafka.brokers,
       breakThings: (world, signal) =>
-        breakThings({ world, postgres, kafka, seed, say: () => undefined }, signal),
+        breakThings({ world, postgres, kafka, seed: SEED, say: () => undefined }, signal),
       schemaRegistryUrl: testStack().schemaRegistryUrl,
       directory,
       until: () => delay(CHAOS_MS),
-      seed,
+      seed: SEED,
       copies: 2,
       rows: 3_000,
       perSecond: 50,

@@ -21,6 +21,8 @@ import { waitFor } from '../support/wait-for.ts';
  * capture killed at others. Each export's file must be the source, with the feed after it as with an export of the changes.
  */
 const SESSIONS = 4;
+/** The same schedules each time; how they interleave with the services differs. */
+const SEED = 2026;
 const ROWS = 8;
 
 let world: World;
@@ -163,6 +165,6 @@ test('file plus feed is the source, and so is file plus changes, for random tran
         expect(await differencesNow(world, customer, refreshed)).toEqual([]);
       }
     }),
-    { numRuns: 4, endOnFailure: true },
+    { numRuns: 4, endOnFailure: true, seed: SEED },
   );
 }, 400_000);

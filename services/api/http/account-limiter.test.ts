@@ -1,4 +1,5 @@
-import { expect, test, vi } from 'vitest';
+import { expect, test } from 'vitest';
+import { waitFor } from '../../../test/support/wait-for.ts';
 import { createAccountLimiter } from './account-limiter.ts';
 import { latenessMs } from './late-refusal.ts';
 
@@ -115,7 +116,7 @@ test('a key over its rate is refused unread until the rate allows more, other ke
   expect(limiter.refusalOf(print, 0)).toMatchObject({ error: { code: 'too_many' }, count: 1 });
   expect(limiter.refusalOf(print, 0)).toMatchObject({ count: 2 });
   expect(limiter.refusalOf(other.toString('base64'), 0)).toBeUndefined();
-  await vi.waitFor(() => expect(limiter.refusalOf(print, 0)).toBeUndefined(), { timeout: 5_000 });
+  await waitFor('the rate to allow more', () => limiter.refusalOf(print, 0) === undefined);
   await keys.findKey(hash);
 });
 

@@ -94,7 +94,8 @@ test('when all places are taken by others, a request is told to come again', asy
 });
 
 test('a request that finds the connections to the source taken is told to come again', async () => {
-  const connections = { source: 1, waitMs: 300 };
+  // Longer than the first connection takes.
+  const connections = { source: 1, waitMs: 2_500 };
   const world = cleanup.use(await openBulkWorld({ connections }));
   const mine = await world.account(1);
   const other = await world.account(1);

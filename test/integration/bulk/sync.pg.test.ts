@@ -353,7 +353,7 @@ test('an item that the database refuses fails by itself, with the rule that it b
 });
 
 test('what is not done in time fails and is left as it was; what is done is told, charged and kept for a retry', async () => {
-  await using hasty = await openBulkWorld({ syncApplyMs: 1_500 });
+  await using hasty = await openBulkWorld({ syncApplyMs: 4_000 });
   const { id, key, ids } = await hasty.account(4);
   const [a, refused, , slow] = ids;
   // The refused item makes halves of the request. The slow one is slow once the first of them is committed.

@@ -21,7 +21,8 @@ let receivers: WebhookReceiver[] = [];
 let accountCount = 0;
 
 beforeAll(async () => {
-  bed = await openDispatcherBed();
+  // No retry comes by itself, however long a test takes.
+  bed = await openDispatcherBed({ RETRY_SCHEDULE_SECONDS: '3600,3600' });
   dispatcher = await bed.start();
 });
 afterAll(async () => {

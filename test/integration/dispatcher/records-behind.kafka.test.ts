@@ -15,7 +15,8 @@ let bed: DispatcherBed;
 let dispatcher: RunningDispatcher | undefined;
 
 beforeAll(async () => {
-  bed = await openDispatcherBed();
+  // No retry comes by itself, however long a test takes.
+  bed = await openDispatcherBed({ RETRY_SCHEDULE_SECONDS: '3600,3600' });
 });
 afterAll(async () => {
   await dispatcher?.stop();

@@ -101,7 +101,7 @@ class WithTandem(WithServer):
         return stop, following
 
     def until(self, condition: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 120
         while not condition():
             self.assertLess(time.monotonic(), deadline)
             time.sleep(0.005)

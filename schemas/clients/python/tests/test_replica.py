@@ -173,7 +173,7 @@ class Replicas(WithTandem):
             ("DELETE", "/webhooks/whk_1"), [(each.command, each.path) for each in self.requests]
         )
         stop.set()
-        following.join(10)
+        following.join(120)
         self.assertFalse(following.is_alive())
         # What the endpoint of a former export still brings may be in the new one.
         self.replica.reload()
@@ -184,7 +184,7 @@ class Replicas(WithTandem):
             stop, following = self.follow(self.create())
             self.until(until)
             stop.set()
-            following.join(10)
+            following.join(120)
 
         follow(lambda: self.replica.status().webhook_id == "whk_1")
         self.held_by = "evt_9"
