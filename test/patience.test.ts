@@ -20,11 +20,12 @@ test('what is waited for has the time that test/support/wait-for.ts gives, and n
   expect(found(TESTS, /\bvi\.wait(?:For|Until)\(|\.poll\([^)]*timeout/g)).toEqual([]);
 });
 
-test('no test against real parts has less time than its project gives', () => {
-  const files = TESTS.filter(({ path }) => /^test\/(?:integration|e2e|pages)\//.test(path));
+test.each([
+  ['against real parts', /^test\/(?:integration|e2e|pages)\//, 300_000],
+  ['of a unit', /^(?:services|shared|deploy|schemas)\/.*\.test\.ts$/, 120_000],
+])('no test %s has less time than its project gives', (_, place, least) => {
+  const files = TESTS.filter(({ path }) => place.test(path));
   const limits = found(files, /^\}, [\d_]+\);$|^ {2}[\d_]+,\n\);$|setConfig\(.*\)/gm);
-  const least = 300_000;
-  expect(limits.filter((line) => Number(/[\d_]{4,}/.exec(line)?.[0].replaceAll('_', '')) < least)).toEqual(
-    [],
-  );
+  const limitOf = (line: string) => Number(/[\d_]{4,}\D*$/.exec(line)?.[0].replaceAll(/\D/g, ''));
+  expect(limits.filter((line) => limitOf(line) < least)).toEqual([]);
 });

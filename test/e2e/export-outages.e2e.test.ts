@@ -37,13 +37,13 @@ beforeAll(async () => {
       },
       controlServerUrl: stack.databaseUrl,
       directory: tmpdir(),
-      rows: 40_000,
+      rows: 10_000,
       accounts: 2,
       mainAccountShare: 0.9,
       services: { api: 1, extractor: 1, writer: 1, capture: 1, dispatcher: 1 },
       log: silentLog,
       // Many chunks, so that the outage comes between and amid them.
-      env: { EXTRACTOR_CHUNK_BYTES: '200000', EXTRACTOR_MAX_CHUNKS: '1', EXTRACTOR_CHUNK_WINDOW: '2' },
+      env: { EXTRACTOR_CHUNK_BYTES: '1', EXTRACTOR_MAX_CHUNKS: '1', EXTRACTOR_CHUNK_WINDOW: '2' },
     }),
   );
   customer = await world.createCustomer(world.generated.accounts[0] ?? '');
@@ -52,9 +52,15 @@ afterAll(() => cleanup.disposeAsync());
 
 const view = (id: string) => customer.client.call<ExportView>('GET', `/exports/${id}`);
 
+/** Slower than any machine, so that an outage comes while rows are read. */
+const ROWS_PER_SECOND = 5_000;
+
 /** An export that has read some of its rows, and not all. */
 async function startReading(): Promise<ExportView> {
-  const { id } = await createExport(world, customer);
+  const { id } = await customer.client.call<ExportView>('POST', '/exports', {
+    resources: world.catalog.resources.map(({ name }) => name),
+    max_rows_per_second: ROWS_PER_SECOND,
+  });
   const found = await waitFor('rows to be read', async () => {
     const standing = await view(id);
     return standing.rows.extracted > 0 ? standing : undefined;

@@ -9,7 +9,7 @@ type Truthy<T> = Exclude<T, false | null | undefined | 0 | ''>;
 export async function waitFor<T>(
   what: string,
   condition: () => T | Promise<T>,
-  limitMs = 120_000,
+  limitMs = 200_000,
 ): Promise<Truthy<T>> {
   const deadlineAtMs = Date.now() + limitMs;
   for (;;) {

@@ -198,7 +198,6 @@ test.each([undefined, { maxEvents: 100, maxWaitMs: 500 }])(
     expect(rows.size).toBe(0);
   },
   // Eight hours of timers.
-  30_000,
 );
 
 test('without a limit of its own, an endpoint that is back gets one request, then ever more at once', async () => {

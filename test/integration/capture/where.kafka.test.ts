@@ -1,6 +1,5 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { isDeepStrictEqual } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { seededRandom } from '../../../deploy/demo/random.ts';
 import { catalogFingerprint } from '../../../shared/catalog/catalog-fingerprint.ts';
@@ -136,8 +135,7 @@ test('another filter is told as a reset, since rows come and go by it that no ch
       fingerprint: catalogFingerprint(resource),
     }));
   /** States are read from another topic than changes. */
-  const untilSaid = (text: string) =>
-    waitFor('the fingerprints', () => isDeepStrictEqual(said(), fingerprints(text)));
+  const untilSaid = (text: string) => expect.poll(said).toEqual(fingerprints(text));
   await untilSaid(CATALOG);
   const adapted = join(temporaryDirectory(), 'catalog.yaml');
   const changed = CATALOG.replace(WHERE, '{ draft: { eq: false } }');

@@ -48,7 +48,7 @@ interface Event {
 const eventOf = ({ body }: ReceivedRequest) => JSON.parse(body) as Event;
 const range = (count: number, from = 1) => Array.from({ length: count }, (_, n) => from + n);
 
-test('10,000 events of 50 records, one in twenty answered 500 at random, many in flight: no inversion in any record', async () => {
+test('5,000 events of 50 records, one in twenty answered 500 at random, many in flight: no inversion in any record', async () => {
   const receiver = await receive();
   const { id: accountId } = await api.account();
   const last = new Map<number, number>();
@@ -70,11 +70,11 @@ test('10,000 events of 50 records, one in twenty answered 500 at random, many in
     return 200;
   };
   const id = await bed.addEndpoint({ accountId, url: receiver.url, maxInFlight: 50 });
-  await bed.addEvents(range(10_000).map((lsn) => ({ accountId, lsn, record: lsn % 50 })));
-  await untilCursor(bed, id, 10_000);
-  await waitFor('every event', () => delivered.size === 10_000);
+  await bed.addEvents(range(5_000).map((lsn) => ({ accountId, lsn, record: lsn % 50 })));
+  await untilCursor(bed, id, 5_000);
+  await waitFor('every event', () => delivered.size === 5_000);
   expect(inversions).toEqual([]);
-  expect(failedOf.size).toBeGreaterThan(300);
+  expect(failedOf.size).toBeGreaterThan(150);
 });
 
 test('100,000 events after an export wait for one account: another’s ten come at once, and each of the many once', async () => {
