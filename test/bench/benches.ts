@@ -5,6 +5,7 @@ import { type BenchOptions, benchExports } from './bench-exports.ts';
 import { benchExtractors } from './bench-extractors.ts';
 import { benchFairApi } from './bench-fair-api.ts';
 import { benchFeed } from './bench-feed.ts';
+import { benchIdle } from './bench-idle.ts';
 import { benchLargeTransaction } from './bench-large-transaction.ts';
 import { benchManyResources } from './bench-many-resources.ts';
 import { benchNeighbours } from './bench-neighbours.ts';
@@ -25,4 +26,5 @@ export const BENCHES: Readonly<Record<string, (options: BenchOptions) => Promise
   bulk: benchBulk,
   dashboard: benchDashboard,
   'bulk-file': benchBulkFile,
+  idle: benchIdle,
 };

@@ -34,6 +34,11 @@ export function resetPeaks(root: number): void {
   }
 }
 
+/** Memory of a process with its descendants now, what they share counted once: each page by its share (PSS). */
+export function readTreeMemory(root: number): number {
+  return readTree(root).reduce((sum, { pid }) => sum + readPssBytes(pid), 0);
+}
+
 /** See proc(5), `/proc/pid/clear_refs`. */
 const RESET_PEAK = '5';
 
@@ -80,6 +85,15 @@ function readStat(pid: number): ProcessStat | undefined {
 function readPeakBytes(pid: number): number {
   try {
     const line = /^VmHWM:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'));
+    return Number(line?.[1] ?? 0) * 1024;
+  } catch {
+    return 0;
+  }
+}
+
+function readPssBytes(pid: number): number {
+  try {
+    const line = /^Pss:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8'));
     return Number(line?.[1] ?? 0) * 1024;
   } catch {
     return 0;

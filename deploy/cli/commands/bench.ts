@@ -18,6 +18,7 @@ export const BENCHES: Readonly<Record<string, string>> = {
   'fair-api': "one account's requests beside a tenant that floods the api",
   dashboard: 'first byte and size of pages, and what 500 open ones cost',
   'bulk-file': 'an operation on a file of twice as many IDs as --rows, and its results by pages',
+  idle: 'CPU and memory of everything while nothing happens, and the first export after a start',
 };
 
 const DEFAULTS = ['exports', 'feed', 'bulk'];
