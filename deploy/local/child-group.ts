@@ -22,6 +22,8 @@ export interface ChildSpec {
   readonly logPath: string;
   /** What asks this program for an orderly stop; PostgreSQL's SIGTERM would wait for its clients. */
   readonly stopSignal?: ChildRecord['stopSignal'];
+  /** What it gets to stop when the group is disposed of; by default 15 s. */
+  readonly stopGraceMs?: number;
   /** Another user to run as; only root may. */
   readonly user?: { readonly uid: number; readonly gid: number };
 }
@@ -59,7 +61,7 @@ const WAIT_FOR_GO = 'read -r go && exec "$@" </dev/null';
 
 const LOG_CHECK_INTERVAL_MS = 60_000;
 
-/** What a child gets to stop when the whole group is disposed of. */
+/** What a child gets to stop when the whole group is disposed of, unless it needs longer. */
 const DISPOSE_GRACE_MS = 15_000;
 
 const REAPER = fileURLToPath(new URL('./reaper.ts', import.meta.url));
@@ -69,6 +71,7 @@ export function createChildGroup(runDirectory: string): ChildGroup {
   if (self === null) throw new Error("this process's own start time can't be read from /proc or by ps");
   const path = join(runDirectory, `${process.pid}-${randomUUID().slice(0, 8)}.run.json`);
   const running = new Map<Child, ChildRecord>();
+  const graceOf = new Map<Child, number>();
   const record = () => writeRunFile(path, { owner: self, children: [...running.values()] });
   record();
   const reaper = startReaper(path);
@@ -84,10 +87,12 @@ export function createChildGroup(runDirectory: string): ChildGroup {
       const started = startWaiting(spec);
       const child = toChild(spec, started);
       const identity = identifyProcess(child.pid) ?? { pid: child.pid, startedAt: 'unknown' };
+      graceOf.set(child, spec.stopGraceMs ?? DISPOSE_GRACE_MS);
       running.set(child, { ...identity, name: spec.name, stopSignal: spec.stopSignal ?? 'SIGTERM' });
       record();
       child.exited.then(() => {
         running.delete(child);
+        graceOf.delete(child);
         if (!disposed) record();
       });
       started.stdin?.end('go\n');
@@ -97,7 +102,8 @@ export function createChildGroup(runDirectory: string): ChildGroup {
       if (disposed) return;
       disposed = true;
       clearInterval(logCheck);
-      for (const child of [...running.keys()].reverse()) await child.stop(DISPOSE_GRACE_MS);
+      for (const child of [...running.keys()].reverse())
+        await child.stop(graceOf.get(child) ?? DISPOSE_GRACE_MS);
       removeRunFile(path);
       reaper.stdin.end();
     },

@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process';
-import { accessSync, constants, readdirSync } from 'node:fs';
-import { delimiter, join } from 'node:path';
+import { accessSync, constants, readdirSync, readFileSync, realpathSync } from 'node:fs';
+import { delimiter, dirname, join } from 'node:path';
 import type { Env } from '../../shared/runtime/env.ts';
 import { SetupError } from '../../shared/runtime/errors.ts';
 
@@ -33,9 +33,9 @@ export function pickJava<T extends { readonly major: number }>(candidates: reado
 export function findJava(env: Env): string {
   const homes = [env.JAVA_HOME ?? '', ...listDirectories('/usr/lib/jvm'), ...macJavaHomes()].filter(Boolean);
   const paths = [...homes.map((home) => join(home, 'bin', 'java')), findOnPath('java', env) ?? ''];
-  const candidates = [...new Set(paths)].filter(isExecutable).flatMap((path) => {
-    const { stderr } = spawnSync(path, ['-version'], { encoding: 'utf8', timeout: 20_000 });
-    const major = javaMajorVersion(stderr ?? '');
+  const programs = new Set(paths.filter(isExecutable).map((path) => realpathSync(path)));
+  const candidates = [...programs].flatMap((path) => {
+    const major = readReleaseVersion(path) ?? askVersion(path);
     return major === null ? [] : [{ path, major }];
   });
   const found = pickJava(candidates);
@@ -46,6 +46,21 @@ export function findJava(env: Env): string {
     'java',
     `Java ${MIN_JAVA} or newer is needed for the local Kafka (${have}); install it: ${installCommand('openjdk-17-jre-headless', 'openjdk@17')}`,
   );
+}
+
+/** As the file beside it says, which takes a tenth of a second less than to ask it; null when there is none that says it. */
+function readReleaseVersion(java: string): number | null {
+  try {
+    const release = readFileSync(join(dirname(dirname(java)), 'release'), 'utf8');
+    return javaMajorVersion(release.replace(/^JAVA_VERSION=/m, 'version '));
+  } catch {
+    return null;
+  }
+}
+
+function askVersion(java: string): number | null {
+  const { stderr } = spawnSync(java, ['-version'], { encoding: 'utf8', timeout: 20_000 });
+  return javaMajorVersion(stderr ?? '');
 }
 
 /** Maven, which downloads Kafka and the registry once. @throws MissingToolError naming the install command */

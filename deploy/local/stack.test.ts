@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, realpathSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
@@ -6,7 +6,7 @@ import { SetupError } from '../../shared/runtime/errors.ts';
 import { silentLog } from '../../shared/runtime/log.ts';
 import { temporaryDirectory } from '../../test/support/temporary-directory.ts';
 import { boundLogFile, tailLogFile } from './child-group.ts';
-import { javaMajorVersion, pickJava } from './java.ts';
+import { findJava, javaMajorVersion, pickJava } from './java.ts';
 import { kafkaProperties } from './kafka.ts';
 import { tryLock } from './lock.ts';
 import { downloadedFile } from './maven.ts';
@@ -32,6 +32,26 @@ test('the version of Java is read from old and new forms', () => {
 test('the oldest Java that will do is picked', () => {
   expect(pickJava([{ major: 25 }, { major: 11 }, { major: 17 }, { major: 21 }])).toEqual({ major: 17 });
   expect(pickJava([{ major: 11 }, { major: 8 }])).toBeUndefined();
+});
+
+test.each([
+  [
+    'what the file beside it says',
+    { release: 'IMPLEMENTOR="X"\nJAVA_VERSION="17.0.15"\n', program: 'exit 1' },
+  ],
+  ['its own answer where there is no such file', { program: `echo 'openjdk version "17.0.15"' >&2` }],
+  [
+    'its own answer where the file does not say',
+    { release: '', program: `echo 'openjdk version "17.0.15"' >&2` },
+  ],
+])('a Java is known by %s', (_, { release, program }: { release?: string; program: string }) => {
+  const home = temporaryDirectory();
+  mkdirSync(join(home, 'bin'));
+  const java = join(home, 'bin', 'java');
+  writeFileSync(java, `#!/bin/sh\n${program}\n`, { mode: 0o755 });
+  if (release !== undefined) writeFileSync(join(home, 'release'), release);
+  // First of those with the lowest version that will do.
+  expect(findJava({ JAVA_HOME: home, PATH: '' })).toBe(realpathSync(java));
 });
 
 test("a download's progress is read from Maven's lines, and nothing else is", () => {

@@ -6,8 +6,9 @@ import type { Log } from '../../shared/runtime/log.ts';
 import { type Child, type ChildExit, createChildGroup } from './child-group.ts';
 import { fetchJars } from './fetch-jars.ts';
 import { findJava } from './java.ts';
-import { startKafka } from './kafka.ts';
+import { PREFERRED_KAFKA_PORT, startKafka } from './kafka.ts';
 import { tryLock } from './lock.ts';
+import { choosePort } from './ports.ts';
 import { startPostgres } from './postgres.ts';
 import { startRegistry } from './registry.ts';
 import { endLeftovers } from './run-processes.ts';
@@ -22,14 +23,21 @@ export interface StackOptions {
   readonly log: Log;
   /** Told what takes long, in words for a person. */
   readonly say?: (line: string) => void;
+  /** Runs once the databases answer, beside what else starts. The stack is up when it has succeeded too. */
+  readonly onDatabases?: (urls: DatabaseUrls) => Promise<void>;
+  /** Has Java keep its classes at the stop, so that later starts are faster: see `class-archive.ts`. */
+  readonly makesClassArchives?: boolean;
   /** Gives up a start that is still going on: what is up by then is stopped, and the signal's reason is thrown. */
   readonly signal?: AbortSignal;
 }
 
-export interface LocalStack extends AsyncDisposable {
-  readonly home: string;
+export interface DatabaseUrls {
   readonly databaseUrl: string;
   readonly controlDatabaseUrl: string;
+}
+
+export interface LocalStack extends AsyncDisposable, DatabaseUrls {
+  readonly home: string;
   readonly kafkaBrokers: string;
   readonly schemaRegistryUrl: string;
   readonly storageUrl: string;
@@ -46,8 +54,8 @@ const SOURCE_DATABASE = 'product';
 const CONTROL_DATABASE = 'tandem';
 
 /**
- * Starts the parts that the environment does not name, PostgreSQL beside Kafka and the registry, and
- * returns when all of them answer. When one can't start, those that did are stopped again.
+ * Starts the parts that the environment does not name, side by side, and returns when all of them answer. When one can't
+ * start, those that did are stopped again.
  *
  * @throws SetupError when another process uses this home, a tool is missing, or a part does not come up
  */
@@ -75,27 +83,35 @@ export async function startStack(options: StackOptions): Promise<LocalStack> {
     if (!needsJars) return { brokers: given.kafkaBrokers ?? '', registryUrl: given.schemaRegistryUrl ?? '' };
     const java = findJava(env);
     const { kafkaDirectory, registryDirectory } = await fetchJars(env, say, options.signal);
-    const kafka =
-      given.kafkaBrokers === undefined
-        ? await startKafka({ home, group, java, jarDirectory: kafkaDirectory, logPath: logPath('kafka') })
-        : undefined;
-    const brokers = kafka?.brokers ?? given.kafkaBrokers ?? '';
-    const registry =
-      given.schemaRegistryUrl === undefined
-        ? await startRegistry({
-            group,
-            java,
-            directory: registryDirectory,
-            kafkaBrokers: brokers,
-            logPath: logPath('registry'),
-          })
-        : undefined;
+    const port = await choosePort(PREFERRED_KAFKA_PORT);
+    const brokers = given.kafkaBrokers ?? `127.0.0.1:${port}`;
+    const shared = { group, java, makesClassArchive: options.makesClassArchives ?? false };
+    const kafkaOptions = { ...shared, home, port, jarDirectory: kafkaDirectory, logPath: logPath('kafka') };
+    const directory = registryDirectory;
+    const registryOptions = { ...shared, directory, kafkaBrokers: brokers, logPath: logPath('registry') };
+    // The registry takes as long to load as Kafka, and then waits for it.
+    const [kafka, registry] = await Promise.all([
+      given.kafkaBrokers === undefined ? startKafka(kafkaOptions) : undefined,
+      given.schemaRegistryUrl === undefined ? startRegistry(registryOptions) : undefined,
+    ]);
     return { kafka, registry, brokers, registryUrl: registry?.url ?? given.schemaRegistryUrl ?? '' };
   };
   const startDatabase = async () => {
-    if (given.databaseUrl !== undefined && given.controlDatabaseUrl !== undefined) return undefined;
-    const databases = [SOURCE_DATABASE, CONTROL_DATABASE];
-    return startPostgres({ home, group, logPath: logPath('postgres'), databases });
+    const postgres =
+      given.databaseUrl === undefined || given.controlDatabaseUrl === undefined
+        ? await startPostgres({
+            home,
+            group,
+            logPath: logPath('postgres'),
+            databases: [SOURCE_DATABASE, CONTROL_DATABASE],
+          })
+        : undefined;
+    const urls = {
+      databaseUrl: given.databaseUrl ?? postgres?.url(SOURCE_DATABASE) ?? '',
+      controlDatabaseUrl: given.controlDatabaseUrl ?? postgres?.url(CONTROL_DATABASE) ?? '',
+    };
+    await options.onDatabases?.(urls);
+    return { postgres, urls };
   };
 
   const startedAtMs = Date.now();
@@ -105,7 +121,7 @@ export async function startStack(options: StackOptions): Promise<LocalStack> {
   );
   if (database.status === 'rejected') throw database.reason;
   if (messaging.status === 'rejected') throw messaging.reason;
-  const postgres = database.value;
+  const { postgres, urls } = database.value;
   const { kafka, registry, brokers, registryUrl } = messaging.value;
 
   const parts = Object.entries({ postgres, kafka, registry }).flatMap(([part, started]) =>
@@ -128,8 +144,7 @@ export async function startStack(options: StackOptions): Promise<LocalStack> {
   });
   const stack: LocalStack = {
     home,
-    databaseUrl: given.databaseUrl ?? postgres?.url(SOURCE_DATABASE) ?? '',
-    controlDatabaseUrl: given.controlDatabaseUrl ?? postgres?.url(CONTROL_DATABASE) ?? '',
+    ...urls,
     kafkaBrokers: brokers,
     schemaRegistryUrl: registryUrl,
     storageUrl: given.storageUrl ?? pathToFileURL(join(home, 'storage')).href,

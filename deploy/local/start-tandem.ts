@@ -62,27 +62,33 @@ export async function startTandem(options: TandemOptions): Promise<Tandem> {
   await using cleanup = new AsyncDisposableStack();
   // Checked first, because it is the quickest to fail.
   const port = await apiPort(env);
+  const settingsOf = (parts: Env) =>
+    serviceEnv({
+      env,
+      stack: parts,
+      port,
+      adminKey: keptSecret(join(home, 'admin-key'), 'tk_admin_'),
+      secretKey: keptSecret(join(home, 'secret-key')),
+    });
+  const sampleOf = (catalog: string) => {
+    const product = env.DATABASE_URL?.trim() ? undefined : productOfCatalog(catalog);
+    return product && { product, rows: options.sampleRows ?? DEFAULT_SAMPLE_ROWS };
+  };
   const stack = cleanup.use(
-    await startStack({ home, env, log, say, ...(signal === undefined ? {} : { signal }) }),
+    await startStack({
+      home,
+      env,
+      log,
+      say,
+      makesClassArchives: true,
+      async onDatabases(urls) {
+        const { CATALOG: catalog, PUBLICATION_NAME: publication, SLOT_NAME: slot } = settingsOf({});
+        await prepareDatabases({ ...urls, catalog, publication, slot, sample: sampleOf(catalog), say });
+      },
+      ...(signal === undefined ? {} : { signal }),
+    }),
   );
-  const settings = serviceEnv({
-    env,
-    stack: stackVariables(stack),
-    port,
-    adminKey: keptSecret(join(home, 'admin-key'), 'tk_admin_'),
-    secretKey: keptSecret(join(home, 'secret-key')),
-  });
-  const hasOwnSource = stack.startedHere.postgres !== undefined && !env.DATABASE_URL;
-  const product = hasOwnSource ? productOfCatalog(settings.CATALOG) : undefined;
-  await prepareDatabases({
-    databaseUrl: stack.databaseUrl,
-    controlDatabaseUrl: stack.controlDatabaseUrl,
-    catalog: settings.CATALOG,
-    publication: settings.PUBLICATION_NAME,
-    slot: settings.SLOT_NAME,
-    sample: product && { product, rows: options.sampleRows ?? DEFAULT_SAMPLE_ROWS },
-    say,
-  });
+  const settings = settingsOf(stackVariables(stack));
   signal?.throwIfAborted();
   const broken = new AbortController();
   stackFailure(stack).then((error) => broken.abort(error));
@@ -109,7 +115,7 @@ export async function startTandem(options: TandemOptions): Promise<Tandem> {
     services,
     apiUrl,
     adminKey: settings.ADMIN_KEY,
-    hasSample: product !== undefined,
+    hasSample: sampleOf(settings.CATALOG) !== undefined,
     failed,
     stop,
     [Symbol.asyncDispose]: stop,
