@@ -61,14 +61,19 @@ const OF_KIND = `
     where asking.resource = j.resource and asking.operation = j.operation) = $3::boolean`;
 
 /**
- * Jobs of a kind that have something to do: those first whose account has the fewest chunks of it in hand, then the job that has,
- * then the oldest. Chunks of the other kind take nothing away from these, so they do not count.
+ * Jobs of a kind that have something to do: those first whose account has the fewest chunks of it in hand, and of these the one that
+ * had its last turn longest ago, as its jobs' last reports tell: were it the oldest job, as many large jobs as there are workers would
+ * hold up every other account to their end. Of an account's jobs the one that has the fewest in hand, then the oldest. Chunks of the
+ * other kind take nothing away from these, so they do not count.
  */
 const CANDIDATES = `
 with in_hand as (
   select c.job_id, j.account_id, count(*) as count
   from bulk_chunks c join bulk_jobs j on j.id = c.job_id
   where c.state = 'working' and c.lease_expires_at >= now() and ${OF_KIND} group by 1, 2
+), turns as (
+  select j.account_id, max(j.last_updated_at) as at from bulk_jobs j
+  where j.status = 'running' and j.ending is null and ${OF_KIND} group by 1
 )
 select j.id from bulk_jobs j
 where j.status = 'running' and j.ending is null and j.listed_at is not null and ${OF_KIND}
@@ -77,6 +82,7 @@ where j.status = 'running' and j.ending is null and j.listed_at is not null and 
     (select true from bulk_chunks c where c.job_id = j.id and ${WAITING} order by c.chunk limit 1),
     (select true from bulk_chunks c where c.job_id = j.id and ${ABANDONED} order by c.lease_expires_at limit 1), false)
 order by (select coalesce(sum(h.count), 0) from in_hand h where h.account_id = j.account_id),
+  (select t.at from turns t where t.account_id = j.account_id),
   (select coalesce(sum(h.count), 0) from in_hand h where h.job_id = j.id), j.created_at, j.id
 limit 10`;
 
