@@ -69,6 +69,7 @@ export default defineConfig({
             '{services,shared,deploy,schemas}/**/*.test.ts',
             'test/*.test.ts',
             'test/support/**/*.test.ts',
+            'test/simulation/**/*.test.ts',
           ],
           exclude: EXCLUDED,
           // Files of every format are written here too; a busy machine takes its time.

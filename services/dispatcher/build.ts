@@ -155,7 +155,7 @@ export async function buildDispatcher(config: DispatcherConfig, context: Service
           reads.run(accountId, () => readPayload(pool, accountId, position, committedAt)),
         saver,
         noteAttempt: attempts.note,
-        maySend: (inFlight) => lease.isValid() && requests.mayBegin(endpoint.settings.accountId, inFlight),
+        maySend: (inFlight) => leases.maySend() && requests.mayBegin(endpoint.settings.accountId, inFlight),
         turns,
         onSending: (change) => requests.note(endpoint.settings.accountId, change),
         findUrlProblem: (url) => findUrlProblem(url, config),
@@ -185,10 +185,10 @@ export async function buildDispatcher(config: DispatcherConfig, context: Service
   });
   const accountEvents = createAccountEvents(pool, log);
   const failedReplays = createFailedReplays(pool, log);
-  const onWebhooks = () => {
+  const onWebhooks = (endpointId: string | undefined) => {
     accountEvents.look();
     failedReplays.look();
-    leases.look();
+    leases.look(endpointId);
     tests.look();
   };
   const wakeUps = createWakeUps(config.controlUrl, self, { onEvents: leases.wake, onWebhooks }, log);

@@ -1,3 +1,4 @@
+import { createGather } from '../../../shared/runtime/gather.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 import { createNotifier } from '../../../shared/runtime/notifier.ts';
 import type { Worker } from '../../../shared/runtime/worker.ts';
@@ -9,11 +10,21 @@ import type { EndpointRunner } from './endpoint-runner.ts';
 
 const ROUND_MS = 1_000;
 
-/** Wake-ups come by notification; this only bounds how long a lost one can matter. */
-const WAKE_ALL_MS = 15_000;
+/**
+ * Wake-ups come by notification. Each endpoint also looks into the log by itself after `everyMs`, which bounds how long a lost
+ * notification can matter; but all together no more than `perSecond` times, one after the other. So with more than 1,500
+ * endpoints each looks less often, and what idle ones cost has a bound. While nobody is told of events they look sooner.
+ */
+const LOOKS = {
+  listening: { everyMs: 15_000, perSecond: 100 },
+  notListening: { everyMs: 1_000, perSecond: 1_000 },
+};
 
 /** Endpoints taken in one statement, so that several dispatchers that start together share from the beginning. */
 const CLAIM_LIMIT = 100;
+
+/** Endpoints given back at once, so that others can claim them as fast. */
+const RELEASE_LIMIT = 1_000;
 
 export interface LeaseStore {
   readonly fairShare: () => Promise<number>;
@@ -31,8 +42,10 @@ export interface EndpointLeases extends Worker {
   offer(run: EventRun): void;
   /** Events of these accounts were recorded; undefined stands for any account. */
   wake(accountIds: readonly string[] | undefined): void;
-  /** An endpoint was made, changed or deleted. */
-  look(): void;
+  /** This endpoint was made, changed or deleted; undefined stands for any. */
+  look(endpointId?: string): void;
+  /** Whether requests may be started: the lease is valid, and what others took before it became so is given up. */
+  maySend(): boolean;
   /** A runner found its endpoint held by somebody else. */
   forget(endpointId: string): void;
   /** Endpoints that this process delivers to. */
@@ -63,10 +76,23 @@ export function createEndpointLeases(
   const leaving = new Map<string, Promise<void>>();
   const notifier = createNotifier();
   const ready = Promise.withResolvers<void>();
-  let hasOrphans = false;
-  /** Others may have taken endpoints of ours, and those that we still hold were kept from sending. */
-  let hasLapsed = false;
-  let wakeAllAtMs = 0;
+  const release = createGather(async (ids: readonly string[]) => {
+    await store.release(ids);
+    return ids.map(() => undefined);
+  });
+  /** What the control store says that we hold may not be what we run. */
+  let mustReconcile = false;
+  /** How often the lease has become valid: each time others may have taken endpoints of ours before. */
+  let lapses = 0;
+  /** Up to this lapse, endpoints that others took are given up. */
+  let settledLapses = 0;
+  /** While the lease had lapsed, endpoints that we still hold were kept from sending. */
+  let mustWakeAll = false;
+  /** Endpoints that were told of while a claim was under way: they may be among those that it brings. */
+  let toldWhileClaiming: Set<string> | undefined;
+  /** Those that look by themselves next, and how far their looks have come. */
+  let looking = runners.values();
+  let lookedToMs = performance.now();
 
   const remove = (runner: EndpointRunner) => {
     const { id, accountId } = runner.settings;
@@ -96,9 +122,9 @@ export function createEndpointLeases(
     const { id } = runner.settings;
     const left = runner
       .drain()
-      .then(() => store.release([id]))
+      .then(() => release(id))
       .catch((error: unknown) => {
-        hasOrphans = true;
+        mustReconcile = true;
         log.warn('endpoint.not_released', { endpointId: id, error });
       })
       .finally(() => {
@@ -123,7 +149,7 @@ export function createEndpointLeases(
         runner.abandon();
         remove(runner);
         if (settings.isActive) moved.push(endpoint);
-        else hasOrphans = true;
+        else mustReconcile = true;
       } else if (isSameCourse(settings, runner.settings) && !runner.isGivenUp) {
         runner.apply(endpoint);
         if (settings.isActive) kept.push(runner);
@@ -145,8 +171,9 @@ export function createEndpointLeases(
 
   /** Stops runners of endpoints that were deleted or taken, and gives back those that nobody here runs. */
   const reconcile = async (): Promise<void> => {
-    // Ahead of the look: one that comes up meanwhile may not be in it.
-    hasOrphans = false;
+    // Ahead of the look: what comes up meanwhile may not be in it.
+    mustReconcile = false;
+    const lapsesBefore = lapses;
     const held = await store.heldIds();
     for (const [id, runner] of runners) {
       if (held.has(id)) continue;
@@ -155,35 +182,64 @@ export function createEndpointLeases(
       log.info('endpoint.lost', { endpointId: id });
     }
     const orphans = [...held].filter((id) => !runners.has(id) && !leaving.has(id));
+    settledLapses = lapsesBefore;
     if (orphans.length > 0) await store.release(orphans);
+  };
+
+  const claim = async (limit: number): Promise<number> => {
+    const told = new Set<string>();
+    toldWhileClaiming = told;
+    try {
+      const claimed = await store.claim(limit);
+      await startAll(claimed);
+      // One that was deleted meanwhile is to be given up.
+      if (claimed.some(({ settings }) => told.has(settings.id))) mustReconcile = true;
+      return claimed.length;
+    } finally {
+      toldWhileClaiming = undefined;
+    }
   };
 
   const balance = async (): Promise<void> => {
     const share = await store.fairShare();
-    const surplus = [...runners.values()].slice(share);
-    for (const runner of surplus) letGo(runner);
+    const surplus = Math.min(runners.size - share, RELEASE_LIMIT - leaving.size);
+    if (surplus > 0) for (const runner of [...runners.values()].slice(-surplus)) letGo(runner);
     const missing = share - runners.size;
     if (missing <= 0) return;
-    const claimed = await store.claim(Math.min(missing, CLAIM_LIMIT));
-    await startAll(claimed);
+    const claimed = await claim(Math.min(missing, CLAIM_LIMIT));
     // More may be free; the next round need not wait.
-    if (claimed.length === CLAIM_LIMIT) notifier.notify();
+    if (claimed === CLAIM_LIMIT || mustReconcile) notifier.notify();
   };
 
   const wakeAll = () => {
     for (const runner of runners.values()) runner.wake();
   };
 
-  const round = async (mustReconcile: boolean): Promise<void> => {
-    const isRegained = hasLapsed;
-    if (isRegained || mustReconcile || hasOrphans) await reconcile();
+  /** Lets the next few look by themselves, as many as are due by now. */
+  const wakeNext = () => {
+    const nowMs = performance.now();
+    const { everyMs, perSecond } = LOOKS[isListening() ? 'listening' : 'notListening'];
+    const intervalMs = Math.max(everyMs / runners.size, 1_000 / perSecond);
+    if (runners.size === 0) lookedToMs = nowMs;
+    for (let left = runners.size; left > 0 && lookedToMs + intervalMs <= nowMs; left -= 1) {
+      lookedToMs += intervalMs;
+      let next = looking.next();
+      if (next.done === true) {
+        looking = runners.values();
+        next = looking.next();
+      }
+      next.value?.wake();
+    }
+  };
+
+  const round = async (): Promise<void> => {
+    if (mustReconcile || lapses !== settledLapses) await reconcile();
     await applyChanges();
     await balance();
-    if (isRegained) hasLapsed = false;
-    const nowMs = performance.now();
-    if (!isRegained && isListening() && nowMs < wakeAllAtMs) return;
-    wakeAllAtMs = nowMs + WAKE_ALL_MS;
-    wakeAll();
+    if (mustWakeAll && lapses === settledLapses) {
+      mustWakeAll = false;
+      wakeAll();
+    } else wakeNext();
   };
 
   return {
@@ -192,27 +248,23 @@ export function createEndpointLeases(
     async run(signal) {
       const ended = new AbortController();
       const onLapse = () => {
-        hasLapsed = true;
+        lapses += 1;
+        mustWakeAll = true;
         notifier.notify();
       };
       const kept = lease.keep(onLapse, ended.signal);
-      let mustReconcile = false;
       while (!signal.aborted) {
         try {
           // Without it nothing may be claimed: others would not see that we live.
           if (lease.isValid()) {
-            await round(mustReconcile);
-            mustReconcile = false;
+            await round();
             ready.resolve();
           }
         } catch (error) {
           mustReconcile = true;
           log.warn('endpoints.not_looked_at', { held: runners.size, error });
         }
-        const startedAtMs = performance.now();
         await notifier.wait(ROUND_MS, signal);
-        // Woken early, something was changed or deleted.
-        if (performance.now() - startedAtMs < ROUND_MS) mustReconcile = true;
       }
       for (const runner of [...runners.values()]) letGo(runner);
       await Promise.all(leaving.values());
@@ -230,12 +282,17 @@ export function createEndpointLeases(
       }
       for (const id of accountIds) for (const runner of byAccount.get(id) ?? []) runner.wake();
     },
-    look: () => notifier.notify(),
+    look(endpointId) {
+      if (endpointId === undefined || runners.has(endpointId)) mustReconcile = true;
+      else toldWhileClaiming?.add(endpointId);
+      notifier.notify();
+    },
+    maySend: () => lease.isValid() && lapses === settledLapses,
     heldCount: () => runners.size,
     forget(endpointId) {
       const runner = runners.get(endpointId);
       if (runner !== undefined) remove(runner);
-      hasOrphans = true;
+      mustReconcile = true;
       notifier.notify();
     },
   };

@@ -65,6 +65,7 @@ const setUp = ({ batching, rateLimit, records = 1_000 }: Options = {}) => {
     keys: [{ key: secretToKey('whsec_a2V5'), expiresAtMs: Number.POSITIVE_INFINITY }],
     settingsVersion: 1,
     cursorEpoch: 0,
+    leaseEpoch: 1,
   };
   const log: LoggedEvent[] = [];
   const sent: Sent[] = [];

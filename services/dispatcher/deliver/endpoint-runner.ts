@@ -116,10 +116,10 @@ export function createEndpointRunner(endpoint: Endpoint, deps: RunnerDeps): Endp
       const { retries, endedRetries, releases } = ledger.take();
       saving = releases;
       const { health } = window;
-      const { id: endpointId, cursorEpoch } = settings;
+      const { id: endpointId, cursorEpoch, leaseEpoch } = settings;
       const disabledBy = isGivingUpTold ? undefined : window.disabledBy;
       isGivingUpTold ||= disabledBy !== undefined;
-      const saved = { endpointId, cursorEpoch, ...progress.state(), health, disabledBy };
+      const saved = { endpointId, cursorEpoch, leaseEpoch, ...progress.state(), health, disabledBy };
       return { endpoints: [saved], retries, endedRetries };
     },
     onSaved(isHeld) {

@@ -53,6 +53,7 @@ test('an account with much to save holds up nobody else’s save, and has one at
         {
           endpointId: id,
           cursorEpoch: 0,
+          leaseEpoch: 1,
           cursor: FEED_START,
           done: Array.from({ length: doneCount }, String),
           health: HEALTHY,

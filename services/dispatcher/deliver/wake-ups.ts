@@ -13,7 +13,8 @@ const CHECK_MS = 10_000;
 export interface WakeUpTargets {
   /** Events of these accounts were recorded; undefined stands for any account. */
   readonly onEvents: (accountIds: readonly string[] | undefined) => void;
-  readonly onWebhooks: () => void;
+  /** Something about an endpoint, or about what is sent to it, was changed; undefined stands for any endpoint. */
+  readonly onWebhooks: (id: string | undefined) => void;
 }
 
 export interface WakeUps extends Worker {
@@ -36,7 +37,8 @@ export function createWakeUps(
 
   const onNotification = ({ channel, payload = '' }: pg.Notification) => {
     if (channel === WEBHOOKS_CHANNEL) {
-      targets.onWebhooks();
+      // Of other things than endpoints it is their own ID, or nothing.
+      targets.onWebhooks(payload === '' ? undefined : payload);
       return;
     }
     const [sender, accounts] = payload.split(' ');
@@ -64,7 +66,7 @@ export function createWakeUps(
       await client.query(`listen ${WEBHOOKS_CHANNEL}`);
       isUp = true;
       targets.onEvents(undefined);
-      targets.onWebhooks();
+      targets.onWebhooks(undefined);
       const check = setInterval(() => {
         client.query('select 1').catch(() => client.end().catch(() => undefined));
       }, checkMs);

@@ -20,6 +20,7 @@ const settings: EndpointSettings = {
   keys: [{ key: secretToKey('whsec_c2VjcmV0'), expiresAtMs: Number.POSITIVE_INFINITY }],
   settingsVersion: 1,
   cursorEpoch: 0,
+  leaseEpoch: 1,
 };
 const asked: WebhookTest = { settings, eventId: 'test_1', payload: '{}' };
 

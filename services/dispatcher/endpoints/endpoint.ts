@@ -81,6 +81,8 @@ export interface EndpointSettings {
   readonly keys: readonly SigningKey[];
   readonly settingsVersion: number;
   readonly cursorEpoch: number;
+  /** Another with each claim, so that what an earlier holder saves late is void. */
+  readonly leaseEpoch: number;
 }
 
 /** An endpoint as it was found in the control store. */
@@ -132,6 +134,7 @@ export function toEndpoint(
       keys,
       settingsVersion: row.settings_version,
       cursorEpoch: row.cursor_epoch,
+      leaseEpoch: row.lease_epoch,
     },
     cursor: { commitLsn: parseLsn(row.cursor_lsn), index: row.cursor_idx },
     done: row.done,

@@ -77,6 +77,43 @@ test('it is renewed while the look at the endpoints gets no answer', async () =>
   await waitFor('the next renewal', () => state.renewals > 1);
 });
 
+test('after a lapse nothing is sent before it is known what others took meanwhile', async () => {
+  const { state, lease } = setUp();
+  const looks: PromiseWithResolvers<ReadonlySet<string>>[] = [];
+  const store: LeaseStore = {
+    fairShare: async () => 0,
+    claim: async () => [],
+    changed: async () => [],
+    noteApplied: async () => undefined,
+    heldIds: () => {
+      const look = Promise.withResolvers<ReadonlySet<string>>();
+      looks.push(look);
+      return look.promise;
+    },
+    release: async () => undefined,
+    retries: async () => new Map(),
+  };
+  const createRunner = () => {
+    throw new Error('there is nothing to run');
+  };
+  const stop = new AbortController();
+  onTestFinished(() => stop.abort());
+  const leases = createEndpointLeases(lease, store, createRunner, () => true, silentLog);
+  void leases.run(stop.signal);
+  await waitFor('the first look', () => looks.length === 1);
+  expect(lease.isValid()).toBe(true);
+  expect(leases.maySend()).toBe(false);
+  looks[0]?.resolve(new Set());
+  await waitFor('requests to be allowed', () => leases.maySend());
+  state.nowMs += 8_000;
+  expect(leases.maySend()).toBe(false);
+  await waitFor('the look after the lapse', () => looks.length === 2);
+  expect(lease.isValid()).toBe(true);
+  expect(leases.maySend()).toBe(false);
+  looks[1]?.resolve(new Set());
+  await waitFor('requests to be allowed again', () => leases.maySend());
+});
+
 test('once it is given up nothing may start', async () => {
   const { state, lease, keep, stop } = setUp();
   const kept = keep();

@@ -27,7 +27,7 @@ export interface RecordedEvent {
   readonly payloadTail: string;
 }
 
-/** PostgreSQL takes 8,000 bytes as a notification; a longer list of accounts becomes "all". */
+/** PostgreSQL takes 8,000 bytes as a notification: more accounts than these are told of by several. */
 const MAX_NOTIFIED_CHARACTERS = 7_000;
 
 /**
@@ -51,12 +51,15 @@ const INSERT_EVENTS = `
     returning account_id
   ), touched as (
     select distinct account_id from recorded
+  ), placed as (
+    select account_id, sum(length(account_id) + 1) over (order by account_id) / ${MAX_NOTIFIED_CHARACTERS} as place
+      from touched
+  ), notifications as (
+    select string_agg(account_id, ',') as accounts from placed group by place
   )
   select json_object_agg((select source_id from accounts where id = account_id), account_id) as accounts, (select count(*)::int from recorded) as count,
          case when exists (select from dispatchers where id <> $11 and expires_at > now())
-              then pg_notify('${EVENTS_CHANNEL}', $11 || ' ' ||
-                case when sum(length(account_id) + 1) > ${MAX_NOTIFIED_CHARACTERS} then '*'
-                     else string_agg(account_id, ',') end)::text end
+              then (select count(pg_notify('${EVENTS_CHANNEL}', $11 || ' ' || n.accounts)::text) from notifications n) end
     from touched
   having count(*) > 0`;
 

@@ -5,6 +5,7 @@ import type { Queryable } from '../../postgres/queryable.ts';
 export interface EndpointProgress {
   readonly endpointId: string;
   readonly cursorEpoch: number;
+  readonly leaseEpoch: number;
   readonly cursor: Position;
   readonly done: readonly string[];
   /** As the circuit breaker has it, in epoch milliseconds. */
@@ -55,9 +56,9 @@ const HELD = `
       status = case when p.disabled_by is null then w.status else 'disabled' end,
       status_reason = coalesce(p.disabled_by, w.status_reason)
     from unnest($2::text[], $3::int[], $4::pg_lsn[], $5::int[], $6::text[], $7::int[],
-                $8::timestamptz[], $9::timestamptz[], $10::text[])
-         as p (id, epoch, cursor_lsn, cursor_idx, done, failures_in_row, failing_since, rest_until, disabled_by)
-    where w.id = p.id and w.lease_owner = $1 and w.cursor_epoch = p.epoch
+                $8::timestamptz[], $9::timestamptz[], $10::text[], $11::int[])
+         as p (id, epoch, cursor_lsn, cursor_idx, done, failures_in_row, failing_since, rest_until, disabled_by, lease_epoch)
+    where w.id = p.id and w.lease_owner = $1 and w.lease_epoch = p.lease_epoch and w.cursor_epoch = p.epoch
     returning w.id
   )`;
 
@@ -73,8 +74,8 @@ const SAVE_WITH_RETRIES = `${HELD}, retries as (
        has_more)
     select n.webhook_id, n.commit_lsn, n.idx, n.committed_at, n.record_key, n.attempt_count, n.next_attempt_at,
            n.last_error, n.state, n.has_more
-      from unnest($11::text[], $12::pg_lsn[], $13::int[], $14::timestamptz[], $15::text[], $16::int[],
-                  $17::timestamptz[], $18::jsonb[], $19::text[], $24::boolean[])
+      from unnest($12::text[], $13::pg_lsn[], $14::int[], $15::timestamptz[], $16::text[], $17::int[],
+                  $18::timestamptz[], $19::jsonb[], $20::text[], $25::boolean[])
            as n (webhook_id, commit_lsn, idx, committed_at, record_key, attempt_count, next_attempt_at,
                  last_error, state, has_more)
       join held on held.id = n.webhook_id
@@ -83,7 +84,7 @@ const SAVE_WITH_RETRIES = `${HELD}, retries as (
       last_error = excluded.last_error, state = excluded.state, has_more = excluded.has_more
   ), ended as (
     delete from webhook_parked k
-     using unnest($20::text[], $21::pg_lsn[], $22::int[], $23::timestamptz[]) as u (webhook_id, commit_lsn, idx, next_attempt_at),
+     using unnest($21::text[], $22::pg_lsn[], $23::int[], $24::timestamptz[]) as u (webhook_id, commit_lsn, idx, next_attempt_at),
            held
      where held.id = u.webhook_id
        and k.webhook_id = u.webhook_id and k.commit_lsn = u.commit_lsn and k.idx = u.idx
@@ -94,8 +95,8 @@ const SAVE_WITH_RETRIES = `${HELD}, retries as (
 const toDate = (ms: number | undefined) => (ms === undefined || ms === 0 ? null : new Date(ms));
 
 /**
- * Saves progress, scheduled and ended retries of several endpoints at once, each only if `owner` still holds it
- * and nobody moved its cursor. Saving the same again changes nothing.
+ * Saves progress, scheduled and ended retries of several endpoints at once, each only if `owner` holds it by the same claim
+ * still and nobody moved its cursor. Saving the same again changes nothing.
  *
  * @returns the IDs of the endpoints that were saved; the others are no longer ours
  */
@@ -115,6 +116,7 @@ export async function saveProgress(
     endpoints.map((item) => toDate(item.health.failingSinceMs)),
     endpoints.map((item) => toDate(item.health.restUntilMs)),
     endpoints.map((item) => item.disabledBy ?? null),
+    endpoints.map((item) => item.leaseEpoch),
   ];
   const hasRetries = retries.length > 0 || endedRetries.length > 0;
   if (hasRetries) {
