@@ -11,6 +11,9 @@ export interface BenchOptions {
   directory: string;
   rows: number;
   copies: number;
+  /** Webhook endpoints, and bulk jobs, of the benchmarks that are about many of them. */
+  endpoints: number;
+  jobs: number;
   log: WorldOptions['log'];
   say(line: string): void;
 }

@@ -11,6 +11,8 @@ import { benchManyResources } from './bench-many-resources.ts';
 import { benchNeighbours } from './bench-neighbours.ts';
 import { benchRoutes } from './bench-routes.ts';
 import { benchScale } from './bench-scale.ts';
+import { benchScaleOut } from './bench-scale-out.ts';
+import { benchSimulate } from './bench-simulate.ts';
 
 /** Every benchmark by its name in `npm run bench -- NAME`, in the order in which they run. */
 export const BENCHES: Readonly<Record<string, (options: BenchOptions) => Promise<void>>> = {
@@ -27,4 +29,6 @@ export const BENCHES: Readonly<Record<string, (options: BenchOptions) => Promise
   dashboard: benchDashboard,
   'bulk-file': benchBulkFile,
   idle: benchIdle,
+  'scale-out': benchScaleOut,
+  simulate: benchSimulate,
 };

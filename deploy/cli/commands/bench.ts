@@ -17,6 +17,8 @@ export const BENCHES: Readonly<Record<string, string>> = {
   routes: 'how long capture reads the accounts of a million parents, or the references to them',
   'fair-api': "one account's requests beside a tenant that floods the api",
   dashboard: 'first byte and size of pages, and what 500 open ones cost',
+  'scale-out': 'CPU a unit with 1, 2 and 4 processes; many endpoints and queued jobs',
+  simulate: 'leases of many endpoints and the queue of jobs, in virtual time',
   'bulk-file': 'an operation on a file of twice as many IDs as --rows, and its results by pages',
   idle: 'CPU and memory of everything while nothing happens, and the first export after a start',
 };
@@ -39,6 +41,13 @@ Without a name: ${DEFAULTS.join(', ')}.`,
       .addArgument(new Argument('[names...]', 'what to measure').choices(Object.keys(BENCHES)))
       .option('--rows <n>', 'invoices to export or to change', wholeNumber(1, 100_000_000), 1_000_000)
       .option('--copies <n>', 'extractors, writers and dispatchers', wholeNumber(1, 16), 1)
+      .option(
+        '--endpoints <n>',
+        'webhook endpoints of scale-out and simulate',
+        wholeNumber(1, 1_000_000),
+        10_000,
+      )
+      .option('--jobs <n>', 'queued bulk jobs of scale-out and simulate', wholeNumber(1, 100_000), 1_000)
       .action((names: string[], options: BenchOptions) =>
         perform((context) => bench(names, options, context)),
       );
@@ -48,11 +57,13 @@ Without a name: ${DEFAULTS.join(', ')}.`,
 interface BenchOptions {
   readonly rows: number;
   readonly copies: number;
+  readonly endpoints: number;
+  readonly jobs: number;
 }
 
 async function bench(
   names: readonly string[],
-  { rows, copies }: BenchOptions,
+  { rows, copies, endpoints, jobs }: BenchOptions,
   { env, home, say, during, log, signal }: CommandContext,
 ): Promise<number> {
   // An image of the services has no tests and no benchmarks.
@@ -74,6 +85,8 @@ async function bench(
     directory: join(home, 'bench'),
     rows,
     copies,
+    endpoints,
+    jobs,
     log,
     say,
   };
