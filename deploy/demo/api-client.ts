@@ -5,7 +5,15 @@ export interface ExportView {
   id: string;
   status: string;
   rows: { estimated: number | null; extracted: number; written: number };
-  snapshot?: { taken_at: string; lsn: string; xmin: string; xmax: string; xip: string[] };
+  snapshot?: {
+    kind: string;
+    reason: string | null;
+    taken_at: string;
+    lsn: string;
+    xmin: string;
+    xmax: string;
+    xip: string[];
+  };
   files?: { name: string; resource: string; rows: number; bytes: number; sha256: string; url: string }[];
   error?: { code: string; message: string };
 }

@@ -1,5 +1,6 @@
 import { benchBulk } from './bench-bulk.ts';
 import { benchBulkFile } from './bench-bulk-file.ts';
+import { benchChunked } from './bench-chunked.ts';
 import { benchDashboard } from './bench-dashboard.ts';
 import { type BenchOptions, benchExports } from './bench-exports.ts';
 import { benchExtractors } from './bench-extractors.ts';
@@ -17,6 +18,7 @@ import { benchSimulate } from './bench-simulate.ts';
 /** Every benchmark by its name in `npm run bench -- NAME`, in the order in which they run. */
 export const BENCHES: Readonly<Record<string, (options: BenchOptions) => Promise<void>>> = {
   exports: benchExports,
+  chunked: benchChunked,
   scale: benchScale,
   extractors: benchExtractors,
   'many-resources': benchManyResources,

@@ -10,6 +10,7 @@ export const BENCHES: Readonly<Record<string, string>> = {
   feed: 'latency from commit to webhook, and deliveries a second',
   bulk: 'items a second, and what the product waits for beside them',
   scale: 'memory with a tenth of the rows and with all of them',
+  chunked: 'an export under one snapshot and chunk by chunk, under writes: rows a second, what VACUUM leaves',
   extractors: 'one export by one and by two extractors',
   'many-resources': 'exports of 200 resources of 100 rows each, the first and later ones',
   neighbours: "an endpoint's latency beside others that hang or send endless responses",
