@@ -78,6 +78,12 @@ export const STATUS_METRICS = defineMetrics({
     normal: 'tandem: as long as an export reads; other: below 60 s',
     labels: { owner: ['tandem', 'other'] },
   },
+  xminAge: {
+    name: 'tandem_source_xmin_age_transactions',
+    type: 'gauge',
+    help: 'Transactions of the source since the oldest snapshot that Tandem holds there, 0 without one.',
+    normal: 'small while exports are chunked; else grows as long as one reads',
+  },
   consumerLag: {
     name: 'tandem_consumer_lag',
     type: 'gauge',
@@ -97,7 +103,7 @@ export const STATUS_METRICS = defineMetrics({
     type: 'gauge',
     help: 'Exports that have not ended, by state.',
     normal: 'queued at 0 for most of the time',
-    labels: { state: ['queued', 'waiting_for_feed', 'extracting', 'assembling'] },
+    labels: { state: ['queued', 'waiting_for_feed', 'extracting', 'assembling', 'paused'] },
   },
   exportsAtLimit: {
     name: 'tandem_exports_at_limit',
@@ -250,6 +256,7 @@ export function addStatusMetrics(metrics: Metrics, read: () => Promise<Status>):
     ...ageOf('tandem', held),
     ...ageOf('other', source?.open_transactions ?? null),
   ]);
+  add(STATUS_METRICS.xminAge, ({ held_xmin_age: age }) => known(age));
   add(STATUS_METRICS.consumerLag, ({ consumers }) => byConsumer(consumers, ({ lag }) => lag));
   add(STATUS_METRICS.consumerMembers, ({ consumers }) => byConsumer(consumers, ({ members }) => members));
   addByState(STATUS_METRICS.exports, ({ exports }) => ({ ...exports }));

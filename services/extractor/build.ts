@@ -40,6 +40,7 @@ import { createRefusals } from './plan/refusals.ts';
 import { createResourceRows } from './plan/resource-rows.ts';
 import { createReadSessions } from './source/read-sessions.ts';
 import { createSourceSessions } from './source/source-session.ts';
+import { createReplicaWatch } from './source/watch-replicas.ts';
 import { findSetAside } from './store/feed-state.ts';
 
 /** Runs of an export before it is given up. */
@@ -87,7 +88,15 @@ export async function buildExtractor(config: ExtractorConfig, context: ServiceCo
   const readSessions = createReadSessions(openSession, replicas, log);
   const notifiers = createNotifiers();
   const owner = leaseOwner();
-  const metrics = addExtractorMetrics(health.metrics, performance.now.bind(performance));
+  const monotonicMs = performance.now.bind(performance);
+  const metrics = addExtractorMetrics(health.metrics, monotonicMs);
+  const replicaWatch = createReplicaWatch({
+    openPrimary: openSession,
+    openReplicas: replicas,
+    now: monotonicMs,
+    log,
+  });
+  metrics.watchReplicas(replicaWatch);
 
   const resourceRows = createResourceRows(registry, `tandem.${catalog.name}`, topics.rows);
   const holder = createExportHolder(
@@ -160,7 +169,7 @@ export async function buildExtractor(config: ExtractorConfig, context: ServiceCo
   );
 
   await openHealth(context, config);
-  return [commands, holder, reader, history, warmer];
+  return [commands, holder, reader, history, warmer, ...(replicas.length === 0 ? [] : [replicaWatch])];
 }
 
 /**

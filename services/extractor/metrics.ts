@@ -1,4 +1,5 @@
 import { defineMetrics, type Metrics } from '../../shared/runtime/metrics.ts';
+import type { ReplicaLag } from './source/watch-replicas.ts';
 
 export const EXTRACTOR_METRICS = defineMetrics({
   rows: {
@@ -26,6 +27,13 @@ export const EXTRACTOR_METRICS = defineMetrics({
     help: 'Age of the oldest snapshot that this process holds, 0 without one. VACUUM keeps what is younger.',
     normal: 'below 10 min',
   },
+  replicaLag: {
+    name: 'tandem_replica_lag_seconds',
+    type: 'gauge',
+    help: 'Time since a replica of SOURCE_READ_URL was level with the primary. Grows while it does not respond.',
+    normal: 'below 10 s',
+    labels: { replica: 'number of the URL in SOURCE_READ_URL, from 1' },
+  },
 });
 
 export interface ExtractorMetrics {
@@ -33,6 +41,8 @@ export interface ExtractorMetrics {
   extracted(rows: number, durationMs: number): void;
   /** A snapshot is held. @returns what to call once it is not; more calls change nothing */
   holdSnapshot(): () => void;
+  /** The lags of the replicas are read from there. */
+  watchReplicas(lag: ReplicaLag): void;
 }
 
 export function addExtractorMetrics(metrics: Metrics, monotonicMs: () => number): ExtractorMetrics {
@@ -54,6 +64,11 @@ export function addExtractorMetrics(metrics: Metrics, monotonicMs: () => number)
       const id = Symbol('snapshot');
       held.set(id, monotonicMs());
       return () => held.delete(id);
+    },
+    watchReplicas(lag) {
+      metrics.gauge(EXTRACTOR_METRICS.replicaLag, () =>
+        lag.seconds().map((value, index) => ({ value, labels: { replica: String(index + 1) } })),
+      );
     },
   };
 }

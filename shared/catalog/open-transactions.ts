@@ -25,6 +25,8 @@ export interface OwnTransaction {
 export interface OwnSessions {
   /** The oldest transactions first. */
   readonly transactions: readonly OwnTransaction[];
+  /** Transaction IDs given out since the oldest snapshot that any of them holds; 0 without one. */
+  readonly xminAge: number;
   /** Since when the slot is read without a break: capture has no other sign of life than its session. */
   readonly slotReadSince: Date | undefined;
 }
@@ -65,6 +67,8 @@ const FIND_OWN = `
 select json_build_object(
   'slotReadSince', (select a.backend_start from pg_replication_slots s join pg_stat_activity a on a.pid = s.active_pid
     where s.slot_name = $1),
+  'xminAge', (select coalesce(max(age(backend_xmin)), 0) from pg_stat_activity
+    where datname = current_database() and application_name like 'tandem %' and pid <> pg_backend_pid()),
   'transactions', (select coalesce(json_agg(json_build_object('pid', pid, 'ageSeconds', age, 'application', application_name,
       'state', state, 'holdsVacuum', holds_vacuum)), '[]') from (
     select pid, greatest(0, extract(epoch from clock_timestamp() - xact_start)) as age, application_name,
@@ -78,12 +82,18 @@ select json_build_object(
 /** The five oldest transactions that Tandem holds on the source, and since when it reads the slot. */
 export async function findOwnSessions(db: Queryable, slotName: string): Promise<OwnSessions> {
   const { rows } = await db.query<{ facts: string }>(FIND_OWN, [slotName]);
-  const { slotReadSince, transactions } = JSON.parse(rows[0]?.facts ?? '{"transactions":[]}') as {
+  const {
+    slotReadSince,
+    xminAge = 0,
+    transactions,
+  } = JSON.parse(rows[0]?.facts ?? '{"transactions":[]}') as {
     slotReadSince?: string | null;
+    xminAge?: number;
     transactions: OwnTransaction[];
   };
   return {
     transactions,
+    xminAge,
     slotReadSince: slotReadSince == null ? undefined : new Date(slotReadSince),
   };
 }

@@ -75,6 +75,7 @@ export const HEALTHY: readonly Series[] = [
   ['tandem_source_transaction_age_seconds{owner="other",instance="api-1"}', always(20)],
   ['tandem_source_transaction_age_seconds{owner="tandem",instance="api-1"}', always(300)],
   ['tandem_snapshot_age_seconds{instance="extractor-1"}', always(300)],
+  ['tandem_replica_lag_seconds{replica="1",instance="extractor-1"}', always(8)],
   // All that is queued waits for the limit of its account, however long.
   ['tandem_export_queue_age_seconds{instance="api-1"}', always(4_000)],
   ['tandem_exports{state="queued",instance="api-1"}', always(2)],
@@ -169,6 +170,7 @@ export const FAULTS: Readonly<Record<string, readonly Series[]>> = {
     ['tandem_source_transaction_age_seconds{owner="other",instance="api-1"}', then(20, 5_000)],
   ],
   TandemSnapshotOld: [['tandem_snapshot_age_seconds{instance="extractor-1"}', then(300, 8_000)]],
+  TandemReplicaLate: [['tandem_replica_lag_seconds{replica="1",instance="extractor-1"}', then(8, 400)]],
   TandemExportsQueued: [['tandem_exports{state="queued",instance="api-1"}', then(2, 3)]],
   TandemExportsStuck: [
     ['tandem_rows_extracted_total{instance="extractor-1"}', thenRising(10_000, 0)],

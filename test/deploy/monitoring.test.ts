@@ -132,6 +132,8 @@ const WITHOUT_SAMPLES = [
   // No max_slot_wal_keep_size.
   'api tandem_slot_safe_wal_bytes',
   'capture tandem_slot_safe_wal_bytes',
+  // No replica.
+  'extractor tandem_replica_lag_seconds',
   // No operation with a handler, and no file of IDs.
   'bulk tandem_bulk_handler_duration_seconds',
   'bulk tandem_storage_operation_duration_seconds',
@@ -143,6 +145,7 @@ const EMPTY_IN_HEALTH = [
   'tandem_resource_set_aside',
   'tandem_log_lines_total',
   'tandem_slot_safe_wal_bytes',
+  'tandem_replica_lag_seconds',
   'tandem_bulk_handler_duration_seconds',
 ];
 

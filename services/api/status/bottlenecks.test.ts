@@ -14,6 +14,7 @@ const CALM: StatusFacts = {
   queues: { ...queues, endpoints: { ...queues.endpoints, failing: 0 } },
   consumers,
   held_transactions: [],
+  held_xmin_age: 0,
   processes: ['api', 'extractor', 'writer', 'dispatcher', 'bulk'].map((service) => ({
     id: service,
     service,
@@ -46,7 +47,14 @@ const CASES: readonly (readonly [string, StatusFacts, BottleneckCode | undefined
   ['nothing waits', CALM, undefined, ''],
   [
     'nothing is known',
-    { source: null, processes: null, consumers: [], queues: null, held_transactions: null },
+    {
+      source: null,
+      processes: null,
+      consumers: [],
+      queues: null,
+      held_transactions: null,
+      held_xmin_age: null,
+    },
     undefined,
     '',
   ],

@@ -10,9 +10,9 @@ const ageOfOldest = (where: string) =>
 /** One statement. Jobs that have not ended are found by partial indexes, and chunks of those jobs alone. */
 const READ_QUEUES = `
 with active as (
-  select account_id, status, phase, created_at, id from exports where status in ('pending', 'running', 'cancelling')
+  select account_id, status, phase, created_at, id from exports where status in ('pending', 'running', 'paused', 'cancelling')
 ), places as (
-  select account_id, count(*) filter (where status <> 'pending') as running from active group by account_id
+  select account_id, count(*) filter (where status not in ('pending', 'paused')) as running from active group by account_id
 ), open_exports as (
   select e.*, e.status = 'pending' as is_queued, coalesce(p.running >= a.max_running_exports, false) as is_full
   from active e left join places p on p.account_id is not distinct from e.account_id
@@ -33,7 +33,8 @@ select json_build_object(
       'oldest_queued_seconds', ${ageOfOldest('is_queued')},
       'waiting_for_feed', count(*) filter (where not is_queued and phase = 'waiting_for_feed'),
       'extracting', count(*) filter (where not is_queued and phase = 'extracting'),
-      'assembling', count(*) filter (where not is_queued and phase = 'assembling')) from open_exports),
+      'assembling', count(*) filter (where not is_queued and phase = 'assembling'),
+      'paused', count(*) filter (where status = 'paused')) from open_exports),
   'export_chunks', (select json_build_object(
       'waiting', count(*) filter (where state = 'planned'),
       'reading', count(*) filter (where state = 'reading'),

@@ -64,6 +64,7 @@ const queuesSchema = z
       waiting_for_feed: count,
       extracting: count,
       assembling: count,
+      paused: count,
     }),
     export_chunks: z.strictObject({
       waiting: count,
@@ -121,6 +122,9 @@ export const statusSchema = z
     held_transactions: z.array(heldSchema).nullable().meta({
       description: 'Transactions that Tandem itself holds on the source, the oldest first.',
     }),
+    held_xmin_age: count.nullable().meta({
+      description: 'Transaction IDs given out since the oldest snapshot that Tandem holds on the source.',
+    }),
     consumers: z.array(groupSchema).nullable().meta({
       description: 'Null without a response from Kafka. Read every ten seconds at most.',
     }),
@@ -162,6 +166,7 @@ export const EXAMPLE_STATUS: Status = {
       holds_vacuum: true,
     },
   ],
+  held_xmin_age: 1_200,
   consumers: [
     {
       group: 'tandem.dispatcher',
@@ -181,6 +186,7 @@ export const EXAMPLE_STATUS: Status = {
       waiting_for_feed: 0,
       extracting: 1,
       assembling: 0,
+      paused: 0,
     },
     export_chunks: { waiting: 4, reading: 2, unwritten: 1 },
     bulk: {

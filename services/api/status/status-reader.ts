@@ -78,6 +78,7 @@ export function createStatusReader(deps: StatusDeps): () => Promise<Status> {
             state,
             holds_vacuum: holdsVacuum,
           })) ?? null,
+        held_xmin_age: sessions?.xminAge ?? null,
         consumers,
         queues,
       };

@@ -39,6 +39,7 @@ test('what waits is shown by state, requests by route and status, and nothing is
   const left = (await samples()).filter((line) => !line.startsWith('tandem_http_'));
   expect(left.filter((line) => !/dependency_up|bottleneck/.test(line))).toEqual([
     'tandem_source_transaction_age_seconds{owner="tandem"} 0',
+    'tandem_source_xmin_age_transactions 0',
   ]);
   expect(left).toContain('tandem_dependency_up{dependency="control_store"} 0');
 });

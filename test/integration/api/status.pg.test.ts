@@ -106,7 +106,10 @@ test('a transaction that Tandem holds on the source is told, with its service', 
   try {
     await client.query('begin isolation level repeatable read');
     await client.query('select 1');
-    const { held_transactions: held } = await freshStatus();
+    // Each takes a transaction ID.
+    for (let n = 0; n < 5; n += 1) await api.pool.query('select pg_current_xact_id()');
+    const { held_transactions: held, held_xmin_age: xminAge } = await freshStatus();
+    expect(xminAge).toBeGreaterThanOrEqual(5);
     expect(held).toContainEqual(
       expect.objectContaining({
         application: 'tandem extractor',
@@ -237,7 +240,7 @@ test('endpoints that fail are found among many without looking at the others', a
 
 test('capture is listed once: by its row, or without a live one by its session on the source', async () => {
   let nowMs = Date.now();
-  const ownSessions = async () => ({ transactions: [], slotReadSince: new Date(0) });
+  const ownSessions = async () => ({ transactions: [], xminAge: 0, slotReadSince: new Date(0) });
   await using one = await openTestApi({ status: { ownSessions, now: () => nowMs } });
   const captures = async () => {
     nowMs += 60_000;
