@@ -159,7 +159,7 @@ async function endExports(db: PoolClient): Promise<number> {
     `update exports set status = case status when 'cancelling' then 'cancelled' else 'failed' end, phase = 'done',
        error = case status when 'cancelling' then error else $1 end, completed_at = now(),
        lease_owner = null, lease_expires_at = null, assembly_owner = null, assembly_lease_expires_at = null
-     where status in ('pending', 'running', 'cancelling') returning id, status`,
+     where status in ('pending', 'running', 'paused', 'cancelling') returning id, status`,
     [JSON.stringify(ERROR)],
   );
   const entries = rows.map(({ id, status }): OutboxEntry => {

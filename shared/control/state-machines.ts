@@ -12,6 +12,7 @@ export type StateMachine<State extends string, Event extends string> = Readonly<
 export type ExportStatus =
   | 'pending'
   | 'running'
+  | 'paused'
   | 'cancelling'
   | 'completed'
   | 'failed'
@@ -20,19 +21,38 @@ export type ExportStatus =
 
 /**
  * - `claim`: an extractor starts a run, the first or another after a lost one.
+ * - `pause`, `resume`: by the customer. It waits for its turn again.
  * - `complete`: a writer publishes the files.
- * - `fail`: a run, a chunk or the assembly can't succeed, or the control store was restored from before its end.
+ * - `fail`: a run, a chunk or the assembly can't succeed, a pause was not ended in time, or the control store was restored from
+ *   before its end.
  * - `cancel`: the customer asks; what runs is told to stop.
  * - `let_go`: nobody works any longer on an export that is to be cancelled.
  * - `expire`: its files are due for removal.
  */
-export type ExportEvent = 'claim' | 'complete' | 'fail' | 'cancel' | 'let_go' | 'expire';
+export type ExportEvent = 'claim' | 'pause' | 'resume' | 'complete' | 'fail' | 'cancel' | 'let_go' | 'expire';
 
-const EXPORT_OVER = { claim: null, complete: null, fail: null, cancel: null, let_go: null, expire: null };
+const EXPORT_OVER = {
+  claim: null,
+  pause: null,
+  resume: null,
+  complete: null,
+  fail: null,
+  cancel: null,
+  let_go: null,
+  expire: null,
+};
 
 const EXPORT_STATUS: StateMachine<ExportStatus, ExportEvent> = {
-  pending: { ...EXPORT_OVER, claim: 'running', fail: 'failed', cancel: 'cancelled' },
-  running: { ...EXPORT_OVER, claim: 'running', complete: 'completed', fail: 'failed', cancel: 'cancelling' },
+  pending: { ...EXPORT_OVER, claim: 'running', pause: 'paused', fail: 'failed', cancel: 'cancelled' },
+  running: {
+    ...EXPORT_OVER,
+    claim: 'running',
+    pause: 'paused',
+    complete: 'completed',
+    fail: 'failed',
+    cancel: 'cancelling',
+  },
+  paused: { ...EXPORT_OVER, pause: 'paused', resume: 'pending', fail: 'failed', cancel: 'cancelled' },
   cancelling: { ...EXPORT_OVER, cancel: 'cancelling', let_go: 'cancelled' },
   completed: { ...EXPORT_OVER, expire: 'expired' },
   failed: EXPORT_OVER,
@@ -45,23 +65,43 @@ export type ExportPhase = 'queued' | 'waiting_for_feed' | 'extracting' | 'assemb
 
 /**
  * - `start_run`: an extractor claims the export; a run after a lost one begins at the beginning.
+ * - `put_back`: the customer pauses it, and it is in no run.
  * - `take_snapshot`: the snapshot and its seal stand.
  * - `assemble`: the extractor has read and sealed everything, or a writer starts to assemble.
  * - `end`: completed, failed or cancelled.
  */
-export type ExportStep = 'start_run' | 'take_snapshot' | 'assemble' | 'end';
+export type ExportStep = 'start_run' | 'put_back' | 'take_snapshot' | 'assemble' | 'end';
 
 const EXPORT_PHASE: StateMachine<ExportPhase, ExportStep> = {
-  queued: { start_run: 'waiting_for_feed', take_snapshot: null, assemble: null, end: 'done' },
+  queued: {
+    start_run: 'waiting_for_feed',
+    put_back: 'queued',
+    take_snapshot: null,
+    assemble: null,
+    end: 'done',
+  },
   waiting_for_feed: {
     start_run: 'waiting_for_feed',
+    put_back: 'queued',
     take_snapshot: 'extracting',
     assemble: null,
     end: 'done',
   },
-  extracting: { start_run: 'waiting_for_feed', take_snapshot: null, assemble: 'assembling', end: 'done' },
-  assembling: { start_run: 'waiting_for_feed', take_snapshot: null, assemble: 'assembling', end: 'done' },
-  done: { start_run: null, take_snapshot: null, assemble: null, end: null },
+  extracting: {
+    start_run: 'waiting_for_feed',
+    put_back: 'queued',
+    take_snapshot: null,
+    assemble: 'assembling',
+    end: 'done',
+  },
+  assembling: {
+    start_run: 'waiting_for_feed',
+    put_back: null,
+    take_snapshot: null,
+    assemble: 'assembling',
+    end: 'done',
+  },
+  done: { start_run: null, put_back: null, take_snapshot: null, assemble: null, end: null },
 };
 
 /** `export_chunks.state`. */

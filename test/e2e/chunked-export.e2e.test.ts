@@ -126,6 +126,9 @@ test('files are those of one snapshot, byte for byte, and the feed goes on from 
     },
     LIMIT_MS,
   );
+  const pausedId = asked[2]?.id ?? '';
+  const paused = await customer.client.call<ExportView>('POST', `/exports/${pausedId}/pause`);
+  expect(paused).toMatchObject({ status: 'paused', snapshot: null });
   const spanning = new pg.Client({ connectionString: world.sourceUrl });
   await spanning.connect();
   cleanup.defer(() => spanning.end());
@@ -149,6 +152,7 @@ test('files are those of one snapshot, byte for byte, and the feed goes on from 
   expect(moved.rowCount).toBeGreaterThan(0);
   const views = await Promise.all(asked.map(({ id }) => read(id)));
   expect(views.map(({ snapshot }) => snapshot)).toEqual(views.map(() => null));
+  await customer.client.call('POST', `/exports/${pausedId}/resume`);
   const chunked = [];
   for (const { id } of asked) chunked.push(await completed(id));
   expect(chunked.map(({ snapshot }) => snapshot)).toEqual(

@@ -1,6 +1,6 @@
 import { Option } from 'commander';
 import type { ExportRequest } from '../../../schemas/clients/typescript/src/index.ts';
-import { wholeNumber } from '../command.ts';
+import { type Command, wholeNumber } from '../command.ts';
 import { customerCommand } from './customer-command.ts';
 import { downloadFiles, exportLines, followExport } from './follow-export.ts';
 import { formatBytes, formatCount, formatFacts, formatSeconds } from './format.ts';
@@ -160,15 +160,26 @@ const downloadCommand = customerCommand<{ out?: string }>({
   },
 });
 
-const cancelCommand = customerCommand<unknown>({
-  name: 'exports cancel',
-  summary: 'end an export; safe to repeat',
-  examples: ['tandem exports cancel exp_01kb8z'],
-  declare: (program) => program.argument('<id>', 'ID of the export'),
-  async run({ client, signal, print }, _, args) {
-    const exported = await client().exports.cancel(first(args), { signal });
-    print(exported, exportLines(exported));
-  },
-});
+/** A command on one export that shows the export. */
+function onExport(verb: 'pause' | 'resume' | 'cancel', summary: string): Command {
+  return customerCommand<unknown>({
+    name: `exports ${verb}`,
+    summary,
+    examples: [`tandem exports ${verb} exp_01kb8z`],
+    declare: (program) => program.argument('<id>', 'ID of the export'),
+    async run({ client, signal, print }, _, args) {
+      const exported = await client().exports[verb](first(args), { signal });
+      print(exported, exportLines(exported));
+    },
+  });
+}
 
-export const exportCommands = [createCommand, listCommand, getCommand, downloadCommand, cancelCommand];
+export const exportCommands: readonly Command[] = [
+  createCommand,
+  listCommand,
+  getCommand,
+  downloadCommand,
+  onExport('pause', 'pause an export; what it has read is kept; safe to repeat'),
+  onExport('resume', 'resume a paused export; safe to repeat'),
+  onExport('cancel', 'end an export; safe to repeat'),
+];

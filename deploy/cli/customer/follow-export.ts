@@ -14,9 +14,10 @@ import {
 /** Shows the progress of an export until it is completed. @throws JobError when it ends otherwise */
 export function followExport(customer: Customer, id: string): Promise<Export> {
   const { client, during, signal } = customer;
-  const advice = `\nThe export continues without this command. Follow it again, download it, or end it:
+  const advice = `\nThe export continues without this command. Follow it again, download it, pause it, or end it:
   tandem exports get ${id} --follow
   tandem exports download ${id} --out DIR
+  tandem exports pause ${id}
   tandem exports cancel ${id}`;
   return orSay(customer, advice, () =>
     during(`export ${id}`, (report) =>
@@ -32,7 +33,9 @@ export function exportProgress({
   rows,
   eta_seconds: eta,
   queue_position: place,
+  pause_expires_at: until,
 }: Export): string {
+  if (until !== undefined) return `is paused, until ${until} at most`;
   if (place !== undefined) return `is number ${place} in the queue`;
   if (phase === 'queued' || phase === 'waiting_for_feed') return phase.replaceAll('_', ' ');
   const done = phase === 'extracting' ? rows.extracted : rows.written;
@@ -70,7 +73,7 @@ export async function downloadFiles(customer: Customer, { id }: Export, folder: 
 /** An export for a person. */
 export function exportLines(exported: Export): string[] {
   const { id, status, resources, rows, files, error, snapshot } = exported;
-  const isRunning = ['pending', 'running', 'cancelling'].includes(status);
+  const isRunning = ['pending', 'running', 'paused', 'cancelling'].includes(status);
   return [
     ...formatFacts({
       export: id,

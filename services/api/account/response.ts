@@ -71,7 +71,7 @@ export const accountOverviewSchema = z
           'Items of bulk jobs and synchronous operations in the present period. Null: the key lacks the scope bulk:read.',
       }),
     exports: z
-      .strictObject({ running: count, queued: count, jobs: jobsOf(exportJobSchema) })
+      .strictObject({ running: count, queued: count, paused: count, jobs: jobsOf(exportJobSchema) })
       .nullable()
       .meta(lacks('exports:read')),
     bulk_operations: z
@@ -128,6 +128,7 @@ export const EXAMPLE_OVERVIEW: z.input<typeof accountOverviewSchema> = {
   exports: {
     running: 0,
     queued: 1,
+    paused: 0,
     jobs: [
       {
         id: EXAMPLE.export,

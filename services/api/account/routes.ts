@@ -112,8 +112,8 @@ async function quotaOf(
 }
 
 async function exportsOf(pool: Pool, accountId: string): Promise<Overview['exports']> {
-  const active = await findActiveExports(pool, accountId);
-  return { running: active.running, queued: active.queued, jobs: active.jobs.map(presentExportJob) };
+  const { running, queued, paused, jobs } = await findActiveExports(pool, accountId);
+  return { running, queued, paused, jobs: jobs.map(presentExportJob) };
 }
 
 async function bulkOf(pool: Pool, accountId: string): Promise<Overview['bulk_operations']> {

@@ -50,7 +50,7 @@ const ACTIVE_EXPORTS = activeJobs(`
   select id, status, created_at, status = 'pending' as is_queued, resources,
     coalesce(request ->> 'format', 'jsonl') as format
   from exports
-  where account_id = $1 and status in ('pending', 'running', 'cancelling')`);
+  where account_id = $1 and status in ('pending', 'running', 'paused', 'cancelling')`);
 
 /** A job whose items are being listed is pending and has its turn. */
 const ACTIVE_BULK_JOBS = activeJobs(`

@@ -13,7 +13,8 @@ import {
   countChunks,
   listChunks,
 } from './chunk-store.ts';
-import { type ExportDeps, noExport } from './routes.ts';
+import { noExport } from './export-commands.ts';
+import type { ExportDeps } from './routes.ts';
 import { findExport } from './store.ts';
 
 export type ChunkDeps = Pick<ExportDeps, 'pool' | 'cursorSigner' | 'catalog'>;

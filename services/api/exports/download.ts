@@ -14,8 +14,8 @@ import { recordAudit } from '../http/audit-log.ts';
 import { RangeNotSatisfiableError } from '../http/problem.ts';
 import type { ApiResponse } from '../http/response.ts';
 import type { ApiRequest } from '../http/route.ts';
+import { noExport } from './export-commands.ts';
 import type { LinkDeps } from './response.ts';
-import { noExport } from './routes.ts';
 import { type ExportOwners, type ExportRow, findExport } from './store.ts';
 
 export interface ExportFileDeps extends LinkDeps {

@@ -6,8 +6,8 @@ import { EXAMPLE } from '../http/example-values.ts';
 import { redirectTo } from '../http/response.ts';
 import { defineRoute, type Route } from '../http/route.ts';
 import { download, type ExportFileDeps, servedFile } from './download.ts';
+import { noExport } from './export-commands.ts';
 import { presignExportFile } from './response.ts';
-import { noExport } from './routes.ts';
 import { createExportOwners, findExport } from './store.ts';
 
 /** Media types of files, the manifest's too. */

@@ -37,7 +37,16 @@ export const exportSchema = z
   .strictObject({
     id: z.string(),
     account_id: z.string().nullable().meta({ description: 'Null: all accounts at once.' }),
-    status: z.enum(['pending', 'running', 'cancelling', 'completed', 'failed', 'cancelled', 'expired']),
+    status: z.enum([
+      'pending',
+      'running',
+      'paused',
+      'cancelling',
+      'completed',
+      'failed',
+      'cancelled',
+      'expired',
+    ]),
     phase: z.enum(['queued', 'waiting_for_feed', 'extracting', 'assembling', 'done']),
     resources: z.array(z.string()),
     format: z.string(),
@@ -70,6 +79,9 @@ export const exportSchema = z
     started_at: timestamp.nullable(),
     completed_at: timestamp.nullable(),
     expires_at: timestamp.nullable(),
+    pause_expires_at: timestamp
+      .optional()
+      .meta({ description: 'Only while paused: the export fails at this time unless it is resumed.' }),
     snapshot: z
       .strictObject({
         kind: z.enum(['single', 'chunked']).meta({
@@ -117,7 +129,7 @@ export const estimateSchema = z
 /** Of the document's examples. Only what differs by status differs here. */
 export function exampleExport(
   resource: string,
-  status: 'pending' | 'completed' | 'cancelled',
+  status: 'pending' | 'paused' | 'completed' | 'cancelled',
 ): z.input<typeof exportSchema> {
   const isCompleted = status === 'completed';
   const name = `${resource}.csv.gz`;
@@ -127,7 +139,7 @@ export function exampleExport(
     id: EXAMPLE.export,
     account_id: EXAMPLE.account,
     status,
-    phase: status === 'pending' ? 'queued' : 'done',
+    phase: status === 'pending' || status === 'paused' ? 'queued' : 'done',
     resources: [resource],
     format: 'csv',
     compression: 'gzip',
@@ -149,6 +161,7 @@ export function exampleExport(
     started_at: isCompleted ? EXAMPLE.at : null,
     completed_at: isCompleted ? EXAMPLE.later : null,
     expires_at: isCompleted ? EXAMPLE.muchLater : null,
+    ...(status === 'paused' ? { pause_expires_at: EXAMPLE.later } : {}),
     snapshot: isCompleted
       ? {
           kind: 'single',
@@ -235,6 +248,9 @@ export async function presentExport(
     started_at: row.started_at?.toISOString() ?? null,
     completed_at: row.completed_at?.toISOString() ?? null,
     expires_at: row.expires_at?.toISOString() ?? null,
+    ...(row.status === 'paused' && row.pause_expires_at !== null
+      ? { pause_expires_at: row.pause_expires_at.toISOString() }
+      : {}),
     snapshot: row.snapshot && presentSnapshot(row, row.snapshot),
     cut: presentCut(row),
     files: isCompleted
@@ -326,12 +342,15 @@ function progressFacts(row: ExportRow) {
   };
 }
 
-/** A chunked export takes its snapshot when everything is read. */
+/** A chunked export takes its snapshot when everything is read. What passes while it is paused is no part of its rate. */
 function readingSinceMs({
+  status,
   snapshot_kind: kind,
   snapshot,
   started_at: startedAt,
+  paused_ms: pausedMs,
 }: ExportRow): number | undefined {
-  if (kind === 'chunked') return startedAt?.getTime();
+  if (status === 'pending' || status === 'paused') return undefined;
+  if (kind === 'chunked') return startedAt === null ? undefined : startedAt.getTime() + Number(pausedMs);
   return snapshot === null ? undefined : Date.parse(snapshot.taken_at);
 }

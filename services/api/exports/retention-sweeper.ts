@@ -5,6 +5,7 @@ import {
   noteRemoved,
   tellExpiring,
 } from '../../../shared/control/exports/export-retention.ts';
+import { failOverduePauses } from '../../../shared/control/exports/pause-export.ts';
 import { exportFolder } from '../../../shared/protocol/storage-paths.ts';
 import { eachAlone } from '../../../shared/runtime/each-alone.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
@@ -38,7 +39,7 @@ export interface RetentionSweeperDeps {
 }
 
 /**
- * One round of retention: announces files that expire soon, expires exports, and deletes the files of expired
+ * One round of retention: announces files that expire soon, expires exports, fails those that are paused for too long, and deletes the files of expired
  * exports. It also removes old entries of the audit log and what let people into the dashboard. The status changes first, then the files are deleted, then that is recorded. So no link leads to a
  * missing file, and the next round makes up for a crash at any line. Several processes may do so at once.
  *
@@ -51,15 +52,16 @@ export async function sweepExports(
   const at = new Date(now());
   const announced = await tellExpiring(pool, at, BATCH);
   const expired = await expireOverdue(pool, at, BATCH);
+  const overdue = await failOverduePauses(pool, at, BATCH);
   const removed = await removeFiles(pool, storage, at, log, signal);
   const audit = await sweepAudit(pool, new Date(at.getTime() - AUDIT_KEPT_DAYS * DAY_MS), AUDIT_BATCH);
   const sessionsBefore = new Date(at.getTime() - PORTAL_KEPT_DAYS * DAY_MS);
   const portal = await sweepPortal(pool, sessionsBefore, BATCH);
   await sweepOperatorSessions(pool, sessionsBefore, BATCH);
-  if (announced + expired + removed > 0) {
-    log.info('exports.tended', { announced, expired, removed });
+  if (announced + expired + overdue + removed > 0) {
+    log.info('exports.tended', { announced, expired, overdue, removed });
   }
-  return Math.max(announced, expired, portal) === BATCH || audit === AUDIT_BATCH;
+  return Math.max(announced, expired, overdue, portal) === BATCH || audit === AUDIT_BATCH;
 }
 
 /** In order of ID, and so of age. One whose files cannot be removed now is skipped until the next round. */

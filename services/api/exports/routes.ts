@@ -1,9 +1,7 @@
-import type { Pool } from 'pg';
 import { z } from 'zod';
-import { cancelExport } from '../../../shared/control/exports/end-export.ts';
 import { expireExport } from '../../../shared/control/exports/export-retention.ts';
 import { insertExport, lockActiveExports } from '../../../shared/control/exports/queue-exports.ts';
-import { type Catalog, firstResource } from '../../../shared/domain/catalog.ts';
+import { firstResource } from '../../../shared/domain/catalog.ts';
 import { EXPORT_FORMATS, type ExportRequest } from '../../../shared/domain/export-request.ts';
 import { newId } from '../../../shared/domain/ids.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
@@ -21,35 +19,20 @@ import { PAGE_QUERY, pageResponse } from '../http/paging.ts';
 import { jsonResponse, noContent, type TextResponse } from '../http/response.ts';
 import { defineRoute, type Route } from '../http/route.ts';
 import { listOf, pageOf } from '../http/schema.ts';
-import type { Retention } from './feed-start.ts';
+import { acceptedHeaders, type ExportCommandDeps, exportCommandRoutes, noExport } from './export-commands.ts';
 import { estimateChanges, requireRecordedChanges } from './recorded-changes.ts';
 import { exportBodyRules, exportBodySchema, resolveExport, resourcesOf } from './request.ts';
-import {
-  estimateSchema,
-  exampleEstimate,
-  exampleExport,
-  exportSchema,
-  type LinkDeps,
-  presentExport,
-} from './response.ts';
-import { countPendingExports, type ExportRow, findExport, listExports, recentExportRate } from './store.ts';
+import { estimateSchema, exampleEstimate, exampleExport, exportSchema, presentExport } from './response.ts';
+import { countWaitingExports, type ExportRow, findExport, listExports, recentExportRate } from './store.ts';
 
-export interface ExportDeps extends LinkDeps {
+export interface ExportDeps extends ExportCommandDeps {
   readonly feedGuard: FeedGuard;
-  readonly pool: Pool;
-  readonly catalog: Catalog;
   readonly cursorSigner: Signer;
   readonly source: SourceFacts;
   readonly storage: { deleteFolder(folder: string): Promise<void> };
-  /** Call it after a commit that left messages in the outbox. */
-  readonly notifyRelay: () => void;
-  /** Queued exports that an account may have. */
+  /** Queued and paused exports that an account may have. */
   readonly maxQueuedExports: number;
-  readonly retention: () => Retention;
 }
-
-/** When a client may poll after the first response. */
-const RETRY_AFTER_SECONDS = 1;
 
 /** Retry-After of a full queue. */
 const QUEUE_RETRY_SECONDS = 30;
@@ -60,10 +43,6 @@ const LEAST_SECONDS = 2;
 
 /** A digest has a line for each bucket, whatever the rows. */
 const DIGEST_BYTES = 27_000;
-
-export function noExport(id: string): AppError {
-  return new AppError('not_found', `There is no export ${id}.`);
-}
 
 export function exportRoutes(deps: ExportDeps): Route[] {
   const { pool, catalog, cursorSigner, source } = deps;
@@ -149,7 +128,7 @@ export function exportRoutes(deps: ExportDeps): Route[] {
           await recordAudit(db, { accountId, actor, action: 'export.created', subjectId: id, details });
           const row = await findExport(db, accountId, id);
           if (row === undefined) throw new Error(`the export ${id} vanished while it was made`);
-          return { ...jsonResponse(202, await presentExport(row, deps), started(id)), jobId: id };
+          return { ...jsonResponse(202, await presentExport(row, deps), acceptedHeaders(id)), jobId: id };
         });
         deps.notifyRelay();
         return response;
@@ -215,51 +194,7 @@ export function exportRoutes(deps: ExportDeps): Route[] {
       handle: async ({ param, accountId }) =>
         jsonResponse(200, await presentExport(await requireExport(pool, accountId, param('id')), deps)),
     }),
-    defineRoute({
-      ...write,
-      method: 'POST',
-      path: '/exports/{id}/cancel',
-      operationId: 'cancelExport',
-      tag: 'exports',
-      summary: 'Cancel an export; safe to repeat',
-      description:
-        'Stops a pending or running export within seconds and removes what it wrote. A cancelled export is returned again.',
-      params: { id: 'ID of the export.' },
-      example: { params: { id: EXAMPLE.export } },
-      problems: {
-        conflict: 'The export has ended. `export_status` is its status.',
-      },
-      responses: {
-        202: {
-          description: 'The export: cancelled or cancelling.',
-          schema: exportSchema,
-          example: exampleExport(first, 'cancelled'),
-          headers: ['Location', 'Retry-After'],
-        },
-      },
-      async handle({ param, accountId, caller }) {
-        const id = param('id');
-        const row = await inTransaction(pool, async (db) => {
-          const status = await cancelExport(db, accountId, id);
-          if (status === undefined) throw noExport(id);
-          if (status !== 'cancelled' && status !== 'cancelling') {
-            throw new AppError('conflict', `The export is ${status} and can no longer be cancelled.`, {
-              extra: { export_status: status },
-            });
-          }
-          const cancelled = await requireExport(db, accountId, id);
-          await recordAudit(db, {
-            accountId: cancelled.account_id,
-            actor: actorOf(caller),
-            action: 'export.cancelled',
-            subjectId: id,
-          });
-          return cancelled;
-        });
-        deps.notifyRelay();
-        return jsonResponse(202, await presentExport(row, deps), started(id));
-      },
-    }),
+    ...exportCommandRoutes(deps),
     defineRoute({
       ...write,
       method: 'DELETE',
@@ -277,7 +212,7 @@ export function exportRoutes(deps: ExportDeps): Route[] {
       responses: { 204: { description: 'The files are deleted. The export is expired.' } },
       async handle({ param, accountId, caller }) {
         const row = await requireExport(pool, accountId, param('id'));
-        if (['pending', 'running', 'cancelling'].includes(row.status)) {
+        if (['pending', 'running', 'paused', 'cancelling'].includes(row.status)) {
           throw new AppError('conflict', `The export is ${row.status}. Cancel it first.`, {
             extra: { export_status: row.status },
           });
@@ -297,10 +232,6 @@ export function exportRoutes(deps: ExportDeps): Route[] {
       },
     }),
   ];
-}
-
-function started(id: string): Record<string, string> {
-  return { location: `/exports/${id}`, 'retry-after': String(RETRY_AFTER_SECONDS) };
 }
 
 /** Bytes of all files. Null: it depends on how many keys are in some buckets. */
@@ -338,7 +269,7 @@ async function findRefusal(
     if (!(error instanceof AppError) || error.code !== 'feed_behind') throw error;
     return { code: error.code, detail: error.message };
   }
-  const waiting = await countPendingExports(db, accountId);
+  const waiting = await countWaitingExports(db, accountId);
   return waiting < maxQueuedExports ? null : { code: 'too_many', detail: fullQueue(maxQueuedExports) };
 }
 
@@ -349,7 +280,7 @@ function fullQueue(maxQueued: number): string {
 /** @throws AppError `too_many` with the active jobs */
 async function requireQueueSpace(db: Queryable, accountId: string | null, maxQueued: number): Promise<void> {
   const active = await lockActiveExports(db, accountId);
-  if (active.filter(({ status }) => status === 'pending').length < maxQueued) return;
+  if (active.filter(({ status }) => status === 'pending' || status === 'paused').length < maxQueued) return;
   throw new AppError('too_many', fullQueue(maxQueued), {
     retryAfterSeconds: QUEUE_RETRY_SECONDS,
     extra: { active_jobs: active },

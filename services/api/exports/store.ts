@@ -53,6 +53,9 @@ export interface ExportRow {
   started_at: Date | null;
   completed_at: Date | null;
   expires_at: Date | null;
+  pause_expires_at: Date | null;
+  /** How long pauses have kept it from being worked on since it first started. */
+  paused_ms: string;
   shown_progress: number;
   shown_eta_seconds: number | null;
 }
@@ -71,8 +74,9 @@ const COLUMNS = `
   e.id, e.account_id, e.request, e.resources, e.status, e.phase, e.rows_estimated, e.rows_extracted, e.rows_written,
   e.snapshot_kind, e.snapshot_reason, e.snapshot, e.start_lsn::text, e.sealed_lsn::text, e.cut_lsn::text, e.planned_at, e.files, e.error,
   e.created_at, e.created_at::text as created_at_text, e.started_at, e.completed_at, e.expires_at,
+  e.pause_expires_at, e.paused_ms,
   e.shown_progress, e.shown_eta_seconds,
-  case when e.status in ('running', 'cancelling') then (
+  case when e.status in ('running', 'paused', 'cancelling') then (
     select sum(c.rows_planned)::bigint from export_chunks c where c.export_id = e.id and c.run_attempt = e.run_attempt
   ) end as rows_planned,
   case when e.status = 'pending' then (
@@ -135,11 +139,11 @@ export async function listExports(
   return rows.map(withRequest);
 }
 
-/** Exports of an account that wait in its queue. Null counts those of all accounts at once. */
-export async function countPendingExports(db: Queryable, accountId: string | null): Promise<number> {
+/** Exports of an account that wait in its queue or are paused. Null counts those of all accounts at once. */
+export async function countWaitingExports(db: Queryable, accountId: string | null): Promise<number> {
   const { rows } = await db.query<{ count: number }>(
     `select count(*)::int as count from exports
-     where (account_id = $1 or $1::text is null and account_id is null) and status = 'pending'`,
+     where (account_id = $1 or $1::text is null and account_id is null) and status in ('pending', 'paused')`,
     [accountId],
   );
   return rows[0]?.count ?? 0;
@@ -148,8 +152,8 @@ export async function countPendingExports(db: Queryable, accountId: string | nul
 /** Rows per second of the last completed exports, over all accounts; null when there is none. */
 export async function recentExportRate(db: Queryable): Promise<number | null> {
   const { rows } = await db.query<{ rate: number | null }>(
-    `select (sum(rows_written) / nullif(sum(extract(epoch from completed_at - started_at)), 0))::float8 as rate
-     from (select rows_written, completed_at, started_at from exports
+    `select (sum(rows_written) / nullif(sum(extract(epoch from completed_at - started_at) - paused_ms / 1000.0), 0))::float8 as rate
+     from (select rows_written, completed_at, started_at, paused_ms from exports
            where status = 'completed' and started_at is not null and rows_written > 0
            order by created_at desc limit 20) last`,
   );

@@ -3,6 +3,8 @@ import type { Place } from './paging.ts';
 
 export const AUDIT_ACTIONS = [
   'export.created',
+  'export.paused',
+  'export.resumed',
   'export.cancelled',
   'export.deleted',
   'export.link_given',

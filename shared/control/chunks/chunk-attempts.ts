@@ -26,6 +26,9 @@ export interface CurrentChunk {
 const TRIES = `unnest($1::text[], $2::text[], $3::integer[], $4::integer[])
                   with ordinality as t (export_id, resource, chunk, attempt, place)`;
 
+/** Tries whose rows are written: of a running export, and what another one had read before it was paused. */
+const COUNTS = `(e.status = 'running' or e.status in ('paused', 'pending') and c.state = 'extracted')`;
+
 const toArrays = (tries: readonly ChunkAttempt[]) => [
   tries.map(({ exportId }) => exportId),
   tries.map(({ resource }) => resource),
@@ -49,7 +52,7 @@ export async function findOpenChunks(
            from ${TRIES}
            left join export_chunks c on (c.export_id, c.resource, c.chunk, c.attempt)
                                       = (t.export_id, t.resource, t.chunk, t.attempt) and c.rows_written is null
-           left join exports e on e.id = c.export_id and e.status = 'running'
+           left join exports e on e.id = c.export_id and ${COUNTS}
            order by place`,
     values: toArrays(tries),
   });
@@ -65,7 +68,7 @@ export async function findCurrentChunks(
 ): Promise<{ isCurrent: boolean; isExtracted: boolean }[]> {
   const { rows } = await db.query<{ is_current: boolean; is_extracted: boolean }>({
     name: 'find_current_chunks',
-    text: `select coalesce(c.rows_written is null and e.status = 'running', false) as is_current,
+    text: `select coalesce(c.rows_written is null and ${COUNTS}, false) as is_current,
                   coalesce(c.state = 'extracted', false) as is_extracted
            from ${TRIES}
            left join export_chunks c on (c.export_id, c.resource, c.chunk, c.attempt)
@@ -113,7 +116,7 @@ with part as (
 ), held as (
   select p.* from part p
   join export_chunks c on (c.export_id, c.resource, c.chunk, c.attempt) = (p.export_id, p.resource, p.chunk, p.attempt)
-  join exports e on e.id = c.export_id and e.status = 'running'
+  join exports e on e.id = c.export_id and ${COUNTS}
   where c.rows_written is null or c.part_name = p.path
   order by c.export_id, c.resource, c.chunk for no key update of c
 )
@@ -158,7 +161,7 @@ export async function recordProgress(db: Queryable, exportIds: readonly string[]
     text: `update exports e
            set rows_written = greatest(e.rows_written,
              (select coalesce(sum(c.rows_written), 0) from export_chunks c where c.export_id = e.id))
-           where e.id = any($1) and e.status = 'running'`,
+           where e.id = any($1) and e.status in ('running', 'paused', 'pending')`,
     values: [exportIds],
   });
 }

@@ -91,7 +91,7 @@ export async function cancelExport(
     [accountId, id],
   );
   const status = rows[0]?.status;
-  if (status === 'pending') {
+  if (status === 'pending' || status === 'paused') {
     await db.query(
       `update exports set status = 'cancelled', phase = 'done', completed_at = clock_timestamp() where id = $1`,
       [id],
@@ -183,7 +183,7 @@ async function endAsFailed(client: PoolClient, exportId: string, failure: Writer
     `update exports
      set status = 'failed', phase = 'done', error = $2, completed_at = now(),
        lease_owner = null, lease_expires_at = null, assembly_owner = null, assembly_lease_expires_at = null
-     where id = $1 and status = 'running'`,
+     where id = $1 and status in ('running', 'pending', 'paused')`,
     [exportId, JSON.stringify(failure)],
   );
   if (rowCount !== 1) return false;

@@ -37,7 +37,7 @@ export async function insertExport(db: Queryable, job: NewExport): Promise<void>
   ]);
 }
 
-/** Jobs of one account that wait or run, oldest first. Until the transaction ends no other request of it adds one. */
+/** Jobs of one account that have not ended, oldest first. Until the transaction ends no other request of it adds one. */
 export async function lockActiveExports(
   db: Queryable,
   accountId: string | null,
@@ -47,7 +47,7 @@ export async function lockActiveExports(
   ]);
   const { rows } = await db.query<{ id: string; status: string }>(
     `select id, status from exports
-     where (account_id = $1 or $1::text is null and account_id is null) and status in ('pending', 'running', 'cancelling')
+     where (account_id = $1 or $1::text is null and account_id is null) and status in ('pending', 'running', 'paused', 'cancelling')
      order by created_at, id`,
     [accountId],
   );
@@ -108,7 +108,9 @@ update exports e set
   status = 'running', phase = 'waiting_for_feed',
   attempt = e.attempt + 1, run_attempt = e.attempt + 1, run_count = e.run_count + 1,
   lease_owner = $2, lease_expires_at = now() + $3 * interval '1 second',
-  started_at = coalesce(e.started_at, now()),
+  started_at = coalesce(e.started_at, now()), paused_at = null,
+  paused_ms = e.paused_ms + case when e.started_at is null then 0 else
+    coalesce(round(extract(epoch from now() - e.paused_at) * 1000), 0) end,
   snapshot = null, start_lsn = null, system_id = null, timeline = null, seal_token = null, sealed_lsn = null, planned_at = null
 where e.id = $1
 returning e.id, e.account_id, e.resources, e.request, e.run_attempt, e.run_count,

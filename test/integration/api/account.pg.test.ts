@@ -35,7 +35,7 @@ test('a new account sees its limits and its key, and nothing that runs', async (
       event_retention_days: 30,
     },
     bulk_quota: { limit: null, used: 0, remaining: null, resets_at: expect.any(String), period: 'month' },
-    exports: { running: 0, queued: 0, jobs: [] },
+    exports: { running: 0, queued: 0, paused: 0, jobs: [] },
     bulk_operations: { running: 0, queued: 0, paused: 0, jobs: [] },
     webhooks: { active: 0, paused: 0, disabled: 0 },
     feed: { position: null, age_seconds: null, stalled: null, set_aside: [] },
@@ -136,7 +136,7 @@ test('thousands of jobs are counted, some are shown, and an index leads to them'
     `explain select from exports where account_id = $1 and status in ('pending', 'running', 'cancelling')`,
     [id],
   );
-  expect(rows.map((row) => row['QUERY PLAN']).join('\n')).toContain('exports_account_id_created_at_id_idx1');
+  expect(rows.map((row) => row['QUERY PLAN']).join('\n')).toContain('exports_active_of_account_idx');
 });
 
 test('a key sees the parts that its scopes allow, and the operator names an account', async () => {

@@ -331,6 +331,35 @@ test.skipIf(!hasPython())(
   },
 );
 
+test('an export is paused and resumed from its page, as far as that is possible', async () => {
+  const account = await api.account();
+  const cookie = await open(account, { scopes: SCOPES });
+  const path = `/dashboard/exports/${await newExport(account)}`;
+  const page = async () => (await show(path, cookie)).text;
+  const press = async (verb: string) => send(`${path}/${verb}`, { csrf: csrfOf(await page()) }, { cookie });
+  const buttons = (text: string) =>
+    ['pause', 'resume', 'cancel'].filter((verb) => text.includes(`action="${path}/${verb}"`));
+  expect(buttons(await page())).toEqual(['pause', 'cancel']);
+  expect((await press('pause')).status).toBe(303);
+  const paused = await page();
+  expect(buttons(paused)).toEqual(['resume', 'cancel']);
+  expect(paused).toContain('Paused on request.');
+  expect(paused).toContain('It fails unless it is resumed:');
+  expect((await show('/dashboard/exports?status=paused', cookie)).text).toContain(path);
+  expect((await press('resume')).status).toBe(303);
+  expect(buttons(await page())).toEqual(['pause', 'cancel']);
+  await api.pool.query(
+    `/* arranged */ update exports set status = 'running', phase = 'extracting', snapshot_kind = 'single', started_at = now(),
+       snapshot = jsonb_build_object('taken_at', now(), 'lsn', '0/1', 'xmin', '1', 'xmax', '1', 'xip', '[]'::jsonb)
+     where account_id = $1`,
+    [account.id],
+  );
+  expect(buttons(await page())).toEqual(['cancel']);
+  const refused = await press('pause');
+  expect(refused.status).toBe(409);
+  expect(refused.text).toContain('under a single snapshot');
+});
+
 test('the page of an export names what is ahead of it, others like it, and why it failed', async () => {
   const account = await api.account();
   const cookie = await open(account, { scopes: SCOPES });

@@ -129,6 +129,8 @@ async function arrange(): Promise<Record<string, string>> {
 /** Objects of their own for operations that end what they are about. */
 const OWN: Readonly<Record<string, () => Promise<Record<string, string>>>> = {
   cancelExport: async () => ({ [EXAMPLE.export]: await newExport() }),
+  pauseExport: async () => ({ [EXAMPLE.export]: await newExport() }),
+  resumeExport: async () => ({ [EXAMPLE.export]: await newExport() }),
   deleteExport: async () => ({ [EXAMPLE.export]: await completed() }),
   deleteWebhook: async () => ({ [EXAMPLE.webhook]: await newWebhook() }),
   cancelBulkOperation: async () => ({ [EXAMPLE.job]: await newJob() }),

@@ -95,6 +95,34 @@ test('the account is told once, a week before, or at half the time when there is
   expect(await told()).toEqual(['export.completed', 'export.expiring']);
 });
 
+test('an export that nobody resumes in time fails and says so, with its key kept for a while', async () => {
+  const headers = { 'idempotency-key': 'paused' };
+  const { json } = await api.call('POST', '/exports', {
+    key: account.key,
+    body: { resource: 'invoices' },
+    headers,
+  });
+  const { json: paused } = await call('POST', `/exports/${json.id}/pause`);
+  const endsAtMs = Date.parse(paused.pause_expires_at);
+  const hasKeyForEver = async () => {
+    const { rows } = await api.pool.query<{ is_for_ever: boolean }>(
+      'select not isfinite(expires_at) as is_for_ever from idempotency_keys where job_id = $1',
+      [json.id],
+    );
+    return rows[0]?.is_for_ever;
+  };
+  expect(await hasKeyForEver()).toBe(true);
+  await keepAt(endsAtMs - 1);
+  expect((await call('GET', `/exports/${json.id}`)).json).toEqual(paused);
+  // The time has milliseconds in the response, and microseconds in the store.
+  await keepAt(endsAtMs + 1);
+  const failed = await call('GET', `/exports/${json.id}`);
+  expect(failed.json).toMatchObject({ status: 'failed', phase: 'done', error: { code: 'pause_expired' } });
+  expect(failed.json.pause_expires_at).toBeUndefined();
+  expect(await told()).toEqual(['export.failed']);
+  expect(await hasKeyForEver()).toBe(false);
+});
+
 test('files that could not be removed are removed by the next round, and are in the way of no others', async () => {
   const { id, expiresAtMs } = await completedExport(1);
   const removed: string[] = [];

@@ -120,7 +120,7 @@ test('a control store that is restored from a backup gets what it lacks from Kaf
   await bed.pool.query(
     `insert into exports (id, account_id, request, resources, status, phase)
      select 'exp_' || status, $1, '{}', '{invoices}', status, phase
-     from (values ('pending', 'queued'), ('running', 'extracting'), ('cancelling', 'extracting'), ('completed', 'done'))
+     from (values ('pending', 'queued'), ('paused', 'queued'), ('running', 'extracting'), ('cancelling', 'extracting'), ('completed', 'done'))
        as e (status, phase)`,
     [one],
   );
@@ -179,6 +179,7 @@ test('a control store that is restored from a backup gets what it lacks from Kaf
   expect(await statuses('exports')).toEqual([
     'exp_cancelling cancelled',
     'exp_completed completed',
+    'exp_paused failed control_store_restored',
     'exp_pending failed control_store_restored',
     'exp_running failed control_store_restored',
   ]);

@@ -1,7 +1,11 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { collectChanged } from '../../../services/extractor/chunked/changed-records.ts';
 import { SingleSnapshotNeededError } from '../../../services/extractor/extraction-errors.ts';
-import { findOpenChunks, recordChunksWritten } from '../../../shared/control/chunks/chunk-attempts.ts';
+import {
+  findCurrentChunks,
+  findOpenChunks,
+  recordChunksWritten,
+} from '../../../shared/control/chunks/chunk-attempts.ts';
 import {
   type ClaimedChunk,
   claimChunks,
@@ -10,7 +14,12 @@ import {
   releaseChunks,
   renewChunks,
 } from '../../../shared/control/chunks/claim-chunk.ts';
-import { endCancelledExports, failExport } from '../../../shared/control/exports/end-export.ts';
+import {
+  cancelExport,
+  endCancelledExports,
+  failByChunk,
+  failExport,
+} from '../../../shared/control/exports/end-export.ts';
 import {
   addChunks,
   finishPlanning,
@@ -19,9 +28,11 @@ import {
   releaseExport,
   renewExport,
 } from '../../../shared/control/exports/export-run.ts';
+import { pauseExport, resumeExport } from '../../../shared/control/exports/pause-export.ts';
 import { type ClaimedExport, claimExport } from '../../../shared/control/exports/queue-exports.ts';
 import { migrate } from '../../../shared/control/migrate.ts';
 import { createControlPool } from '../../../shared/postgres/pool.ts';
+import { inTransaction } from '../../../shared/postgres/transaction.ts';
 import { silentLog } from '../../../shared/runtime/log.ts';
 import { guardTransitions } from '../../support/guard-transitions.ts';
 import { createDatabase, type TestDatabase } from '../../support/stack.ts';
@@ -381,6 +392,157 @@ test('a cancelling export ends once neither its holder nor a reader holds it', a
   const ended = await Promise.all([endCancelledExports(pool), endCancelledExports(pool)]);
   expect(ended.flat()).toEqual(['e1']);
   expect(await statusOf('e1')).toMatchObject({ status: 'cancelled', phase: 'done' });
+});
+
+/** A chunked export, most of whose rows are not read. */
+async function startChunked(chunkCount: number): Promise<ClaimedExport> {
+  const run = await startRun(chunkCount, null);
+  await pool.query(
+    `update exports set snapshot_kind = 'chunked', read_since = jsonb_build_object('taken_at', now())
+     where status = 'running'`,
+  );
+  return run;
+}
+
+const RETENTION_DAYS = 30;
+const pause = (id = 'e1', days = RETENTION_DAYS) =>
+  inTransaction(pool, (db) => pauseExport(db, null, id, days));
+const resume = (id = 'e1') => inTransaction(pool, (db) => resumeExport(db, null, id));
+
+async function claimOne(owner: string): Promise<ClaimedChunk> {
+  const chunk = await claimChunk(owner);
+  if (chunk === undefined) throw new Error('nothing to claim');
+  return chunk;
+}
+
+test('a paused export keeps the chunks that it has read and no other, and goes on with them at its turn', async () => {
+  await addExports('acme', ['e1']);
+  const run = await startChunked(3);
+  const read = await claimOne('one');
+  await finishChunk(read, 10);
+  const inHand = await claimOne('one');
+  expect(await pause()).toEqual({ status: 'paused' });
+  expect(await pause()).toEqual({ status: 'paused' });
+  expect(await statusOf('e1')).toMatchObject({ status: 'paused', phase: 'queued', rows_extracted: '10' });
+  // Neither the holder nor a reader can do anything more, and nobody claims it.
+  expect(await renewExport(pool, run)).toBe(false);
+  expect(await readRunStatus(pool, run)).toEqual({ state: 'lost' });
+  expect(await renewChunk(inHand, 5)).toBe(false);
+  expect(await finishChunk(inHand, 10)).toBe(false);
+  expect(await releaseChunk(inHand, { delayMs: 0, isCounted: true })).toBe(false);
+  expect(await failExport(pool, 'e1', run.runAttempt, { code: 'x', message: 'x' })).toBe(false);
+  expect(await claimChunk('two')).toBeUndefined();
+  expect(await claim('two')).toBeUndefined();
+  // The writer still writes what was read, and lets go of what was not.
+  expect((await findOpenChunks(pool, [read, inHand])).map((found) => found !== undefined)).toEqual([
+    true,
+    false,
+  ]);
+  expect(await findCurrentChunks(pool, [read, inHand])).toEqual([
+    { isCurrent: true, isExtracted: true },
+    { isCurrent: false, isExtracted: false },
+  ]);
+  expect(await resume()).toBe('pending');
+  expect(await resume()).toBe('pending');
+  const part = { path: 'part', rows: 10, bytes: 100, schemaId: 1 };
+  expect(
+    await recordChunksWritten(pool, [
+      { chunkAttempt: read, part },
+      { chunkAttempt: inHand, part: { ...part, path: 'other part' } },
+    ]),
+  ).toEqual([true, false]);
+  expect(await claim('two')).toMatchObject({ id: 'e1', runCount: 1 });
+  // Rows of it may come late: the writer has passed over those that came during the pause.
+  expect(await findOpenChunks(pool, [inHand])).toEqual([undefined]);
+  expect(await finishChunk(inHand, 10)).toBe(false);
+  const again = [await claimOne('two'), await claimOne('two')];
+  expect(again.map(({ chunk, tries }) => ({ chunk, tries }))).toEqual([
+    { chunk: 1, tries: 1 },
+    { chunk: 2, tries: 1 },
+  ]);
+  const { rows } = await pool.query('select attempt, rows_written from export_chunks where chunk = 0');
+  expect(rows).toEqual([{ attempt: read.attempt, rows_written: '10' }]);
+});
+
+test('a pause and the end of a chunk at once leave the chunk read or not begun', async () => {
+  for (let round = 0; round < 20; round += 1) {
+    await pool.query('truncate accounts, exports, outbox cascade');
+    await addExports('acme', ['e1']);
+    await startChunked(2);
+    const chunk = await claimOne('one');
+    const [outcome, isFinished] = await Promise.all([pause(), finishChunk(chunk, 10), renewChunk(chunk, 3)]);
+    expect(outcome).toEqual({ status: 'paused' });
+    const { rows } = await pool.query<{ state: string }>('select state from export_chunks where chunk = 0');
+    expect(rows[0]?.state).toBe(isFinished ? 'extracted' : 'planned');
+  }
+});
+
+test('what an export is paused for, and what it waits for before its next run, is no part of its time', async () => {
+  await addExports('acme', ['e1']);
+  await pause();
+  await resume();
+  await startChunked(1);
+  const pausedMs = async () =>
+    Number((await pool.query<{ paused_ms: string }>('select paused_ms from exports')).rows[0]?.paused_ms);
+  expect(await pausedMs()).toBe(0);
+  await pause();
+  await pool.query("update exports set paused_at = now() - interval '1 hour'");
+  await resume();
+  await pause();
+  await resume();
+  await claim('two');
+  expect(await pausedMs()).toBeGreaterThanOrEqual(3_600_000);
+});
+
+test('only what can go on is paused: not under a single snapshot, nor when all rows are read, nor once it has ended', async () => {
+  await addExports('acme', ['e1', 'e2']);
+  // Before its snapshot there is nothing to lose.
+  const waiting = await claim();
+  expect(waiting?.id).toBe('e1');
+  expect(await pause()).toEqual({ status: 'paused' });
+  await resume();
+  await startRun(1);
+  expect(await pause()).toEqual({ status: 'running', refusal: 'one_snapshot' });
+  await pool.query("update exports set snapshot_kind = 'chunked', planned_at = now() where id = 'e1'");
+  expect(await pause()).toEqual({ status: 'running', refusal: 'read' });
+  await inTransaction(pool, (db) => cancelExport(db, null, 'e1'));
+  expect(await pause()).toEqual({ status: 'cancelling' });
+  expect(await resume()).toBe('cancelling');
+  expect(await pause('e2')).toEqual({ status: 'paused' });
+  expect(await inTransaction(pool, (db) => cancelExport(db, null, 'e2'))).toBe('cancelled');
+  expect(await resume('e2')).toBe('cancelled');
+  expect(await pause('unknown')).toBeUndefined();
+  expect(await resume('unknown')).toBeUndefined();
+});
+
+test('a pause ends before the events are gone that the export needs', async () => {
+  await addExports('acme', ['e1', 'e2']);
+  const daysLeft = async (id: string) => {
+    const { rows } = await pool.query<{ days: number }>(
+      'select extract(epoch from pause_expires_at - now())::float8 / 86400 as days from exports where id = $1',
+      [id],
+    );
+    return rows[0]?.days;
+  };
+  await startChunked(1);
+  await pool.query(
+    `update exports set read_since = jsonb_build_object('taken_at', now() - interval '1 day') where id = 'e1'`,
+  );
+  expect(await pause('e1', 1)).toEqual({ status: 'running', refusal: 'too_old' });
+  expect(await pause('e1', 4)).toEqual({ status: 'paused' });
+  expect(await daysLeft('e1')).toBeCloseTo(2, 1);
+  expect(await pause('e2', 1)).toEqual({ status: 'paused' });
+  expect(await daysLeft('e2')).toBeCloseTo(7, 1);
+});
+
+test('rows of a paused export that can not be written fail it', async () => {
+  await addExports('acme', ['e1']);
+  await startChunked(2);
+  const read = await claimOne('one');
+  await finishChunk(read, 10);
+  await pause();
+  expect(await failByChunk(pool, read, { code: 'row_unreadable', message: 'x' })).toBe(true);
+  expect(await statusOf('e1')).toMatchObject({ status: 'failed', error: { code: 'row_unreadable' } });
 });
 
 test('changed records that take too long to collect are a reason to read under one snapshot', async () => {

@@ -1,5 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { pauseExport, resumeExport } from '../../../shared/control/exports/pause-export.ts';
+import { inTransaction } from '../../../shared/postgres/transaction.ts';
 import {
   createExtractorFixture,
   type ExportRow,
@@ -231,6 +233,37 @@ async function readingChunked(resources: string[]): Promise<string> {
   await waitFor('chunks to be read', async () => Number((await fixture.readExport(id)).rows_extracted) > 0);
   return id;
 }
+
+test('a chunked export that is paused is read by nobody, and costs the chunks in hand and no more', async () => {
+  const end = await fixture.startExtractor(CHUNKED);
+  const id = await readingChunked(['orders']);
+  const readChunks = async () => (await chunksOf(id)).filter(({ state }) => state === 'extracted');
+  await waitFor('a chunk to be read', async () => (await readChunks()).length > 0, 180_000);
+  // Its seal is not answered, so it can't be past its reading.
+  expect(await inTransaction(fixture.db, (db) => pauseExport(db, acme, id, 30))).toEqual({
+    status: 'paused',
+  });
+  const before = await readChunks();
+  await waitFor('its sessions in the source to end', async () => {
+    const { rowCount } = await fixture.db.query(
+      "select from pg_stat_activity where application_name like 'tandem extractor %' || $1 || '%'",
+      [id],
+    );
+    return rowCount === 0;
+  });
+  // Another export has its turn meanwhile, and the paused one is not touched.
+  await extracted(await fixture.addExport(acme, ['notes']));
+  expect(await readChunks()).toEqual(before);
+  expect(await fixture.readExport(id)).toMatchObject({ status: 'paused' });
+  await inTransaction(fixture.db, (db) => resumeExport(db, acme, id));
+  expect(await extracted(id)).toMatchObject({ error: null, snapshot_kind: 'chunked' });
+  const after = await chunksOf(id);
+  for (const { chunk, attempt } of before) {
+    expect(after.find((each) => each.chunk === chunk)).toMatchObject({ attempt });
+  }
+  await expectEveryRowOnce(id);
+  await end();
+});
 
 test('rows at the end of the keys are read, also those that are added while a larger table is', async () => {
   const end = await fixture.startExtractor(CHUNKED);

@@ -35,7 +35,7 @@ export class Exports {
     return this.#api.call('getExport', { params: { id } }, options) as Promise<Export>;
   }
 
-  /** Waits until the export has ended. @throws JobError when it is not completed */
+  /** Waits until the export has ended. A paused one is waited for. @throws JobError when it is not completed */
   wait(id: string, options: WaitOptions<Export> = {}): Promise<Export> {
     return waitForJob(id, () => this.get(id, { signal: options.signal }), options);
   }
@@ -43,6 +43,16 @@ export class Exports {
   /** Stops an export. Safe to repeat. */
   cancel(id: string, options: CallOptions = {}): Promise<Export> {
     return this.#api.call('cancelExport', { params: { id } }, options) as Promise<Export>;
+  }
+
+  /** Stops reading; `resume` continues with what was read. Safe to repeat. */
+  pause(id: string, options: CallOptions = {}): Promise<Export> {
+    return this.#api.call('pauseExport', { params: { id } }, options) as Promise<Export>;
+  }
+
+  /** Gives a paused export its place in the queue again. Safe to repeat. */
+  resume(id: string, options: CallOptions = {}): Promise<Export> {
+    return this.#api.call('resumeExport', { params: { id } }, options) as Promise<Export>;
   }
 
   /** Deletes the files of an export at once. Safe to repeat. */

@@ -203,7 +203,7 @@ export type Export = {
   readonly id: string;
   /** Null: all accounts at once. */
   readonly account_id: string | null;
-  readonly status: "pending" | "running" | "cancelling" | "completed" | "failed" | "cancelled" | "expired";
+  readonly status: "pending" | "running" | "paused" | "cancelling" | "completed" | "failed" | "cancelled" | "expired";
   readonly phase: "queued" | "waiting_for_feed" | "extracting" | "assembling" | "done";
   readonly resources: readonly (string)[];
   readonly format: string;
@@ -239,6 +239,8 @@ export type Export = {
   readonly started_at: string | null;
   readonly completed_at: string | null;
   readonly expires_at: string | null;
+  /** Only while paused: the export fails at this time unless it is resumed. */
+  readonly pause_expires_at?: string | undefined;
   readonly snapshot: {
     /** chunked: the rows were read in short transactions before the snapshot, and changed records come from the feed. */
     readonly kind: "single" | "chunked";
@@ -811,6 +813,7 @@ export type AccountOverview = {
   readonly exports: {
     readonly running: number;
     readonly queued: number;
+    readonly paused: number;
     /** Running jobs, then the queue in its order, 100 at most. */
     readonly jobs: readonly ({
       readonly id: string;
@@ -1161,6 +1164,8 @@ export type Status = {
     /** It has a snapshot, so VACUUM keeps every row version that is younger. */
     readonly holds_vacuum: boolean;
   })[] | null;
+  /** Transaction IDs given out since the oldest snapshot that Tandem holds on the source. */
+  readonly held_xmin_age: number | null;
   /** Null without a response from Kafka. Read every ten seconds at most. */
   readonly consumers: readonly (ConsumerGroup)[] | null;
   readonly queues: Queues | null;
@@ -1207,6 +1212,7 @@ export type Queues = {
     readonly waiting_for_feed: number;
     readonly extracting: number;
     readonly assembling: number;
+    readonly paused: number;
   };
   readonly export_chunks: {
     readonly waiting: number;
@@ -1343,7 +1349,7 @@ export interface Operations {
       /** next_cursor of the page before. It belongs to one list with one filter. */
       readonly cursor?: string | undefined;
       /** Only exports with this status. */
-      readonly status?: "pending" | "running" | "cancelling" | "completed" | "failed" | "cancelled" | "expired" | undefined;
+      readonly status?: "pending" | "running" | "paused" | "cancelling" | "completed" | "failed" | "cancelled" | "expired" | undefined;
       /** Only exports with records of this resource. */
       readonly resource?: string | undefined;
       /** Only exports in this format. */
@@ -1370,6 +1376,20 @@ export interface Operations {
   };
   /** Cancel an export; safe to repeat */
   cancelExport: {
+    params: { id: string };
+    query: undefined;
+    body: undefined;
+    response: Export;
+  };
+  /** Pause an export; safe to repeat */
+  pauseExport: {
+    params: { id: string };
+    query: undefined;
+    body: undefined;
+    response: Export;
+  };
+  /** Resume a paused export; safe to repeat */
+  resumeExport: {
     params: { id: string };
     query: undefined;
     body: undefined;
@@ -1878,7 +1898,7 @@ export interface Operations {
       /** next_cursor of the page before. It belongs to one list with one filter. */
       readonly cursor?: string | undefined;
       /** Only entries of this action. */
-      readonly action?: "export.created" | "export.cancelled" | "export.deleted" | "export.link_given" | "export.downloaded" | "bulk.created" | "bulk.run" | "bulk.paused" | "bulk.resumed" | "bulk.cancelled" | "bulk.downloaded" | "webhook.created" | "webhook.updated" | "webhook.paused" | "webhook.resumed" | "webhook.secret_rotated" | "webhook.replayed" | "webhook.deleted" | "event.redelivered" | "events.read" | "account.created" | "account.updated" | "key.created" | "key.revoked" | "portal_link.created" | "portal_session.opened" | "portal_session.revoked" | "operator_session.opened" | "operator_session.revoked" | undefined;
+      readonly action?: "export.created" | "export.paused" | "export.resumed" | "export.cancelled" | "export.deleted" | "export.link_given" | "export.downloaded" | "bulk.created" | "bulk.run" | "bulk.paused" | "bulk.resumed" | "bulk.cancelled" | "bulk.downloaded" | "webhook.created" | "webhook.updated" | "webhook.paused" | "webhook.resumed" | "webhook.secret_rotated" | "webhook.replayed" | "webhook.deleted" | "event.redelivered" | "events.read" | "account.created" | "account.updated" | "key.created" | "key.revoked" | "portal_link.created" | "portal_session.opened" | "portal_session.revoked" | "operator_session.opened" | "operator_session.revoked" | undefined;
       /** ID of an export, a bulk job, a webhook endpoint or a key. */
       readonly subject_id?: string | undefined;
       /** Only entries of this actor: `operator`, `link`, or the ID of a key or a session. */
@@ -1902,7 +1922,7 @@ export interface Operations {
       /** next_cursor of the page before. It belongs to one list with one filter. */
       readonly cursor?: string | undefined;
       /** Only entries of this action. */
-      readonly action?: "export.created" | "export.cancelled" | "export.deleted" | "export.link_given" | "export.downloaded" | "bulk.created" | "bulk.run" | "bulk.paused" | "bulk.resumed" | "bulk.cancelled" | "bulk.downloaded" | "webhook.created" | "webhook.updated" | "webhook.paused" | "webhook.resumed" | "webhook.secret_rotated" | "webhook.replayed" | "webhook.deleted" | "event.redelivered" | "events.read" | "account.created" | "account.updated" | "key.created" | "key.revoked" | "portal_link.created" | "portal_session.opened" | "portal_session.revoked" | "operator_session.opened" | "operator_session.revoked" | undefined;
+      readonly action?: "export.created" | "export.paused" | "export.resumed" | "export.cancelled" | "export.deleted" | "export.link_given" | "export.downloaded" | "bulk.created" | "bulk.run" | "bulk.paused" | "bulk.resumed" | "bulk.cancelled" | "bulk.downloaded" | "webhook.created" | "webhook.updated" | "webhook.paused" | "webhook.resumed" | "webhook.secret_rotated" | "webhook.replayed" | "webhook.deleted" | "event.redelivered" | "events.read" | "account.created" | "account.updated" | "key.created" | "key.revoked" | "portal_link.created" | "portal_session.opened" | "portal_session.revoked" | "operator_session.opened" | "operator_session.revoked" | undefined;
       /** ID of an export, a bulk job, a webhook endpoint or a key. */
       readonly subject_id?: string | undefined;
       /** Only entries of this actor: `operator`, `link`, or the ID of a key or a session. */
@@ -1997,6 +2017,8 @@ export const OPERATIONS: { readonly [Id in OperationId]: OperationFacts } = {
   getExport: {"method":"GET","path":"/exports/{id}","bodyType":null,"creates":false,"takesAccount":true},
   deleteExport: {"method":"DELETE","path":"/exports/{id}","bodyType":null,"creates":false,"takesAccount":true},
   cancelExport: {"method":"POST","path":"/exports/{id}/cancel","bodyType":null,"creates":false,"takesAccount":true},
+  pauseExport: {"method":"POST","path":"/exports/{id}/pause","bodyType":null,"creates":false,"takesAccount":true},
+  resumeExport: {"method":"POST","path":"/exports/{id}/resume","bodyType":null,"creates":false,"takesAccount":true},
   getExportFile: {"method":"GET","path":"/exports/{id}/files/{name}","bodyType":null,"creates":false,"takesAccount":true},
   downloadExportFile: {"method":"GET","path":"/files/exports/{id}/{name}","bodyType":null,"creates":false,"takesAccount":false},
   listExportChunks: {"method":"GET","path":"/exports/{id}/chunks","bodyType":null,"creates":false,"takesAccount":true},

@@ -302,18 +302,22 @@ async function awaitPosition(
     const exported = await client.exports.get(created.id, { signal });
     onProgress?.({ phase: 'position', export: exported, rows: 0 });
     if (exported.cut !== null) return { exported, position: exported.cut.position };
-    if (!['pending', 'running'].includes(exported.status)) {
+    if (!['pending', 'running', 'paused'].includes(exported.status)) {
       // Throws what it ended with.
       await client.exports.wait(exported.id, { signal });
       throw new ReplicaError(`The export ${exported.id} has no position.`);
     }
     if (Date.now() - startedAtMs > MAX_POSITION_MS) {
-      const why = exported.status === 'pending' ? 'waits in the queue' : 'waits for the feed';
-      throw new ReplicaError(`The export ${exported.id} still ${why}: try again later.`);
+      throw new ReplicaError(`The export ${exported.id} still ${whyWaits(exported)}: try again later.`);
     }
     await hold.renew();
     await sleep(Math.min(MAX_POLL_MS, FIRST_POLL_MS * (polls + 1)), signal);
   }
+}
+
+function whyWaits({ status }: Export): string {
+  if (status === 'paused') return 'is paused';
+  return status === 'pending' ? 'waits in the queue' : 'waits for the feed';
 }
 
 /**

@@ -1,5 +1,5 @@
 import { type Content, type Html, html } from '../../pages/html.ts';
-import { confirmedForm } from '../frame/layout.ts';
+import { confirmedForm, csrfField } from '../frame/layout.ts';
 import type { Live } from '../frame/live.ts';
 import { statusBadge, timeOf } from '../frame/parts.ts';
 import type { Visit } from '../frame/visit.ts';
@@ -12,7 +12,7 @@ import { failureOf } from './failure.ts';
 
 export interface ExportFacts {
   readonly details: Export;
-  /** Of a running export. */
+  /** Of a running or paused export. */
   readonly chunks?: Chunks | undefined;
   /** Of a waiting export. */
   readonly ahead?: readonly Ahead[] | undefined;
@@ -36,8 +36,9 @@ export function exportBody(
   return html`<h1>${jobName(details, visit)}</h1>
 <p class="states">${statusBadge(details.status, visit)} <span class="id">${details.id}</span> <span class="muted">${text.created} ${timeOf(live, visit, 'at', details.created_at)}</span></p>
 ${details.format === 'digest' ? html`<p class="note">${text.isCheck} <a href="${visit.href(jobPath(details))}">${text.toCheck}</a></p>` : null}
+${pausedNote(details, live, visit)}
 ${stepper(details, visit)}
-${details.status === 'pending' ? queue(details, ahead ?? [], live, visit) : isMoving(details) ? progress(details, chunks, live, visit) : null}
+${details.status === 'pending' ? queue(details, ahead ?? [], live, visit) : isMoving(details) || details.status === 'paused' ? progress(details, chunks, live, visit) : null}
 ${chunks && chunkCounts(chunks, live, visit)}
 ${failure(details, visit)}
 ${exportFiles(details, visit)}
@@ -53,6 +54,16 @@ ${
 <p>${details.resources.slice(0, 1).map((name) => html`<a href="${visit.href(`/dashboard/exports?resource=${encodeURIComponent(name)}`)}">${text.allWith(name)}</a>`)}</p></section>`
 }
 ${actions(details, visit)}`;
+}
+
+function pausedNote({ status, pause_expires_at: until }: Export, live: Live, visit: Visit): Html | null {
+  const text = visit.text.exports.details;
+  if (status !== 'paused') return null;
+  return html`<p class="note">${text.paused}${
+    until === undefined
+      ? null
+      : html` <span class="muted">${text.pauseEnds} ${timeOf(live, visit, 'pause', until)}</span>`
+  }</p>`;
 }
 
 function failure({ error }: Export, visit: Visit): Html | null {
@@ -108,7 +119,10 @@ function idLink(id: string, visit: Visit): Html {
   return html`<a class="id" href="${visit.href(`/dashboard/exports/${id}`)}">${id}</a>`;
 }
 
-function actions({ id, status, date_range: range, format }: Export, visit: Visit): Html | null {
+function actions(
+  { id, status, phase, snapshot, date_range: range, format }: Export,
+  visit: Visit,
+): Html | null {
   const text = visit.text.exports.details;
   if (!visit.may('exports:write')) return null;
   const link = (query: string, title: string) =>
@@ -116,8 +130,14 @@ function actions({ id, status, date_range: range, format }: Export, visit: Visit
   const confirmed = (path: string, title: string, question: string) =>
     confirmedForm(visit, { action: visit.href(`/dashboard/exports/${id}/${path}`), title, question });
   if (status === 'cancelling') return null;
-  if (status === 'pending' || status === 'running') {
-    return html`<div class="actions">${confirmed('cancel', text.cancel, text.confirmCancel)}</div>`;
+  if (status === 'pending' || status === 'running' || status === 'paused') {
+    const button = (path: string, title: string) =>
+      html`<form method="post" action="${visit.href(`/dashboard/exports/${id}/${path}`)}">${csrfField(visit.session)}<button>${title}</button></form>`;
+    // A single snapshot that is taken can't be left.
+    const isPausable = status !== 'paused' && phase !== 'assembling' && snapshot?.kind !== 'single';
+    return html`<div class="choices actions">${isPausable ? button('pause', text.pause) : null}
+${status === 'paused' ? button('resume', text.resume) : null}
+${confirmed('cancel', text.cancel, text.confirmCancel)}</div>`;
   }
   const isBase = (status === 'completed' || status === 'expired') && range === null;
   // The form makes files, and an export of digests has none.

@@ -28,7 +28,7 @@ const LIST_SECONDS = 5;
 const MOVING_SECONDS = 1;
 const ENDED_SECONDS = 15;
 
-const STATUSES = ['pending', 'running', 'completed', 'failed', 'cancelled', 'expired'] as const;
+const STATUSES = ['pending', 'running', 'paused', 'completed', 'failed', 'cancelled', 'expired'] as const;
 
 /**
  * A link to a file outlives the session that got it, and the page's button follows it at once: it opens for as long as a
@@ -89,13 +89,26 @@ export function exportPages(deps: Pick<VisitDeps, 'frameAncestors'>): DashboardP
     },
     {
       ...write,
+      path: `${SECTION}/{id}/pause`,
+      handle: (visit) => change(visit, 'pauseExport'),
+    },
+    {
+      ...write,
+      path: `${SECTION}/{id}/resume`,
+      handle: (visit) => change(visit, 'resumeExport'),
+    },
+    {
+      ...write,
       path: `${SECTION}/{id}/delete`,
       handle: (visit) => change(visit, 'deleteExport'),
     },
   ];
 }
 
-async function change(visit: Visit, operationId: 'cancelExport' | 'deleteExport') {
+async function change(
+  visit: Visit,
+  operationId: 'cancelExport' | 'pauseExport' | 'resumeExport' | 'deleteExport',
+) {
   const id = visit.request.param('id');
   await visit.send(operationId, { params: { id } });
   return seeOther(`${SECTION}/${id}`);
@@ -132,6 +145,7 @@ async function readExport(visit: Visit): Promise<ExportFacts> {
     case 'pending':
       return { details, ahead: await readAhead(details, visit) };
     case 'running':
+    case 'paused':
     case 'cancelling':
       return {
         details,

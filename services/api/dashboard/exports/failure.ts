@@ -18,6 +18,7 @@ const CODES: Readonly<Record<Failure, readonly string[]>> = {
     'assembly_failed',
     'too_many_open_chunks',
     'control_store_restored',
+    'pause_expired',
   ],
   repeated: ['attempts_exhausted'],
   storage: ['storage_full', 'storage_refused'],

@@ -23,6 +23,7 @@ export function queuesCard({ queues }: Status, live: Live, visit: Visit): Html {
         [exports.waiting_for_feed, count.waitingForFeed],
         [exports.extracting, count.extracting],
         [exports.assembling, count.assembling],
+        [exports.paused, count.paused],
       ],
     },
     {

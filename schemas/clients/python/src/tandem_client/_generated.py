@@ -282,7 +282,7 @@ class Export(TypedDict):
     id: str
     #: Null: all accounts at once.
     account_id: str | None
-    status: Literal["pending", "running", "cancelling", "completed", "failed", "cancelled", "expired"]
+    status: Literal["pending", "running", "paused", "cancelling", "completed", "failed", "cancelled", "expired"]
     phase: Literal["queued", "waiting_for_feed", "extracting", "assembling", "done"]
     resources: list[str]
     format: str
@@ -310,6 +310,8 @@ class Export(TypedDict):
     started_at: str | None
     completed_at: str | None
     expires_at: str | None
+    #: Only while paused: the export fails at this time unless it is resumed.
+    pause_expires_at: NotRequired[str]
     snapshot: ExportSnapshot | None
     #: Of an export with as_of, once it is known: the exported state has every event with a smaller position, and no other.
     cut: ExportCut | None
@@ -968,6 +970,7 @@ class AccountOverviewExportsJobsItem(TypedDict):
 class AccountOverviewExports(TypedDict):
     running: int
     queued: int
+    paused: int
     #: Running jobs, then the queue in its order, 100 at most.
     jobs: list[AccountOverviewExportsJobsItem]
 
@@ -1378,6 +1381,8 @@ class Status(TypedDict):
     source: Source | None
     #: Transactions that Tandem itself holds on the source, the oldest first.
     held_transactions: list[StatusHeldTransactionsItem] | None
+    #: Transaction IDs given out since the oldest snapshot that Tandem holds on the source.
+    held_xmin_age: int | None
     #: Null without a response from Kafka. Read every ten seconds at most.
     consumers: list[ConsumerGroup] | None
     queues: Queues | None
@@ -1430,6 +1435,7 @@ class QueuesExports(TypedDict):
     waiting_for_feed: int
     extracting: int
     assembling: int
+    paused: int
 
 
 class QueuesExportChunks(TypedDict):
@@ -1691,7 +1697,7 @@ class ListExportsQuery(TypedDict):
     #: next_cursor of the page before. It belongs to one list with one filter.
     cursor: NotRequired[str]
     #: Only exports with this status.
-    status: NotRequired[Literal["pending", "running", "cancelling", "completed", "failed", "cancelled", "expired"]]
+    status: NotRequired[Literal["pending", "running", "paused", "cancelling", "completed", "failed", "cancelled", "expired"]]
     #: Only exports with records of this resource.
     resource: NotRequired[str]
     #: Only exports in this format.
@@ -1872,7 +1878,7 @@ class ListAuditEntriesQuery(TypedDict):
     #: next_cursor of the page before. It belongs to one list with one filter.
     cursor: NotRequired[str]
     #: Only entries of this action.
-    action: NotRequired[Literal["export.created", "export.cancelled", "export.deleted", "export.link_given", "export.downloaded", "bulk.created", "bulk.run", "bulk.paused", "bulk.resumed", "bulk.cancelled", "bulk.downloaded", "webhook.created", "webhook.updated", "webhook.paused", "webhook.resumed", "webhook.secret_rotated", "webhook.replayed", "webhook.deleted", "event.redelivered", "events.read", "account.created", "account.updated", "key.created", "key.revoked", "portal_link.created", "portal_session.opened", "portal_session.revoked", "operator_session.opened", "operator_session.revoked"]]
+    action: NotRequired[Literal["export.created", "export.paused", "export.resumed", "export.cancelled", "export.deleted", "export.link_given", "export.downloaded", "bulk.created", "bulk.run", "bulk.paused", "bulk.resumed", "bulk.cancelled", "bulk.downloaded", "webhook.created", "webhook.updated", "webhook.paused", "webhook.resumed", "webhook.secret_rotated", "webhook.replayed", "webhook.deleted", "event.redelivered", "events.read", "account.created", "account.updated", "key.created", "key.revoked", "portal_link.created", "portal_session.opened", "portal_session.revoked", "operator_session.opened", "operator_session.revoked"]]
     #: ID of an export, a bulk job, a webhook endpoint or a key.
     subject_id: NotRequired[str]
     #: Only entries of this actor: `operator`, `link`, or the ID of a key or a session.
@@ -1891,7 +1897,7 @@ class ListAccountAuditEntriesQuery(TypedDict):
     #: next_cursor of the page before. It belongs to one list with one filter.
     cursor: NotRequired[str]
     #: Only entries of this action.
-    action: NotRequired[Literal["export.created", "export.cancelled", "export.deleted", "export.link_given", "export.downloaded", "bulk.created", "bulk.run", "bulk.paused", "bulk.resumed", "bulk.cancelled", "bulk.downloaded", "webhook.created", "webhook.updated", "webhook.paused", "webhook.resumed", "webhook.secret_rotated", "webhook.replayed", "webhook.deleted", "event.redelivered", "events.read", "account.created", "account.updated", "key.created", "key.revoked", "portal_link.created", "portal_session.opened", "portal_session.revoked", "operator_session.opened", "operator_session.revoked"]]
+    action: NotRequired[Literal["export.created", "export.paused", "export.resumed", "export.cancelled", "export.deleted", "export.link_given", "export.downloaded", "bulk.created", "bulk.run", "bulk.paused", "bulk.resumed", "bulk.cancelled", "bulk.downloaded", "webhook.created", "webhook.updated", "webhook.paused", "webhook.resumed", "webhook.secret_rotated", "webhook.replayed", "webhook.deleted", "event.redelivered", "events.read", "account.created", "account.updated", "key.created", "key.revoked", "portal_link.created", "portal_session.opened", "portal_session.revoked", "operator_session.opened", "operator_session.revoked"]]
     #: ID of an export, a bulk job, a webhook endpoint or a key.
     subject_id: NotRequired[str]
     #: Only entries of this actor: `operator`, `link`, or the ID of a key or a session.
@@ -1933,6 +1939,8 @@ OPERATIONS: dict[str, Operation] = {
     "getExport": Operation("GET", "/exports/{id}", None, False, True),
     "deleteExport": Operation("DELETE", "/exports/{id}", None, False, True),
     "cancelExport": Operation("POST", "/exports/{id}/cancel", None, False, True),
+    "pauseExport": Operation("POST", "/exports/{id}/pause", None, False, True),
+    "resumeExport": Operation("POST", "/exports/{id}/resume", None, False, True),
     "getExportFile": Operation("GET", "/exports/{id}/files/{name}", None, False, True),
     "downloadExportFile": Operation("GET", "/files/exports/{id}/{name}", None, False, False),
     "listExportChunks": Operation("GET", "/exports/{id}/chunks", None, False, True),

@@ -271,12 +271,14 @@ def _await_position(checked: Checked, export_id: str, hold: _Hold) -> tuple[Expo
         cut = export["cut"]
         if cut is not None:
             return export, cut["position"]
-        if export["status"] not in ("pending", "running"):
+        if export["status"] not in ("pending", "running", "paused"):
             # Raises what it ended with.
             checked.client.exports.wait(export_id, stop=checked.stop)
             raise ReplicaError(f"The export {export_id} has no position.")
         if time.monotonic() - started > _MAX_POSITION_SECONDS:
-            why = "waits in the queue" if export["status"] == "pending" else "waits for the feed"
+            why = {"pending": "waits in the queue", "paused": "is paused"}.get(
+                export["status"], "waits for the feed"
+            )
             raise ReplicaError(f"The export {export_id} still {why}: try again later.")
         hold.renew()
         polls += 1

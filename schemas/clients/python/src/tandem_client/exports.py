@@ -94,6 +94,14 @@ class Exports:
         """Stops an export. Safe to repeat."""
         return cast(Export, self._api.call("cancelExport", params={"id": export_id}))
 
+    def pause(self, export_id: str) -> Export:
+        """Stops reading; ``resume`` continues with what was read. Safe to repeat."""
+        return cast(Export, self._api.call("pauseExport", params={"id": export_id}))
+
+    def resume(self, export_id: str) -> Export:
+        """Gives a paused export its place in the queue again. Safe to repeat."""
+        return cast(Export, self._api.call("resumeExport", params={"id": export_id}))
+
     def delete(self, export_id: str) -> None:
         """Deletes the files of an export at once. Safe to repeat."""
         self._api.call("deleteExport", params={"id": export_id})

@@ -37,6 +37,8 @@ export const audit: typeof en = {
   allSessions: '{actor} hat alle Sitzungen im Dashboard beendet.',
   sentences: {
     'export.created': '{actor} hat den Export {subject} gestartet.',
+    'export.paused': '{actor} hat den Export {subject} angehalten.',
+    'export.resumed': '{actor} hat den Export {subject} fortgesetzt.',
     'export.cancelled': '{actor} hat den Export {subject} abgebrochen.',
     'export.deleted': '{actor} hat die Dateien des Exports {subject} gelöscht.',
     'export.link_given': '{actor} hat einen Link zu einer Datei des Exports {subject} bekommen.',

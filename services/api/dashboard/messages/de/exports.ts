@@ -185,6 +185,11 @@ export const exports: typeof en = {
     allWith: (name) => `Alle Exporte mit Datensätzen von ${name}`,
     again: 'Erneut exportieren',
     onlyChanges: 'Änderungen seitdem exportieren',
+    paused:
+      'Auf Anforderung angehalten. Der Export läuft weiter, sobald ihn jemand fortsetzt, mit allem, was er schon gelesen hat.',
+    pauseEnds: 'Ohne Fortsetzung schlägt er fehl:',
+    pause: 'Anhalten',
+    resume: 'Fortsetzen',
     cancel: 'Export abbrechen',
     delete: 'Dateien löschen',
     confirmCancel: 'Diesen Export abbrechen? Bereits geschriebene Daten werden entfernt.',

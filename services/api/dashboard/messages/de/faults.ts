@@ -79,6 +79,14 @@ export const faults: typeof en = {
   feedBehind:
     'Der Änderungsfeed liegt zu weit zurück, deshalb werden neue Exporte und Massenaufträge abgelehnt. Versuchen Sie es später noch einmal.',
   cannotCancel: 'Der Export hat den Status {0} und lässt sich nicht mehr abbrechen.',
+  cannotPause: 'Der Export hat den Status {0} und lässt sich nicht mehr anhalten.',
+  cannotResume: 'Der Export hat den Status {0} und lässt sich nicht mehr fortsetzen.',
+  pauseOneSnapshot:
+    'Der Export liest alle Zeilen unter einem einzigen Snapshot, der durch eine Pause verloren ginge. Lassen Sie ihn zu Ende laufen, oder brechen Sie ihn ab und erstellen Sie ihn mit snapshot: chunked.',
+  pauseRead:
+    'Der Export hat alle Zeilen gelesen, und seine Dateien werden geschrieben. Lassen Sie ihn zu Ende laufen, oder brechen Sie ihn ab.',
+  pauseTooOld:
+    'Der Export hat vor so langer Zeit begonnen, dass eine Pause länger dauern würde, als die benötigten Ereignisse aufbewahrt werden. Lassen Sie ihn zu Ende laufen, oder brechen Sie ihn ab.',
   cancelFirst: 'Der Export hat den Status {0}. Brechen Sie ihn zuerst ab.',
   noFilesYet: 'Der Export hat den Status {0}. Dateien gibt es, sobald er fertig ist.',
   filesRemoved: 'Die Dateien dieses Exports wurden entfernt. Erstellen Sie einen neuen Export.',

@@ -36,7 +36,7 @@ export const keys: typeof en = {
   },
   scope: {
     'exports:read': 'Exporte sehen und ihre Dateien herunterladen',
-    'exports:write': 'Exporte starten, abbrechen und löschen',
+    'exports:write': 'Exporte starten, anhalten, fortsetzen, abbrechen und löschen',
     'webhooks:read': 'Webhook-Endpunkte, Zustellungen und unzustellbare Ereignisse sehen',
     'webhooks:write': 'Webhook-Endpunkte anlegen, ändern und löschen, Ereignisse erneut zustellen',
     'events:read': 'Den Änderungsfeed und einzelne Ereignisse lesen',

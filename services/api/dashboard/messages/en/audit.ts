@@ -6,6 +6,8 @@ export type AccountAction = Exclude<AuditAction, `operator_session.${string}`>;
 /** What was done, in a sentence: `{actor}` did something with `{subject}`. */
 const sentences: Record<AccountAction, string> = {
   'export.created': '{actor} started the export {subject}.',
+  'export.paused': '{actor} paused the export {subject}.',
+  'export.resumed': '{actor} resumed the export {subject}.',
   'export.cancelled': '{actor} cancelled the export {subject}.',
   'export.deleted': '{actor} deleted the files of the export {subject}.',
   'export.link_given': '{actor} got a link to a file of the export {subject}.',

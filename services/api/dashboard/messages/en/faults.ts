@@ -76,6 +76,13 @@ export const faults = {
   queueOfExports: 'The account already has {0} waiting exports. Cancel one or try again later.',
   feedBehind: 'The change feed is too far behind, so new exports and bulk jobs are refused. Try again later.',
   cannotCancel: 'The export is {0} and can no longer be cancelled.',
+  cannotPause: 'The export is {0} and can no longer be paused.',
+  cannotResume: 'The export is {0} and can no longer be resumed.',
+  pauseOneSnapshot:
+    'The export reads all rows under a single snapshot, which a pause would lose. Let it finish, or cancel it and create it with snapshot: chunked.',
+  pauseRead: 'The export has read all rows, and its files are being written. Let it finish, or cancel it.',
+  pauseTooOld:
+    'The export began so long ago that a pause would outlast the events that it needs. Let it finish, or cancel it.',
   cancelFirst: 'The export is {0}. Cancel it first.',
   noFilesYet: 'The export is {0}. It has files once it is completed.',
   filesRemoved: 'The files of this export were removed. Create a new export.',

@@ -34,7 +34,7 @@ export const keys = {
   },
   scope: {
     'exports:read': 'List and show exports, download their files',
-    'exports:write': 'Create, cancel and delete exports',
+    'exports:write': 'Create, pause, resume, cancel and delete exports',
     'webhooks:read': 'See webhook endpoints, deliveries and dead letters',
     'webhooks:write': 'Create, change and delete webhook endpoints, deliver events again',
     'events:read': 'Read the feed and single events',
