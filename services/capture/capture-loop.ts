@@ -47,6 +47,12 @@ const NEWS_PUBLISH_INTERVAL_MS = 100;
  * itself writes such WAL, and would trigger the next publication forever.
  */
 const QUIET_PUBLISH_INTERVAL_MS = 1_000;
+/**
+ * The same once no change and no seal has come for a while. Only the slot's position waits for it then, and the control
+ * store's own writes would keep the broker busy every second. What waits for a position sends a transaction.
+ */
+const RESTING_PUBLISH_INTERVAL_MS = 5_000;
+const RESTS_AFTER_MS = 30_000;
 const WAIT_MS = 1_000;
 /** A streamed commit is usually visible within milliseconds. */
 const VISIBLE_POLL_MS = 50;
@@ -165,6 +171,7 @@ export async function runCaptureLoop(
       transactionCount += 1;
       hasNews = true;
       passedLsn = transaction.endLsn;
+      if (transaction.changeCount > 0 || transaction.seals.length > 0) usedAtMs = Date.now();
       if (transaction.changeCount > 0) {
         settling.add(transaction);
         oldestCommitMicros ??= transaction.committedAtMicros;
@@ -183,6 +190,7 @@ export async function runCaptureLoop(
   let publishedSettledLsn = -1n;
   let publishedAtMs = 0;
   let hasNews = false;
+  let usedAtMs = Date.now();
   let lastBatch: LastBatch = { commitCount: 0, startedAtMs: 0 };
   let countBefore = 0;
   const publish = async () => {
@@ -220,7 +228,7 @@ export async function runCaptureLoop(
     hasNews = settling.hasUnsettled;
     batch = createBatch();
   };
-  const dueAtMs = () => publishedAtMs + (hasNews ? NEWS_PUBLISH_INTERVAL_MS : QUIET_PUBLISH_INTERVAL_MS);
+  const dueAtMs = () => publishedAtMs + publishIntervalMs(hasNews, Date.now() - usedAtMs);
   const isStateDue = () =>
     Date.now() >= dueAtMs() &&
     (passedLsn !== publishedPassedLsn || settling.state(passedLsn).settledLsn !== publishedSettledLsn);
@@ -296,6 +304,12 @@ export async function runCaptureLoop(
   } finally {
     side.abort();
   }
+}
+
+/** @param unusedMs since the last change or seal */
+export function publishIntervalMs(hasNews: boolean, unusedMs: number): number {
+  if (hasNews) return NEWS_PUBLISH_INTERVAL_MS;
+  return unusedMs < RESTS_AFTER_MS ? QUIET_PUBLISH_INTERVAL_MS : RESTING_PUBLISH_INTERVAL_MS;
 }
 
 /** Time until a moved position may be published; an arriving entry notifies earlier. */

@@ -1,0 +1,11 @@
+import { expect, test } from 'vitest';
+import { publishIntervalMs } from './capture-loop.ts';
+
+test('a position that only irrelevant WAL has moved is published seldom, and more seldom once nothing has come for a while', () => {
+  expect(publishIntervalMs(true, 0)).toBe(100);
+  // A heartbeat or what an export waits by is a transaction, however long nothing else has come.
+  expect(publishIntervalMs(true, 3_600_000)).toBe(100);
+  expect(publishIntervalMs(false, 0)).toBe(1_000);
+  expect(publishIntervalMs(false, 29_999)).toBe(1_000);
+  expect(publishIntervalMs(false, 30_000)).toBe(5_000);
+});
