@@ -1,5 +1,6 @@
 import type { Pool } from 'pg';
 import {
+  areAllScheduled,
   claimAccountEvent,
   listListeners,
   noteScheduled,
@@ -54,7 +55,7 @@ export function createAccountEvents(pool: Pool, log: Log): AccountEvents {
     async run(signal) {
       while (!signal.aborted) {
         try {
-          while (!signal.aborted && (await scheduleOne()));
+          while (!signal.aborted && !(await areAllScheduled(pool)) && (await scheduleOne()));
         } catch (error) {
           log.warn('account_events.not_parked', { error });
         }

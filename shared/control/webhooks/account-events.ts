@@ -9,6 +9,15 @@ export interface AccountEventRow {
   occurred_at: string;
 }
 
+/** Asked often, so in one small statement. */
+export async function areAllScheduled(db: Queryable): Promise<boolean> {
+  const { rows } = await db.query<{ are_all: boolean }>({
+    name: 'are_account_events_scheduled',
+    text: 'select not exists (select from account_events where parked_at is null) as are_all',
+  });
+  return rows[0]?.are_all === true;
+}
+
 /** The oldest that is not scheduled yet, locked until the transaction ends; those that others are at are passed over. */
 export async function claimAccountEvent(db: Queryable): Promise<AccountEventRow | undefined> {
   const { rows } = await db.query<AccountEventRow>({
