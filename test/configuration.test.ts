@@ -20,10 +20,24 @@ const ENOUGH: Env = {
   SECRET_KEY: 's'.repeat(32),
 };
 
+/** Each login to Kafka has settings of its own. */
+const LOGINS: readonly Env[] = [
+  {},
+  {
+    KAFKA_SASL_MECHANISM: 'oauthbearer',
+    KAFKA_OAUTH_TOKEN_URL: 'https://login.example/token',
+    KAFKA_OAUTH_CLIENT_ID: 'tandem',
+    KAFKA_OAUTH_CLIENT_SECRET: 'a secret',
+  },
+  { KAFKA_SASL_MECHANISM: 'aws_iam', KAFKA_SSL: 'true', KAFKA_AWS_REGION: 'eu-central-1' },
+];
+
 function declaredSettings(): DeclaredSetting[] {
-  const services = readServiceSettings(ENOUGH);
+  const services = LOGINS.flatMap((login) => readServiceSettings({ ...ENOUGH, ...login }));
   expect(services.flatMap(({ problems }) => problems)).toEqual([]);
-  return services.flatMap(({ declared }) => declared);
+  const declared = services.flatMap((one) => one.declared);
+  const byReader = new Map(declared.map((setting) => [`${setting.service} ${setting.name}`, setting]));
+  return [...byReader.values()];
 }
 
 const DOCUMENT = new URL('../deploy/configuration.md', import.meta.url);

@@ -1,12 +1,13 @@
 import { readFileSync } from 'node:fs';
-import { Kafka, logLevel, type SASLOptions } from 'kafkajs';
-import type { EnvReader, Secret } from '../runtime/env.ts';
+import { Kafka, logLevel } from 'kafkajs';
+import type { EnvReader } from '../runtime/env.ts';
 import { SetupError } from '../runtime/errors.ts';
 import type { Log } from '../runtime/log.ts';
 import { fetchInSessions } from './internals/fetch-sessions.ts';
 import { acceptLeaderlessTopics } from './internals/leaderless-topics.ts';
 import { makeClientLean } from './internals/lean-client.ts';
 import { quietTimers } from './internals/quiet-timers.ts';
+import { readLogin, type SaslConfig, toClientLogin } from './login/login.ts';
 
 /** `plain`: kafkajs by its public interface alone; `tuned`: with the parts of `internals/`. Both write and read the same bytes. */
 export type KafkaClientKind = 'tuned' | 'plain';
@@ -28,23 +29,10 @@ interface TlsFiles {
   readonly key: string | undefined;
 }
 
-interface SaslConfig {
-  readonly mechanism: 'plain' | 'scram-sha-256' | 'scram-sha-512';
-  readonly username: string;
-  readonly password: Secret;
-}
-
 /** `KAFKA_BROKERS`, `KAFKA_CLIENT`, and for a secured cluster `KAFKA_SSL` and `KAFKA_SASL_MECHANISM` with what belongs to them. */
 export function readKafkaConfig(read: EnvReader): KafkaConfig {
-  const mechanism = read.oneOf(
-    'KAFKA_SASL_MECHANISM',
-    ['none', 'plain', 'scram-sha-256', 'scram-sha-512'],
-    'none',
-  );
-  const credentials = () => ({
-    username: read.string('KAFKA_SASL_USERNAME'),
-    password: read.secret('KAFKA_SASL_PASSWORD'),
-  });
+  const brokers = read.list('KAFKA_BROKERS');
+  const ssl = read.boolean('KAFKA_SSL', false);
   const tls = {
     ca: read.optional('KAFKA_SSL_CA_FILE'),
     cert: read.optional('KAFKA_SSL_CERT_FILE'),
@@ -55,10 +43,10 @@ export function readKafkaConfig(read: EnvReader): KafkaConfig {
   }
   return {
     client: read.oneOf('KAFKA_CLIENT', ['tuned', 'plain'], 'tuned'),
-    brokers: read.list('KAFKA_BROKERS'),
-    ssl: read.boolean('KAFKA_SSL', false),
+    brokers,
+    ssl,
     tls,
-    sasl: mechanism === 'none' ? undefined : { mechanism, ...credentials() },
+    sasl: readLogin(read, { brokers, ssl }),
   };
 }
 
@@ -74,11 +62,6 @@ function readTls({ ssl, tls = { ca: undefined, cert: undefined, key: undefined }
     }
   };
   return { ...readPem('ca', tls.ca), ...readPem('cert', tls.cert), ...readPem('key', tls.key) };
-}
-
-/** The client takes the password itself; until here it is a secret, so that a logged configuration shows none. */
-function reveal({ mechanism, username, password }: SaslConfig): SASLOptions {
-  return { mechanism, username, password: password.reveal() } as SASLOptions;
 }
 
 /**
@@ -98,7 +81,7 @@ export function createKafka(config: KafkaConfig, clientId: string, log: Log): Ka
     clientId,
     brokers: [...config.brokers],
     ssl: readTls(config),
-    ...(config.sasl === undefined ? {} : { sasl: reveal(config.sasl) }),
+    ...(config.sasl === undefined ? {} : { sasl: toClientLogin(config.sasl, log) }),
     connectionTimeout: 5_000,
     requestTimeout: 30_000,
     retry: { initialRetryTime: 20, factor: 0.2, multiplier: 2, maxRetryTime: 2_000, retries: 12 },

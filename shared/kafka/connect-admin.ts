@@ -1,7 +1,10 @@
 import type { Admin, Kafka } from 'kafkajs';
+import { isCertificateCode } from '../runtime/certificate-codes.ts';
 import { SetupError } from '../runtime/errors.ts';
 import { causesOf } from '../runtime/transient.ts';
 import type { KafkaConfig } from './client.ts';
+import { nameOf, settingsOf } from './login/login.ts';
+import { TokenError } from './login/token.ts';
 
 /**
  * An admin client that is connected: the first thing that a service does with Kafka, so it tells what is wrong with the login.
@@ -20,10 +23,6 @@ export async function connectAdmin(kafka: Kafka, config: KafkaConfig): Promise<A
   }
 }
 
-/** Node's codes of a certificate that it does not accept. */
-const CERTIFICATE_CODES =
-  /^(ERR_TLS_\w+|CERT_\w+|DEPTH_ZERO_SELF_SIGNED_CERT|SELF_SIGNED_CERT_IN_CHAIN|UNABLE_TO_\w+)$/;
-
 /** One line that says what an operator has to set; undefined when the failure is no refusal. */
 export function describeRefusal(
   error: unknown,
@@ -31,17 +30,21 @@ export function describeRefusal(
 ): string | undefined {
   const where = `Kafka at ${brokers.join(',')}`;
   const mechanism = sasl?.mechanism ?? 'none';
-  for (const { name, message, ...rest } of causesOf(error).map(toPlain)) {
+  const causes = causesOf(error);
+  const tokenError = causes.find((cause) => cause instanceof TokenError);
+  if (tokenError !== undefined) return `${where} takes a token: ${tokenError.message}`;
+  for (const { name, message, ...rest } of causes.map(toPlain)) {
     if (rest.type === 'ILLEGAL_SASL_STATE') {
       return `${where} takes no login there: set KAFKA_SASL_MECHANISM=none, or name the port that takes one in KAFKA_BROKERS`;
     }
     if (rest.type === 'UNSUPPORTED_SASL_MECHANISM') {
       return `${where} does not support KAFKA_SASL_MECHANISM=${mechanism}`;
     }
-    if (name === 'KafkaJSSASLAuthenticationError') {
-      return `${where} refuses the login of ${sasl?.username}: check KAFKA_SASL_USERNAME, KAFKA_SASL_PASSWORD and KAFKA_SASL_MECHANISM, which is ${mechanism}`;
+    if (name === 'KafkaJSSASLAuthenticationError' && sasl !== undefined) {
+      const reason = 'username' in sasl ? '' : ` (${message})`;
+      return `${where} refuses the login of ${nameOf(sasl)}${reason}: check ${settingsOf(sasl)}`;
     }
-    if (CERTIFICATE_CODES.test(rest.code)) {
+    if (isCertificateCode(rest.code)) {
       return `${where}: the broker's certificate is not accepted (${message}): check KAFKA_SSL_CA_FILE and the host names in KAFKA_BROKERS`;
     }
     if (rest.code === 'EPROTO' || rest.code.startsWith('ERR_SSL_')) {

@@ -91,9 +91,41 @@ export const SETTINGS = {
     means: 'PEM file of its key.',
     defaultText: 'required with a certificate',
   },
-  KAFKA_SASL_MECHANISM: { group: 'kafka', means: 'How to log in, for a managed cluster.' },
-  KAFKA_SASL_USERNAME: { group: 'kafka', means: 'User name.', defaultText: 'required with a mechanism' },
-  KAFKA_SASL_PASSWORD: { group: 'kafka', means: 'Password.', defaultText: 'required with a mechanism' },
+  KAFKA_SASL_MECHANISM: {
+    group: 'kafka',
+    means: 'How to log in: by user and password, a token of an OAuth server, or IAM of Amazon MSK.',
+  },
+  KAFKA_SASL_USERNAME: {
+    group: 'kafka',
+    means: 'User name, for `plain` and `scram`.',
+    defaultText: 'required with these',
+  },
+  KAFKA_SASL_PASSWORD: { group: 'kafka', means: 'Its password.', defaultText: 'required with these' },
+  KAFKA_OAUTH_TOKEN_URL: {
+    group: 'kafka',
+    means: 'For `oauthbearer`: where a token is asked for by client credentials.',
+    defaultText: 'required with it',
+  },
+  KAFKA_OAUTH_CLIENT_ID: {
+    group: 'kafka',
+    means: 'Client of the token server.',
+    defaultText: 'required with `oauthbearer`',
+  },
+  KAFKA_OAUTH_CLIENT_SECRET: {
+    group: 'kafka',
+    means: 'Its secret.',
+    defaultText: 'required with `oauthbearer`',
+  },
+  KAFKA_OAUTH_SCOPE: { group: 'kafka', means: 'Scope of the token; several with spaces.' },
+  KAFKA_OAUTH_EXTENSIONS: {
+    group: 'kafka',
+    means: 'Sent to the broker beside the token, such as `logicalCluster=lkc-1,identityPoolId=pool-1`.',
+  },
+  KAFKA_AWS_REGION: {
+    group: 'kafka',
+    means: 'For `aws_iam`: region of the MSK cluster. The AWS SDK finds the credentials, as for `s3://`.',
+    defaultText: 'that in the brokers’ names',
+  },
   SCHEMA_REGISTRY_URL: {
     group: 'kafka',
     means: 'A registry with Confluent’s API. A login in the URL is sent as basic authentication.',

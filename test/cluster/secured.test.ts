@@ -13,21 +13,29 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { openReceiver } from '../../deploy/demo/receiver.ts';
 import { createReplica } from '../../deploy/demo/replica.ts';
 import { openWorld, type World } from '../../deploy/demo/world.ts';
+import { startServices } from '../../deploy/local/supervise.ts';
 import { DOCUMINT } from '../../deploy/samples/products.ts';
 import { silentLog } from '../../shared/runtime/log.ts';
 import { openSecuredKafka, type SecuredKafka } from '../support/secured-kafka.ts';
 import { testStack } from '../support/stack.ts';
 import { createExport, differencesAfter, loadExport } from '../support/subscriber.ts';
 import { passTo } from '../support/tls-front.ts';
+import { openTokenServer, type TokenServer } from '../support/token-server.ts';
+import { waitFor } from '../support/wait-for.ts';
 
 const { AclOperationTypes, AclPermissionTypes, AclResourceTypes, ResourcePatternTypes } = kafkajs;
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const PREFIX = 'secured';
 const REGISTRY_PASSWORD = 'registry-pw-5b1';
+/** The shortest life that is accepted: connections take the next one after half of it. */
+const TOKEN_SECONDS = 30;
+/** Capture and the dispatcher; a bulk worker has no Kafka. */
+const TOKEN_SERVICES = 2;
 
 const cleanup = new AsyncDisposableStack();
 let kafka: SecuredKafka;
+let tokens: TokenServer;
 let registryUrl: string;
 let directory: string;
 let world: World;
@@ -37,6 +45,7 @@ beforeAll(async () => {
   cleanup.defer(() => rmSync(directory, { recursive: true, force: true }));
   kafka = cleanup.use(await openSecuredKafka());
   registryUrl = await openRegistryFront();
+  tokens = cleanup.use(await openTokenServer(TOKEN_SECONDS));
 });
 afterAll(() => cleanup.disposeAsync());
 
@@ -127,18 +136,29 @@ test('topics are created by a user that may, and one that may not is told so', a
   expect(await topics('plan', asTandem)).toMatchObject({ code: 0 });
 });
 
-test('every service works over TLS and SCRAM, without the right to create topics', async () => {
+test('every service works over TLS, by SCRAM or by tokens that end, without the right to create topics', async () => {
   world = cleanup.use(
     await openWorld({
       stack: { ...testStack(), kafkaBrokers: kafka.brokers, schemaRegistryUrl: registryUrl },
       directory,
-      rows: 2_000,
+      rows: 500,
       accounts: 2,
-      services: { api: 1, extractor: 1, writer: 1, capture: 1, dispatcher: 1, bulk: 1 },
+      services: { api: 1, extractor: 1, writer: 1 },
       log: silentLog,
       env: { ...kafka.env('tandem'), TOPIC_PREFIX: PREFIX, KAFKA_CREATE_TOPICS: 'false' },
     }),
   );
+  const byToken = cleanup.use(
+    await startServices({
+      env: { ...world.env, ...tokens.env },
+      services: { capture: 1, dispatcher: 1, bulk: 1 },
+      log: silentLog,
+      home: tokenHome(),
+    }),
+  );
+  await byToken.untilReady();
+  const pids = () => [...byToken.pids('capture'), ...byToken.pids('dispatcher')];
+  const startedAs = pids();
   const customer = await world.createCustomer(world.generated.accounts[0] ?? '');
   let replica = createReplica();
   const receiver = cleanup.use(
@@ -157,19 +177,34 @@ test('every service works over TLS and SCRAM, without the right to create topics
     start: { after_export: id },
   });
   receiver.setSecret(secret);
+  const touched = await touchInvoices(customer.sourceId, 'secured');
+  expect(touched).toBeGreaterThan(0);
+  expect(await differencesAfter(world, customer, replica)).toEqual([]);
+  expect(receiver.counts.deliveries).toBeGreaterThanOrEqual(touched);
+
+  // Every connection has logged in again, with another token, while changes went through it.
+  const granted = tokens.granted;
+  await waitFor('each process to renew its token', async () => {
+    await touchInvoices(customer.sourceId, `with token ${tokens.granted}`, 3);
+    expect(await differencesAfter(world, customer, replica)).toEqual([]);
+    return tokens.granted >= granted + TOKEN_SERVICES;
+  });
+  expect(pids()).toEqual(startedAs);
+}, 480_000);
+
+async function touchInvoices(account: string, memo: string, limit = 1_000): Promise<number> {
   const client = new pg.Client({ connectionString: world.sourceUrl });
   await client.connect();
-  const { rowCount } = await client.query('update documint.invoices set memo = $1 where account_id = $2', [
-    'secured',
-    customer.sourceId,
-  ]);
+  const { rowCount } = await client.query(
+    `update documint.invoices set memo = $1
+     where id in (select id from documint.invoices where account_id = $2 order by id limit $3)`,
+    [memo, account, limit],
+  );
   await client.end();
-  expect(rowCount).toBeGreaterThan(0);
-  expect(await differencesAfter(world, customer, replica)).toEqual([]);
-  expect(receiver.counts.deliveries).toBeGreaterThanOrEqual(rowCount ?? 0);
-});
+  return rowCount ?? 0;
+}
 
-test('a wrong password, an unknown authority, a missing topic: each service says so in one line', async () => {
+test('a wrong password, a refused token, an unknown authority, a missing topic: each service says so in one line', async () => {
   const services = ['api', 'extractor', 'writer', 'capture', 'dispatcher'];
   const wrong = 'not-the-password-9c2';
   for (const service of services) {
@@ -181,6 +216,20 @@ test('a wrong password, an unknown authority, a missing topic: each service says
     expect(code).toBe(2);
     expect(output).not.toContain(wrong);
   }
+  // Of its own, because the services that run ask the other one.
+  await using refusing = await openTokenServer(TOKEN_SECONDS);
+  refusing.claims = { sub: 'tandem' };
+  const unscoped = await start('capture', refusing.env);
+  expect(unscoped.output).toContain(
+    `Kafka at ${kafka.brokers} refuses the login of client tandem:é ({"status":"insufficient_scope"`,
+  );
+  expect(unscoped.code).toBe(2);
+  refusing.answer = { status: 401, body: '{"error":"invalid_client"}' };
+  const revoked = await start('capture', refusing.env);
+  expect(revoked.output).toContain(
+    `Kafka at ${kafka.brokers} takes a token: the token server ${refusing.url} refuses client tandem:é`,
+  );
+  expect(revoked.code).toBe(2);
   const untrusted = await start('writer', { KAFKA_SSL_CA_FILE: '' });
   expect(untrusted.output).toContain("the broker's certificate is not accepted");
   expect(untrusted.code).toBe(2);
@@ -189,16 +238,26 @@ test('a wrong password, an unknown authority, a missing topic: each service says
     `topic ${PREFIX}.other.commands does not exist, or this Kafka user may not see it: run \`tandem topics apply\``,
   );
   expect(missing.code).toBe(2);
-});
+  // Nine processes, one after the other.
+}, 480_000);
+
+/** Of the services that log in by token. */
+const tokenHome = () => join(directory, 'by-token');
 
 test('no secret of Kafka or the registry is in any log', () => {
-  const logs = join(directory, world.prefix, 'logs');
   // The world's own folder is named by it, whatever the topics are called.
-  const text = readdirSync(logs)
-    .map((name) => readFileSync(join(logs, name), 'utf8'))
+  const logs = [join(directory, world.prefix, 'logs'), join(tokenHome(), 'logs')];
+  const text = logs
+    .flatMap((folder) => readdirSync(folder).map((name) => readFileSync(join(folder, name), 'utf8')))
     .join('\n');
-  expect(text).toContain('"service.ready"');
-  for (const secret of [...Object.values(kafka.passwords), REGISTRY_PASSWORD]) {
+  expect(text.match(/"service.ready"/g)?.length).toBeGreaterThanOrEqual(6);
+  const shown = ['"alg":"none"', Buffer.from('{"alg":"none"}').toString('base64url')];
+  for (const secret of [
+    ...Object.values(kafka.passwords),
+    REGISTRY_PASSWORD,
+    tokens.clientSecret,
+    ...shown,
+  ]) {
     expect(text.includes(secret)).toBe(false);
   }
 });

@@ -7,7 +7,7 @@ import { choosePort } from '../../deploy/local/ports.ts';
 import { type Certificates, makeCertificates } from './certificates.ts';
 import { openOwnKafka } from './own-kafka.ts';
 
-/** A broker that takes TLS and SCRAM alone from clients, and whose users may do nothing that no ACL allows. */
+/** A broker that takes TLS, and SCRAM or a token, from clients, and whose users may do nothing that no ACL allows. */
 export interface SecuredKafka extends AsyncDisposable {
   readonly certificates: Certificates;
   /** Where clients log in. */
@@ -21,6 +21,8 @@ export interface SecuredKafka extends AsyncDisposable {
 }
 
 const PREFERRED_PORT = 19_292;
+
+const TOKEN_SESSION_MS = 16_000;
 
 export async function openSecuredKafka(): Promise<SecuredKafka> {
   await using unlessStarted = new AsyncDisposableStack();
@@ -46,9 +48,14 @@ export async function openSecuredKafka(): Promise<SecuredKafka> {
         'advertised.listeners': `SASL_SSL://localhost:${port},INTERNAL://${internalBrokers}`,
         'listener.security.protocol.map': 'SASL_SSL:SASL_SSL,INTERNAL:PLAINTEXT,CONTROLLER:PLAINTEXT',
         'inter.broker.listener.name': 'INTERNAL',
-        'sasl.enabled.mechanisms': 'SCRAM-SHA-512',
+        'sasl.enabled.mechanisms': 'SCRAM-SHA-512,OAUTHBEARER',
         'listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config':
           'org.apache.kafka.common.security.scram.ScramLoginModule required;',
+        // Takes tokens that nobody signed, as long as they are valid and have this scope.
+        'listener.name.sasl_ssl.oauthbearer.sasl.jaas.config':
+          'org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required unsecuredValidatorRequiredScope="kafka" unsecuredLoginStringClaim_sub="broker";',
+        // A session of a token lasts this long at most, and the client has to log in again before.
+        'listener.name.sasl_ssl.oauthbearer.connections.max.reauth.ms': TOKEN_SESSION_MS,
         'ssl.keystore.type': 'PEM',
         'ssl.keystore.location': store,
         'authorizer.class.name': 'org.apache.kafka.metadata.authorizer.StandardAuthorizer',

@@ -4,6 +4,7 @@ import type { Catalog } from '../../../shared/domain/catalog.ts';
 import { createKafka, type KafkaConfig } from '../../../shared/kafka/client.ts';
 import { connectAdmin } from '../../../shared/kafka/connect-admin.ts';
 import { readTargets, readTopics } from '../../../shared/kafka/ensure-topics.ts';
+import { tokenFetcher } from '../../../shared/kafka/login/login.ts';
 import { compareTopic, TOPICS_COMMAND, type TopicFinding } from '../../../shared/kafka/topic-plan.ts';
 import type { TopicSettings } from '../../../shared/kafka/topic-settings.ts';
 import { type TopicDeclaration, topicsOf } from '../../../shared/kafka/topics.ts';
@@ -31,11 +32,22 @@ export async function examineKafka(
     () => Promise.all(config.brokers.map((broker) => openPort(broker, area.limitMs / 2))),
     (results) => describeBrokers(config.brokers, results),
   );
+  const fetchToken = config.sasl === undefined ? undefined : tokenFetcher(config.sasl);
+  if (fetchToken !== undefined) {
+    const token = await area.attempt(
+      'token',
+      'correct the settings that the message names',
+      fetchToken,
+      (one) => ok(one.lifeMs === 0 ? 'a token of unknown life' : `a token for ${one.lifeMs / 1_000} s`),
+    );
+    if (token === undefined) return;
+  }
+  const kafka = createKafka(config, 'tandem-doctor', silentLog);
   const connected = await area.attempt(
     'connect',
     connectFix(config),
     async () => {
-      const admin = await connectAdmin(createKafka(config, 'tandem-doctor', silentLog), config);
+      const admin = await connectAdmin(kafka, config);
       cleanup.defer(() => close(admin.disconnect()));
       return { admin, cluster: await admin.describeCluster() };
     },
