@@ -6,6 +6,7 @@ import {
   type ClaimedExport,
   claimExport,
   type ExportLimits,
+  hasOpenExports,
 } from '../../../shared/control/exports/queue-exports.ts';
 import { EXPORT_LEASE_SECONDS } from '../../../shared/control/leases.ts';
 import { LeaseLostError, renewLease } from '../../../shared/runtime/lease-renewer.ts';
@@ -53,6 +54,7 @@ export function createExportHolder(owner: string, config: HoldExportsConfig, dep
     log,
     async claim() {
       await sweepKeys(control);
+      if (!(await hasOpenExports(control))) return undefined;
       for (const exportId of await endCancelledExports(control)) log.info('export.cancelled', { exportId });
       return claimExport(control, owner, config.limits);
     },

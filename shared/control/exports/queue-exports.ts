@@ -138,6 +138,15 @@ interface StartedRow {
   snapshot_kind: string | null;
 }
 
+/** Whether any export waits, runs or is to be cancelled: asked often, so in one small statement. */
+export async function hasOpenExports(db: Queryable): Promise<boolean> {
+  const { rows } = await db.query<{ is_any: boolean }>({
+    name: 'has_open_exports',
+    text: `select exists (select from exports where status in ('pending', 'running', 'cancelling')) as is_any`,
+  });
+  return rows[0]?.is_any === true;
+}
+
 /**
  * Claims the export whose turn it is, or returns undefined. Claims are one at a time over all extractors, because
  * two at once would each count the other's account one short of its limit. The chunks of an earlier run are removed
