@@ -13,11 +13,11 @@ import { HEALTHY } from '../../services/dispatcher/endpoints/endpoint-health.ts'
 import { createLease, RENEW_LIMIT_MS } from '../../services/dispatcher/endpoints/lease.ts';
 import { NO_HEADERS } from '../../services/dispatcher/send/kept-headers.ts';
 import { createFairReads } from '../../services/dispatcher/store/fair-reads.ts';
-import type { LoggedEvent } from '../../services/dispatcher/store/read-events.ts';
-import { comparePositions, type Position } from '../../shared/domain/position.ts';
+import type { Position } from '../../shared/domain/position.ts';
 import { silentLog } from '../../shared/runtime/log.ts';
 import { secretToKey } from '../../shared/runtime/signing.ts';
 import { sleep } from '../../shared/runtime/sleep.ts';
+import { createEventLog } from './event-log.ts';
 import { createLeaseTables, type LeasedEndpoint, type LeaseTables } from './lease-store.ts';
 import type { VirtualTime } from './virtual-time.ts';
 
@@ -85,12 +85,11 @@ interface StoredEndpoint {
 export function createCluster(time: VirtualTime, random: () => number): Cluster {
   const tables = createLeaseTables(() => time.nowMs);
   const stored = new Map<string, StoredEndpoint>();
-  const events = new Map<string, LoggedEvent[]>();
+  const log = createEventLog();
   const statements = new Map<string, number>();
   const faults: string[] = [];
   const members: RunningMember[] = [];
   const goneUntilMs = new Map<string, number>();
-  let nextLsn = 1n;
   let nextMember = 1;
   let sentCount = 0;
   let repeatedCount = 0;
@@ -231,7 +230,7 @@ export function createCluster(time: VirtualTime, random: () => number): Cluster 
         },
         readEvents: (account, after, limit) =>
           reads.runShared(account, `${after.commitLsn}`, () =>
-            statement('read events', () => eventsAfter(events.get(account) ?? [], after, limit)),
+            statement('read events', () => log.after(account, after, limit)),
           ),
         readRecordEvents: async () => ({ events: [], readTo: undefined }),
         readPayload: async () => undefined,
@@ -335,7 +334,7 @@ export function createCluster(time: VirtualTime, random: () => number): Cluster 
     },
     join,
     addEndpoint(id, accountId) {
-      const cursor = { commitLsn: nextLsn - 1n, index: 0 };
+      const cursor = log.end();
       stored.set(id, { accountId, cursor, done: [], delivered: new Set() });
       tables.addEndpoint(id);
       tell((leases) => leases.look(id));
@@ -355,31 +354,15 @@ export function createCluster(time: VirtualTime, random: () => number): Cluster 
       tell((leases) => leases.look(id));
     },
     record(accountId) {
-      const lsn = nextLsn++;
-      const log = events.get(accountId) ?? [];
-      events.set(accountId, log);
-      log.push({
-        position: { commitLsn: lsn, index: 0 },
-        xid: lsn,
-        type: 'invoice.updated',
-        resource: 'invoices',
-        recordKey: `["${lsn % 5n}"]`,
-        committedAt: new Date().toISOString(),
-        payload: JSON.stringify({ n: String(lsn) }),
-      });
+      log.record(accountId);
       tell((leases) => leases.wake([accountId]));
     },
     undelivered() {
       let count = 0;
       for (const [id, { accountId, cursor }] of stored) {
-        if (tables.isActive(id)) count += eventsAfter(events.get(accountId) ?? [], cursor, 1).length;
+        if (tables.isActive(id)) count += log.after(accountId, cursor, 1).length;
       }
       return count;
     },
   };
-}
-
-function eventsAfter(log: readonly LoggedEvent[], after: Position, limit: number): LoggedEvent[] {
-  const from = log.findIndex(({ position }) => comparePositions(position, after) > 0);
-  return from === -1 ? [] : log.slice(from, from + limit);
 }
