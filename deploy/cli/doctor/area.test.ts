@@ -4,10 +4,11 @@ import { Area, describeClock, messageOf, ok } from './area.ts';
 
 test('a clock is compared at the middle of the question, and what the question took is allowed for', () => {
   expect(describeClock(10_050, 10_000, 10_100).status).toBe('ok');
-  expect(describeClock(12_049, 10_000, 10_100)).toMatchObject({
+  expect(describeClock(11_049, 10_000, 10_100)).toMatchObject({
     status: 'ok',
-    detail: expect.stringMatching(/1999 ms/),
+    detail: expect.stringMatching(/999 ms/),
   });
+  expect(describeClock(11_101, 10_000, 10_100).status).toBe('warning');
   const slow = describeClock(10_000, 20_000, 20_100);
   expect(slow).toMatchObject({
     status: 'warning',
@@ -15,6 +16,7 @@ test('a clock is compared at the middle of the question, and what the question t
     fix: expect.stringMatching(/NTP/),
   });
   expect(describeClock(17_000, 10_000, 20_000).status).toBe('ok');
+  expect(slow.detail).toContain('tokens');
 });
 
 test('an error is shown with its causes, each once', () => {

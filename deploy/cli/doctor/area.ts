@@ -100,8 +100,8 @@ export function messageOf(error: unknown): string {
   return messages.length === 0 ? String(error) : messages.join(': ');
 }
 
-/** More is worth a word: events and leases compare times of several machines. */
-const CLOCK_WARNING_MS = 2_000;
+/** More is worth a word. Leases are counted by the control store's clock alone, so none is lost by it. */
+const CLOCK_WARNING_MS = 1_000;
 
 /** Compares the clock of a server, as it was asked between two moments here, with this machine's. */
 export function describeClock(server: number, askedAtMs: number, answeredAtMs: number): Found {
@@ -109,5 +109,7 @@ export function describeClock(server: number, askedAtMs: number, answeredAtMs: n
   const uncertainMs = Math.ceil((answeredAtMs - askedAtMs) / 2);
   const detail = `its clock differs by ${aheadMs} ms (measured to ${uncertainMs} ms)`;
   if (Math.abs(aheadMs) <= CLOCK_WARNING_MS + uncertainMs) return ok(detail);
-  return warning(detail, 'synchronise the clocks of both machines (NTP)');
+  const harm =
+    'times of events, quotas and signatures differ by as much, and tokens are refused early or late';
+  return warning(`${detail}: ${harm}`, 'synchronise the clocks of both machines (NTP)');
 }

@@ -4,6 +4,7 @@ import type { Catalog } from '../../../shared/domain/catalog.ts';
 import { createKafka, type KafkaConfig } from '../../../shared/kafka/client.ts';
 import { connectAdmin } from '../../../shared/kafka/connect-admin.ts';
 import { readTargets, readTopics } from '../../../shared/kafka/ensure-topics.ts';
+import { readApiVersions } from '../../../shared/kafka/internals/broker-versions.ts';
 import { tokenFetcher } from '../../../shared/kafka/login/login.ts';
 import { compareTopic, TOPICS_COMMAND, type TopicFinding } from '../../../shared/kafka/topic-plan.ts';
 import type { TopicSettings } from '../../../shared/kafka/topic-settings.ts';
@@ -11,6 +12,7 @@ import { type TopicDeclaration, topicsOf } from '../../../shared/kafka/topics.ts
 import { SetupError } from '../../../shared/runtime/errors.ts';
 import { silentLog } from '../../../shared/runtime/log.ts';
 import { type Area, close, type Found, failure, messageOf, ok, warning } from './area.ts';
+import { describeVersions } from './kafka-version.ts';
 
 export interface KafkaToExamine {
   readonly config: KafkaConfig;
@@ -64,6 +66,13 @@ export async function examineKafka(
     'set advertised.listeners of each broker to an address that the services reach',
     () => Promise.all(advertised.map((broker) => openPort(broker, area.limitMs / 2))),
     (results) => describeBrokers(advertised, results),
+  );
+  const nodeIds = cluster.brokers.map(({ nodeId }) => nodeId);
+  await area.attempt(
+    'version',
+    'check the brokers, which respond to nothing else',
+    () => readApiVersions(kafka, nodeIds),
+    describeVersions,
   );
   if (catalog === undefined) return;
   const { declarations, changes } = topicsOf(prefix, catalog);

@@ -123,6 +123,10 @@ test('a set-up in which everything is right passes, with warnings of what is not
   expect((await pool.query('select count(*)::int as count from documint.invoices')).rows).toEqual(
     before.rows,
   );
+  expect(checks.find(({ area, what }) => area === 'kafka' && what === 'version')).toMatchObject({
+    status: 'ok',
+    detail: 'all brokers speak as Kafka 4.0 or later',
+  });
   const { lines } = await runCommand(doctorCommand, [], { env, home: '/nowhere' });
   expect(lines.join('\n')).toMatch(/^ok +storage: read +\d+ bytes as written$/m);
   expect(lines.join('\n')).toMatch(/^ +→ Start capture/m);
