@@ -8,7 +8,7 @@ import type { Catalog } from '../../shared/domain/catalog.ts';
 import type { Log } from '../../shared/runtime/log.ts';
 import { prepareSource } from '../cli/prepare-source.ts';
 import { createScratchDatabase } from '../local/scratch-database.ts';
-import { type ServiceName, type Services, startServices } from '../local/supervise.ts';
+import { type ServiceName, type Services, type ServicesOptions, startServices } from '../local/supervise.ts';
 import { DOCUMINT } from '../samples/products.ts';
 import type { GeneratedSample, SampleProduct } from '../samples/sample-plan.ts';
 import { type ApiClient, createApiClient } from './api-client.ts';
@@ -35,6 +35,8 @@ export interface WorldOptions {
   /** Roles of the source for single services, by their URLs; the others have that of `stack`. */
   rolesOf?: (sourceUrl: string, catalog: Catalog) => Promise<Partial<Record<ServiceName, string>>>;
   env?: Readonly<Record<string, string>>;
+  /** Programs of another version. */
+  mainOf?: ServicesOptions['mainOf'];
 }
 
 /** A customer of the product: an account of Tandem's with a key. */
@@ -92,7 +94,14 @@ export async function openWorld(options: WorldOptions): Promise<World> {
   const roles = (await options.rolesOf?.(source.url, catalog)) ?? {};
   const envOf = (name: ServiceName) => (roles[name] === undefined ? {} : { DATABASE_URL: roles[name] });
   const services = cleanup.use(
-    await startServices({ env, envOf, services: options.services, log: options.log, home: directory }),
+    await startServices({
+      env,
+      envOf,
+      services: options.services,
+      log: options.log,
+      home: directory,
+      ...(options.mainOf === undefined ? {} : { mainOf: options.mainOf }),
+    }),
   );
   await services.untilReady();
   const apiUrl = services.url('api');

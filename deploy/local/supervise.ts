@@ -22,7 +22,7 @@ export interface ServicesOptions {
   /** How many of each to run. */
   readonly services: Readonly<Partial<Record<ServiceName, number>>>;
   readonly log: Log;
-  /** The program of a service; by default its `main.ts`. */
+  /** The program of a service, asked at each start of a process; by default its `main.ts`. */
   readonly mainOf?: (name: ServiceName) => string;
 }
 
@@ -191,7 +191,6 @@ function createInstance({ options, group, name, index, port, reportFailure }: In
   const log = options.log.child({ service: name, index });
   const logPath = join(options.home, 'logs', `${name}-${index}.log`);
   const host = options.env.HOST || '127.0.0.1';
-  const main = (options.mainOf ?? defaultMain)(name);
   const url = localUrl(host, port);
   let wasReady = false;
   const instance: Instance = {
@@ -207,7 +206,7 @@ function createInstance({ options, group, name, index, port, reportFailure }: In
         instance.child = group.spawn({
           name: `${name}-${index}`,
           command: process.execPath,
-          args: [...NODE_FLAGS, main],
+          args: [...NODE_FLAGS, (options.mainOf ?? defaultMain)(name)],
           env: {
             ...options.env,
             ...options.envOf?.(name),

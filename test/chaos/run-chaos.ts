@@ -27,6 +27,8 @@ export interface ChaosOptions {
   copies: number;
   rows: number;
   perSecond: number;
+  /** Programs of another version. */
+  mainOf?: WorldOptions['mainOf'];
   log: WorldOptions['log'];
   say(line: string): void;
 }
@@ -84,6 +86,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
       bulk: options.copies,
     },
     log: options.log,
+    ...(options.mainOf === undefined ? {} : { mainOf: options.mainOf }),
     // Every retry falls within the run. A broker may take a minute to recover on a busy machine, and exports wait for it.
     env: {
       EXTRACTOR_FEED_TIMEOUT_MS: String(DRAIN_LIMIT_MS),
