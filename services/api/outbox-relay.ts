@@ -1,6 +1,6 @@
 import type { Producer } from 'kafkajs';
 import type { Pool } from 'pg';
-import { deleteOutbox, type OutboxRow, readOutbox } from '../../shared/control/outbox.ts';
+import { deleteOutbox, isOutboxEmpty, type OutboxRow, readOutbox } from '../../shared/control/outbox.ts';
 import {
   isMessageType,
   type MessageCodec,
@@ -72,6 +72,7 @@ export function createOutboxRelay(deps: RelayDeps): Worker & { isRunning(): bool
 }
 
 async function relayBatch({ pool, producer, codec, topics, log }: RelayDeps): Promise<number> {
+  if (await isOutboxEmpty(pool)) return 0;
   return inTransaction(pool, async (db) => {
     const rows = await readOutbox(db, BATCH_SIZE);
     if (rows.length === 0) return 0;

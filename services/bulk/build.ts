@@ -20,6 +20,7 @@ import {
 } from '../../shared/service/open-parts.ts';
 import { measureStorage } from '../../shared/storage/measure-storage.ts';
 import { openStorage } from '../../shared/storage/open-storage.ts';
+import { createActiveJobs } from './active-jobs.ts';
 import type { BulkConfig } from './config.ts';
 import { createLister } from './list/list-jobs.ts';
 import { addBulkMetrics } from './metrics.ts';
@@ -105,6 +106,7 @@ export async function buildBulk(
     signingKeys,
     slotWatch,
     throttle,
+    active: createActiveJobs(control),
     control,
     source,
     storage,

@@ -14,6 +14,7 @@ import { reportChunk } from '../../shared/control/bulk/report-chunk.ts';
 import type { Log } from '../../shared/runtime/log.ts';
 import { runRounds } from '../../shared/runtime/run-rounds.ts';
 import type { Worker } from '../../shared/runtime/worker.ts';
+import type { ActiveJobs } from './active-jobs.ts';
 import { countedFailure, SourceQueryError } from './job-failures.ts';
 import type { BulkMetrics } from './metrics.ts';
 import { unansweredItems } from './work/chunk-items.ts';
@@ -29,14 +30,22 @@ export interface SchedulerDeps {
 
 const ROUND_MS = 200;
 
+/** What a scheduler asks once a round, and everything else only while there are jobs. */
+export interface SchedulerWorkerDeps extends SchedulerDeps {
+  readonly active: Pick<ActiveJobs, 'look'>;
+}
+
 /** Starts queued jobs, pauses jobs while the feed is too far behind, resumes paused jobs, and ends finished ones. */
-export function createScheduler(deps: SchedulerDeps): Worker {
+export function createScheduler(deps: SchedulerWorkerDeps): Worker {
   return {
     name: 'bulk-scheduler',
     ready: Promise.resolve(),
     run(signal) {
       const onFailed = (error: unknown) => deps.log.warn('bulk.round_failed', { error });
-      return runRounds(() => scheduleRound(deps), { restMs: ROUND_MS, onFailed }, signal);
+      const round = async () => {
+        if (await deps.active.look()) await scheduleRound(deps);
+      };
+      return runRounds(round, { restMs: ROUND_MS, onFailed }, signal);
     },
   };
 }

@@ -24,6 +24,15 @@ export async function enqueueOutbox(db: Queryable, entries: readonly OutboxEntry
   });
 }
 
+/** Whether nothing waits for the relay: asked often, so in one small statement. */
+export async function isOutboxEmpty(db: Queryable): Promise<boolean> {
+  const { rows } = await db.query<{ is_empty: boolean }>({
+    name: 'is_outbox_empty',
+    text: 'select not exists (select from outbox) as is_empty',
+  });
+  return rows[0]?.is_empty === true;
+}
+
 export interface OutboxRow {
   id: string;
   topic: 'commands' | 'jobs';

@@ -7,8 +7,8 @@ export interface WorkPoolOptions<T> {
   readonly name: string;
   /** Units at once. 0 makes a worker that only waits. */
   readonly maxUnits: number;
-  /** How long to wait after nothing was found, unless notified. */
-  readonly idleMs: number;
+  /** How long to wait after nothing was found, unless notified; a function is asked before each wait. */
+  readonly idleMs: number | (() => number);
   readonly notifier: Notifier;
   readonly log: Log;
   /** The next unit, or undefined when there is none now. */
@@ -23,6 +23,7 @@ const QUIET_FAILURES = 5;
 /** Claims units and works on up to `maxUnits` at once. After the abort it claims nothing and waits for those in hand. */
 export function createWorkPool<T>(options: WorkPoolOptions<T>): Worker {
   const { name, maxUnits, idleMs, notifier, log, claim, work } = options;
+  const restMs = typeof idleMs === 'number' ? () => idleMs : idleMs;
   const { promise: ready, resolve: markReady } = Promise.withResolvers<void>();
   return {
     name,
@@ -35,7 +36,7 @@ export function createWorkPool<T>(options: WorkPoolOptions<T>): Worker {
       while (!signal.aborted) {
         if (bug !== undefined) throw bug.error;
         if (inHand.size >= maxUnits) {
-          await notifier.wait(idleMs, signal);
+          await notifier.wait(restMs(), signal);
           continue;
         }
         let unit: T | undefined;
@@ -51,7 +52,7 @@ export function createWorkPool<T>(options: WorkPoolOptions<T>): Worker {
           continue;
         }
         if (unit === undefined) {
-          await notifier.wait(idleMs, signal);
+          await notifier.wait(restMs(), signal);
           continue;
         }
         const running: Promise<void> = work(unit, signal)

@@ -21,9 +21,9 @@ import { publicKey } from '../../../shared/domain/public-names.ts';
 import { LeaseLostError, renewLease } from '../../../shared/runtime/lease-renewer.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 import { backoffMs } from '../../../shared/runtime/retry.ts';
-import { sleep } from '../../../shared/runtime/sleep.ts';
 import { isAbortError, type Worker } from '../../../shared/runtime/worker.ts';
 import type { Storage } from '../../../shared/storage/storage.ts';
+import type { ActiveJobs } from '../active-jobs.ts';
 import { findJobOperation } from '../find-job-operation.ts';
 import {
   classifyListingError,
@@ -38,8 +38,14 @@ const IDLE_MS = 250;
 /** Between attempts at one job during an outage: 0.5, 1, 2, 4, 8, 10, 10, … s at most, shared by all workers. */
 const RETRY = { initialMs: 500, maxMs: 10_000 };
 
+export interface ListerDeps extends ListDeps {
+  readonly active: ActiveJobs;
+  readonly log: Log;
+}
+
 /** Lists the items of started jobs, one job at a time; a process runs several listers. */
-export function createLister(index: number, owner: string, deps: ListDeps & { readonly log: Log }): Worker {
+export function createLister(index: number, owner: string, deps: ListerDeps): Worker {
+  const notifier = deps.active.notifier();
   return {
     name: `bulk-lister-${index}`,
     ready: Promise.resolve(),
@@ -49,7 +55,7 @@ export function createLister(index: number, owner: string, deps: ListDeps & { re
           deps.log.warn('bulk.listing_claim_failed', { error });
           return false;
         });
-        if (!found) await sleep(IDLE_MS, signal);
+        if (!found) await notifier.wait(deps.active.restMs(IDLE_MS), signal);
       }
     },
   };

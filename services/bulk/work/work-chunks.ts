@@ -5,10 +5,10 @@ import { failJob } from '../../../shared/control/bulk/end-job.ts';
 import { FilterError } from '../../../shared/domain/bulk-filter.ts';
 import { SetupError } from '../../../shared/runtime/errors.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
-import { createNotifier } from '../../../shared/runtime/notifier.ts';
 import { sleep } from '../../../shared/runtime/sleep.ts';
 import { createWorkPool, type WorkPoolOptions } from '../../../shared/runtime/work-pool.ts';
 import type { Worker } from '../../../shared/runtime/worker.ts';
+import type { ActiveJobs } from '../active-jobs.ts';
 import {
   countedFailure,
   JobFailedError,
@@ -28,6 +28,7 @@ const IDLE_MS = 200;
 export interface ChunkWorkerDeps extends Omit<WorkDeps, 'onAnswered' | 'onApplied' | 'size'> {
   readonly maxChunks: number;
   readonly maxHttpChunks: number;
+  readonly active: ActiveJobs;
   readonly log: Log;
   readonly throttle: Throttle;
   readonly metrics: BulkMetrics;
@@ -71,10 +72,11 @@ export function createChunkWorkers(owner: string, deps: ChunkWorkerDeps): Worker
 function createPool(
   name: string,
   maxUnits: number,
-  { log }: ChunkWorkerDeps,
+  { active, log }: ChunkWorkerDeps,
   how: Pick<WorkPoolOptions<ClaimedChunk>, 'claim' | 'work'>,
 ): Worker {
-  return createWorkPool({ name, maxUnits, idleMs: IDLE_MS, notifier: createNotifier(), log, ...how });
+  const idleMs = () => active.restMs(IDLE_MS);
+  return createWorkPool({ name, maxUnits, idleMs, notifier: active.notifier(), log, ...how });
 }
 
 async function step(
