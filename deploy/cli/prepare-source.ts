@@ -43,7 +43,7 @@ const LOCK_NOT_AVAILABLE = '55P03';
 
 export interface PreparationOptions {
   readonly identity?: IdentityWish;
-  readonly limits?: PreparationLimits;
+  readonly limits?: Partial<PreparationLimits>;
   /** Called before a statement that may take as long as the table is large. */
   readonly onLongStatement?: (statement: string) => void;
   /**
@@ -136,8 +136,9 @@ export async function prepareSource(
   db: Queryable,
   catalog: Catalog,
   names: SourceNames,
-  { identity = 'auto', limits = DEFAULT_LIMITS, onLongStatement, onRefused }: PreparationOptions = {},
+  { identity = 'auto', limits: given, onLongStatement, onRefused }: PreparationOptions = {},
 ): Promise<string[]> {
+  const limits = { ...DEFAULT_LIMITS, ...given };
   const done: string[] = [];
   for (let round = 1; ; round += 1) {
     const review = await reviewPreparation(db, catalog, names, identity);

@@ -129,6 +129,8 @@ export async function openWorld(options: WorldOptions): Promise<World> {
   };
 }
 
+const SLOT_LIMIT_MS = 240_000;
+
 async function prepareProduct(
   url: string,
   product: SampleProduct,
@@ -147,7 +149,9 @@ async function prepareProduct(
     // A product may draft its catalog from the tables that it has just made.
     const catalog = await loadCatalog(product.catalog);
     const refusal = options.onRefused === undefined ? {} : { onRefused: options.onRefused };
-    await prepareSource(client, catalog, { publication: name, slot: name }, refusal);
+    // Other worlds on the same server may have transactions open, which a slot waits for.
+    const limits = { slotTimeoutMs: SLOT_LIMIT_MS };
+    await prepareSource(client, catalog, { publication: name, slot: name }, { limits, ...refusal });
     return { catalog, generated };
   } finally {
     await client.end();

@@ -6,6 +6,7 @@ import type { ExportView } from '../../deploy/demo/api-client.ts';
 import { type Customer, openWorld, type World } from '../../deploy/demo/world.ts';
 import { silentLog } from '../../shared/runtime/log.ts';
 import { applyChanges, takeExport } from '../support/export-files.ts';
+import { type OwnPostgres, openOwnPostgres } from '../support/own-postgres.ts';
 import { testStack } from '../support/stack.ts';
 import {
   createExport,
@@ -25,13 +26,17 @@ const SESSIONS = 4;
 const SEED = 2026;
 const ROWS = 8;
 
+let postgres: OwnPostgres;
 let world: World;
 let customer: Customer;
 let sessions: pg.Client[];
 
 beforeAll(async () => {
+  // Transactions stay open for long; on the tests' own server others would wait for them.
+  postgres = await openOwnPostgres({ max_connections: '200' });
   world = await openWorld({
-    stack: testStack(),
+    stack: { ...testStack(), databaseUrl: postgres.url('postgres') },
+    controlServerUrl: testStack().databaseUrl,
     directory: tmpdir(),
     rows: ROWS,
     accounts: 1,
@@ -48,6 +53,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await Promise.all((sessions ?? []).map((session) => session.end()));
   await world?.[Symbol.asyncDispose]();
+  await postgres?.[Symbol.asyncDispose]();
 });
 
 async function openSession(url: string): Promise<pg.Client> {

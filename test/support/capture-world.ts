@@ -95,7 +95,11 @@ export async function createCaptureWorld({
   const catalogPath = join(directory, 'catalog.yaml');
   await writeFile(catalogPath, catalog);
   const prepare = async () => {
-    await prepareSource(pool, parseCatalog(catalog, 'catalog.yaml'), { publication: prefix, slot: prefix });
+    const names = { publication: prefix, slot: prefix };
+    // Other tests have transactions open on this server, which a slot waits for.
+    await prepareSource(pool, parseCatalog(catalog, 'catalog.yaml'), names, {
+      limits: { slotTimeoutMs: 240_000 },
+    });
   };
   if (!isUnprepared) await prepare();
 

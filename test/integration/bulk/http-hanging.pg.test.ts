@@ -60,6 +60,21 @@ test('a handler that never answers holds up neither rows to change nor another a
   await cancelAll(hanging.key, [first]);
 });
 
+test('a handler that hangs for one item delays that item only', async () => {
+  const { key, ids } = await world.account(12);
+  const { held, cancelAll } = hangFor(ids.slice(0, 1));
+  await using cleanup = new AsyncDisposableStack();
+  cleanup.defer(await world.startWorker());
+  const jobId = await submit(key, 'render', ids);
+  const under = await waitFor('the others are reported', async () => {
+    const status = await world.status(key, jobId);
+    return status.processed >= 11 ? status : undefined;
+  });
+  expect(under).toMatchObject({ status: 'running', succeeded: 11, failed: 0, quota: { used: 11 } });
+  expect(held).toHaveLength(1);
+  await cancelAll(key, [jobId]);
+});
+
 test('an account whose fifty jobs all hang leaves room for another’s', async () => {
   const hanging = await world.account(300);
   const healthy = await world.account(60);

@@ -38,7 +38,9 @@ beforeAll(async () => {
   pool = openProductPool({ connectionString: source.url, max: 3 });
   cleanup.defer(() => pool.end());
   await createDocumint(pool);
-  await prepareSource(pool, await loadCatalog(CATALOG), { publication: prefix, slot: prefix });
+  const names = { publication: prefix, slot: prefix };
+  // Other tests have transactions open on this server, which a slot waits for.
+  await prepareSource(pool, await loadCatalog(CATALOG), names, { limits: { slotTimeoutMs: 240_000 } });
   const controlPool = openProductPool({ connectionString: control.url, max: 1 });
   await migrate(controlPool);
   await controlPool.end();

@@ -69,7 +69,9 @@ test('the status names what a source still needs, then what is wrong with its sl
       findings: expect.arrayContaining([expect.objectContaining({ code: 'publication' })]),
     },
   });
-  await prepareSource(pool, catalog, { publication: slotName, slot: slotName });
+  // Other tests have transactions open on this server, which a slot waits for.
+  const limits = { slotTimeoutMs: 240_000 };
+  await prepareSource(pool, catalog, { publication: slotName, slot: slotName }, { limits });
   expect(await check()).toMatchObject({ code: 0, result: { catalog: 'documint', fits: true, findings: [] } });
   expect(JSON.parse((await status({}, '--json')).output)).toMatchObject({
     slot: { name: slotName, plugin: 'pgoutput' },
