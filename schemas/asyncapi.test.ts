@@ -146,7 +146,7 @@ test('every message has its Avro schema, of its own name, and stands in the chan
 });
 
 test('the headers of rows and the envelope of changes are those that are sent', () => {
-  const row = { exportId: 'e', chunk: 0, attempt: 1, seq: 0, account: 'a', isLast: true };
+  const row = { exportId: 'e', chunk: 0, attempt: 1, seq: 0, account: 'a', isLast: true, traceparent: 't' };
   const described = headers.parse(components.schemas.RowHeaders);
   expect(Object.keys(described.properties)).toEqual(Object.keys(toKafkaHeaders(row)));
   expect(described.required).toEqual(Object.keys(toKafkaHeaders({ ...row, isLast: false })));

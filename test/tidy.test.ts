@@ -170,7 +170,7 @@ test('what crosses services is named in shared/protocol alone', () => {
     [/\}-value`/, 'a subject of the registry'],
     [/\$\{[\w.]*[pP]refix\}\.(api|bulk|capture|dispatcher|extractor|writer)\b/, 'a consumer group'],
     [
-      /headers\??\.(type|account|op|resource|export|chunk|attempt|seq|last|chain)\b(?! =[^=])/,
+      /headers\??\.(type|account|op|resource|export|chunk|attempt|seq|last|chain|traceparent)\b(?! =[^=])/,
       'a Kafka header',
     ],
     [/headers: \{ (type|account|op|resource|export|chunk)\b/, 'a Kafka header'],

@@ -79,7 +79,7 @@ const SOURCE_TIMEOUT_MS = 1_500;
 
 export async function buildApi(config: ApiConfig, context: ServiceContext): Promise<Worker[]> {
   const { cleanup, log, health } = context;
-  const catalog = await beginService(context, config, [
+  const catalog = await beginService(context, config, 'api', [
     'port',
     'publicUrl',
     'adminKey',

@@ -19,6 +19,7 @@ const BASE = [
   'allowNetworks',
   'allowHttp',
   'eventRetentionDays',
+  'tracing',
   'host',
 ] as const;
 

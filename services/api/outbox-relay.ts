@@ -13,6 +13,7 @@ import type { Log } from '../../shared/runtime/log.ts';
 import type { Notifier } from '../../shared/runtime/notifier.ts';
 import { backoffMs } from '../../shared/runtime/retry.ts';
 import { sleep } from '../../shared/runtime/sleep.ts';
+import { type OpenSpan, runInSpan, startSpan } from '../../shared/runtime/tracing.ts';
 import type { Worker } from '../../shared/runtime/worker.ts';
 
 export interface RelayDeps {
@@ -76,7 +77,8 @@ async function relayBatch({ pool, producer, codec, topics, log }: RelayDeps): Pr
   return inTransaction(pool, async (db) => {
     const rows = await readOutbox(db, BATCH_SIZE);
     if (rows.length === 0) return 0;
-    const messages = await Promise.all(rows.map((row) => encode(row, codec)));
+    const spans = rows.map((row) => startSendSpan(row, topics));
+    const messages = await Promise.all(rows.map((row, at) => encode(row, spans[at], codec)));
     const toSend = rows.map((row, at) => ({ topic: topics[row.topic], key: row.key, message: messages[at] }));
     // One request for each key, so for one partition: over several, kafkajs may pass over some (`assert-written.ts`).
     const requests = Map.groupBy(toSend, ({ topic, key }) => `${topic} ${key}`);
@@ -88,6 +90,7 @@ async function relayBatch({ pool, producer, codec, topics, log }: RelayDeps): Pr
       }),
     );
     await withTimeout(Promise.all(sent));
+    for (const span of spans) span?.end();
     await deleteOutbox(
       db,
       rows.map(({ id }) => id),
@@ -97,9 +100,33 @@ async function relayBatch({ pool, producer, codec, topics, log }: RelayDeps): Pr
   });
 }
 
-function encode({ type, key, payload, created_at }: OutboxRow, codec: RelayDeps['codec']) {
+/** Undefined for a message that is not part of a trace. */
+function startSendSpan(
+  { traceparent, topic, type, key }: OutboxRow,
+  topics: RelayDeps['topics'],
+): OpenSpan | undefined {
+  if (traceparent === null) return undefined;
+  return startSpan(`send ${topic}`, {
+    kind: 'producer',
+    parent: traceparent,
+    attributes: {
+      'messaging.system': 'kafka',
+      'messaging.destination.name': topics[topic],
+      'tandem.message_type': type,
+      'tandem.job_id': key,
+    },
+  });
+}
+
+/** Behind its span, if it has one, come those who read it. */
+function encode(
+  { type, key, payload, created_at }: OutboxRow,
+  span: OpenSpan | undefined,
+  codec: RelayDeps['codec'],
+) {
   if (!isMessageType(type)) throw new Error(`the outbox holds a message of the unknown type ${type}`);
-  return codec.encode(type, key, payload as Messages[MessageType], created_at.getTime());
+  const work = () => codec.encode(type, key, payload as Messages[MessageType], created_at.getTime());
+  return span === undefined ? work() : runInSpan(span, work);
 }
 
 async function withTimeout(sent: Promise<unknown>): Promise<void> {

@@ -1,6 +1,7 @@
 import type { RequestListener } from 'node:http';
 import Koa from 'koa';
 import type { Log } from '../../shared/runtime/log.ts';
+import { isTracing } from '../../shared/runtime/tracing.ts';
 import { type AccountOverviewDeps, accountOverviewRoutes } from './account/routes.ts';
 import { type AccountDeps, accountRoutes } from './admin/account-routes.ts';
 import { type AuditDeps, auditRoutes } from './admin/audit-routes.ts';
@@ -36,6 +37,7 @@ import { type MountDeps, mountRoutes } from './http/mount-routes.ts';
 import type { ProblemPage } from './http/problem.ts';
 import type { Route } from './http/route.ts';
 import { dropSlowReader } from './http/slow-reader.ts';
+import { traceRequests } from './http/trace-requests.ts';
 import { type KeyDeps, keyRoutes } from './keys/routes.ts';
 import { measureRequests } from './metrics.ts';
 import { type Assets, createAssets } from './pages/assets.ts';
@@ -166,6 +168,7 @@ export function createApp(deps: AppDeps): App {
     dropSlowReader(ctx.res, http.readerLimits);
     return next();
   });
+  if (isTracing()) app.use(traceRequests());
   app.use(measureRequests(admin.metrics));
   app.use(allowOrigins(deps.corsOrigins, http.urls.prefix));
   app.use(

@@ -39,7 +39,7 @@ export async function buildBulk(
   now: () => number = Date.now,
 ): Promise<Worker[]> {
   const { cleanup, log, health } = context;
-  const catalog = await beginService(context, config, [
+  const catalog = await beginService(context, config, 'bulk', [
     'maxChunks',
     'maxHttpChunks',
     'chunkItems',

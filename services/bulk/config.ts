@@ -12,6 +12,7 @@ const BASE = [
   // Running jobs pause while the feed's slot retains more WAL than this.
   'slotThresholds',
   'handlerSecrets',
+  'tracing',
   'host',
   'healthPort',
 ] as const;

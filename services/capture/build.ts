@@ -48,7 +48,7 @@ const DEFAULT_MAX_MESSAGE_BYTES = 1_048_588;
 /** What capture knows it keeps in the topics. It needs the control store only where records have their parents' accounts. */
 export async function buildCapture(config: CaptureConfig, context: ServiceContext): Promise<Worker[]> {
   const { cleanup, log, health } = context;
-  const catalog = await beginService(context, config, ['acceptedGapAfter', 'misfitGraceMs']);
+  const catalog = await beginService(context, config, 'capture', ['acceptedGapAfter', 'misfitGraceMs']);
   const topics = topicsOf(config.topicPrefix, catalog);
 
   // One connection each for snapshots, heartbeats, and what is read of the catalog.

@@ -20,6 +20,7 @@ import {
 } from './changes/collect-changes.ts';
 import { createMessageCompleter } from './changes/complete-messages.ts';
 import { createTables, type EncodableTable } from './changes/tables.ts';
+import { createTransactionTraces } from './changes/trace-transactions.ts';
 import { createTransactions } from './changes/transactions.ts';
 import { findUnfit, findUnmended, watchSetAsides } from './changes/watch-set-asides.ts';
 import type { CaptureProgress } from './publish/capture-progress.ts';
@@ -140,6 +141,7 @@ export async function runCaptureLoop(
   /** Of those that ended since the last publication, and have changes. */
   let oldestCommitMicros: bigint | undefined;
   let batch = createBatch();
+  const traces = createTransactionTraces(deps.topics.changes, Date.now);
   const collector = createChangeCollector(progress, {
     setAsides,
     batch: () => batch,
@@ -150,6 +152,7 @@ export async function runCaptureLoop(
     refusalOf: completer.refusalOf,
     isMended: completer.isMended,
     now: Date.now,
+    traces,
     log,
   });
 
@@ -204,6 +207,7 @@ export async function runCaptureLoop(
     await stage?.passed(passedLsn);
     await publisher.publish(batch, state);
     stream.confirm(passedLsn);
+    traces?.published(transactions.xid !== undefined);
     const durationMs = performance.now() - startedAtMs;
     deps.metrics.published({
       changeCount: batch.changes.length,

@@ -14,6 +14,7 @@ const BASE = [
   'slotName',
   'publicationName',
   'slotThresholds',
+  'tracing',
   'host',
   'healthPort',
 ] as const;

@@ -75,11 +75,12 @@ const NEVER = new AbortController().signal;
 
 export async function buildDispatcher(config: DispatcherConfig, context: ServiceContext): Promise<Worker[]> {
   const { cleanup, log, health } = context;
-  const catalog = await beginService(context, config, [
+  const catalog = await beginService(context, config, 'dispatcher', [
     'sender',
     'deliveryTimeoutMs',
     'retryDelaysMs',
     'maxInFlight',
+    'sendsTraceparent',
   ]);
   const topics = topicsOf(config.topicPrefix, catalog);
   const self = `dispatcher-${randomUUID()}`;
@@ -164,6 +165,7 @@ export async function buildDispatcher(config: DispatcherConfig, context: Service
         now: Date.now,
         random: Math.random,
         retryDelaysMs: config.retryDelaysMs,
+        sendsTraceparent: config.sendsTraceparent,
         log,
       }),
     () => wakeUps.isListening(),

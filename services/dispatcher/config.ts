@@ -14,6 +14,7 @@ const BASE = [
   'allowNetworks',
   'allowHttp',
   'eventRetentionDays',
+  'tracing',
   'host',
   'healthPort',
 ] as const;
@@ -23,6 +24,7 @@ export interface DispatcherConfig extends BaseConfig<(typeof BASE)[number]> {
   readonly sender: 'undici' | 'got';
   readonly deliveryTimeoutMs: number;
   readonly retryDelaysMs: readonly number[];
+  readonly sendsTraceparent: boolean;
   /** Requests of this process under way at once, over all endpoints. */
   readonly maxInFlight: number;
 }
@@ -35,6 +37,7 @@ export function readDispatcherConfig(env: Env, read = envReader(env)): Dispatche
     deliveryTimeoutMs: read.integer('DELIVERY_TIMEOUT_MS', { default: 15_000, min: 100, max: 60_000 }),
     maxInFlight: read.integer('DELIVERY_MAX_IN_FLIGHT', { default: 1_000, min: 1, max: 20_000 }),
     retryDelaysMs: readSchedule(read),
+    sendsTraceparent: read.boolean('DELIVERY_TRACEPARENT', false),
   });
 }
 

@@ -49,7 +49,7 @@ const MAX_RUNS = 5;
 /** The extractor: takes snapshots, plans chunks and reads them into Kafka. Runs any number of times beside each other. */
 export async function buildExtractor(config: ExtractorConfig, context: ServiceContext): Promise<Worker[]> {
   const { cleanup, log, health } = context;
-  const catalog = await beginService(context, config, [
+  const catalog = await beginService(context, config, 'extractor', [
     'maxExports',
     'maxChunks',
     'maxAllAccountExports',

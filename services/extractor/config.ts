@@ -13,6 +13,7 @@ const BASE = [
   'topicSettings',
   'publicationName',
   'pgReader',
+  'tracing',
   'host',
   'healthPort',
 ] as const;

@@ -36,7 +36,7 @@ import { createChunkWatch, createLostChunkWatch } from './parts/watch-chunks.ts'
 /** The composition root: rows become parts, parts become files. */
 export async function buildWriter(config: WriterConfig, context: ServiceContext): Promise<Worker[]> {
   const { cleanup, log, health } = context;
-  const catalog = await beginService(context, config, [
+  const catalog = await beginService(context, config, 'writer', [
     'maxOpenChunks',
     'maxAssemblies',
     'scratchDirectory',

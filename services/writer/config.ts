@@ -12,6 +12,7 @@ const BASE = [
   'catalogPath',
   'topicPrefix',
   'topicSettings',
+  'tracing',
   'host',
   'healthPort',
 ] as const;

@@ -1,5 +1,6 @@
 import type { Messages, MessageType } from '../kafka/messages.ts';
 import type { Queryable } from '../postgres/queryable.ts';
+import { currentTrace } from '../runtime/tracing.ts';
 import { ADVISORY_LOCKS } from './advisory-locks.ts';
 
 /** One message that must reach Kafka because of what the same transaction writes. */
@@ -12,15 +13,15 @@ export type OutboxEntry = {
   };
 }[MessageType];
 
-/** Adds messages to the outbox, in this order. Call it inside the transaction that makes them true. */
+/** Adds messages to the outbox, in this order and to the current trace. Call it inside the transaction that makes them true. */
 export async function enqueueOutbox(db: Queryable, entries: readonly OutboxEntry[]): Promise<void> {
   await db.query({
     name: 'enqueue_outbox',
-    text: `insert into outbox (topic, key, type, payload)
-           select e->>'topic', e->>'key', e->>'type', e->'payload'
+    text: `insert into outbox (topic, key, type, payload, traceparent)
+           select e->>'topic', e->>'key', e->>'type', e->'payload', $2
            from jsonb_array_elements($1::jsonb) with ordinality as t (e, place)
            order by place`,
-    values: [JSON.stringify(entries)],
+    values: [JSON.stringify(entries), currentTrace()?.traceparent ?? null],
   });
 }
 
@@ -39,6 +40,7 @@ export interface OutboxRow {
   key: string;
   type: string;
   payload: unknown;
+  traceparent: string | null;
   created_at: Date;
 }
 
@@ -54,7 +56,7 @@ export async function readOutbox(db: Queryable, limit: number): Promise<OutboxRo
   // `id` alone would mean the text that is returned, in which 10 comes before 9.
   const { rows } = await db.query<OutboxRow>({
     name: 'read_outbox',
-    text: 'select id::text, topic, key, type, payload, created_at from outbox order by outbox.id limit $1',
+    text: 'select id::text, topic, key, type, payload, traceparent, created_at from outbox order by outbox.id limit $1',
     values: [limit],
   });
   return rows;

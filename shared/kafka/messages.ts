@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import type { IHeaders } from 'kafkajs';
 import { readTypeHeader, toTypeHeader } from '../protocol/headers.ts';
 import type { Subjects } from '../protocol/names.ts';
+import { currentTrace } from '../runtime/tracing.ts';
 import type { AvroSchemaJson, Registry } from './registry.ts';
 
 /** Every command and job event with its fields; the Avro schemas of the same names are in `schemas/avro/`. */
@@ -84,7 +85,10 @@ export interface EncodedMessage {
 }
 
 export interface MessageCodec {
-  /** The message ready for a producer; its type stands in the `type` header too, so that a reader can pass over it unread. */
+  /**
+   * The message ready for a producer. Its type stands in the `type` header too, so that a reader can pass over it unread, and
+   * the span that it is made in is in `traceparent`.
+   */
   encode<T extends MessageType>(
     type: T,
     key: string,
@@ -112,8 +116,9 @@ export function createMessageCodec(registry: Registry, subjects: Subjects): Mess
   };
   return {
     async encode(type, key, value, atMs = Date.now()) {
+      const headers = toTypeHeader(type, currentTrace()?.traceparent);
       const id = await schemaId(type);
-      return { key, value: await registry.encode(id, { ...value, at: atMs }), headers: toTypeHeader(type) };
+      return { key, value: await registry.encode(id, { ...value, at: atMs }), headers };
     },
     async decode({ value, headers }) {
       const type = readTypeHeader(headers);

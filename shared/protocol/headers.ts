@@ -2,6 +2,17 @@ import type { IHeaders } from 'kafkajs';
 
 // Headers of Kafka records: of rows, of changes, and the type of every other message.
 
+/**
+ * Header of a record that is part of a trace, in the form of W3C Trace Context: of every message but rows, and of the last
+ * row of a chunk. Webhooks may carry it too.
+ */
+export const TRACEPARENT = 'traceparent';
+
+export function readTraceparent(headers: IHeaders | undefined): string | undefined {
+  const value = headers?.[TRACEPARENT];
+  return value === undefined ? undefined : String(value);
+}
+
 /** Names of the headers of a row. */
 export const ROW_HEADERS = {
   export: 'export',
@@ -10,6 +21,7 @@ export const ROW_HEADERS = {
   seq: 'seq',
   account: 'account',
   last: 'last',
+  traceparent: TRACEPARENT,
 } as const;
 
 /** Which row of which try of which chunk a record of `rows.<resource>` is. */
@@ -23,6 +35,8 @@ export interface RowHeaders {
   readonly account: string;
   /** Set on the chunk's last row, so that no marker record is needed in a topic which others read. */
   readonly isLast: boolean;
+  /** Only of the last row. */
+  readonly traceparent?: string | undefined;
 }
 
 export function toKafkaHeaders(row: RowHeaders): IHeaders {
@@ -33,6 +47,7 @@ export function toKafkaHeaders(row: RowHeaders): IHeaders {
     [ROW_HEADERS.seq]: String(row.seq),
     [ROW_HEADERS.account]: row.account,
     ...(row.isLast ? { [ROW_HEADERS.last]: '1' } : {}),
+    ...(row.isLast && row.traceparent !== undefined ? { [TRACEPARENT]: row.traceparent } : {}),
   };
 }
 
@@ -56,6 +71,9 @@ export function readRowHeaders(headers: IHeaders | undefined): RowHeaders | unde
     seq: Number(seq),
     account: String(account ?? ''),
     isLast: last !== undefined,
+    ...(last === undefined || headers[TRACEPARENT] === undefined
+      ? {}
+      : { traceparent: readTraceparent(headers) }),
   };
   return [row.chunk, row.attempt, row.seq].every(Number.isSafeInteger) ? row : undefined;
 }
@@ -112,8 +130,8 @@ export function readChainLink(headers: IHeaders | undefined): ChainLink | undefi
 }
 
 /** Header of commands, job events and capture's state: the message's record name, so that a reader may pass over it unread. */
-export function toTypeHeader(type: string): IHeaders {
-  return { type };
+export function toTypeHeader(type: string, traceparent?: string): IHeaders {
+  return traceparent === undefined ? { type } : { type, [TRACEPARENT]: traceparent };
 }
 
 /** Empty without the header. */

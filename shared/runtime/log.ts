@@ -2,12 +2,16 @@ import { type Logger, type LoggerOptions, pino, stdTimeFunctions } from 'pino';
 import type { EnvReader } from './env.ts';
 import { describeError } from './errors.ts';
 import { redact } from './redact.ts';
+import { currentTrace } from './tracing.ts';
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
 
 export type LogFields = Readonly<Record<string, unknown>>;
 
-/** JSON lines on standard error. An event's name is in the past tense; its fields are IDs and counts, never record bodies. */
+/**
+ * JSON lines on standard error. An event's name is in the past tense; its fields are IDs and counts, never record bodies. A
+ * line that is written in a span has its `traceId` and `spanId`.
+ */
 export interface Log {
   debug(event: string, fields?: LogFields): void;
   info(event: string, fields?: LogFields): void;
@@ -43,7 +47,10 @@ export function createLog(
 
 function wrap(logger: Logger): Log {
   const emit = (level: LogLevel) => (event: string, fields?: LogFields) => {
-    if (logger.isLevelEnabled(level)) logger[level]({ event, ...toPlain(fields ?? {}) });
+    if (!logger.isLevelEnabled(level)) return;
+    const trace = currentTrace();
+    const ids = trace === undefined ? {} : { traceId: trace.traceId, spanId: trace.spanId };
+    logger[level]({ event, ...ids, ...toPlain(fields ?? {}) });
   };
   return {
     debug: emit('debug'),

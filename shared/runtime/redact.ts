@@ -50,7 +50,7 @@ export function maskUrl(text: string): string {
   return `${url.href.split(/[?#]/, 1)[0]}`;
 }
 
-const SECRET_NAME = /(?:_KEY|_KEY_PREVIOUS|_TOKEN|PASSWORD|SECRETS?)$/;
+const SECRET_NAME = /(?:_KEY|_KEY_PREVIOUS|_TOKEN|PASSWORD|SECRETS?|^OTEL_.*_HEADERS)$/;
 
 /** Whether a variable of this name holds a secret. */
 export const isSecretName = (name: string): boolean => SECRET_NAME.test(name);

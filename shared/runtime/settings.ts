@@ -16,6 +16,7 @@ export const SETTING_GROUPS = {
   source: 'Source and control store',
   kafka: 'Kafka and schema registry',
   process: 'Every process',
+  tracing: 'Traces',
   api: 'API',
   exports: 'Exports and files',
   feed: 'Feed and webhooks',
@@ -168,6 +169,55 @@ export const SETTINGS = {
     defaultText: 'a free one',
   },
 
+  OTEL_EXPORTER_OTLP_ENDPOINT: {
+    group: 'tracing',
+    means:
+      'A collector that takes OTLP over HTTP, such as `http://collector:4318`. Unset: [no traces](guides.md#traces).',
+  },
+  OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: {
+    group: 'tracing',
+    means: 'The same, with its whole path, for traces alone.',
+  },
+  OTEL_EXPORTER_OTLP_HEADERS: {
+    group: 'tracing',
+    means:
+      'Headers for the collector, such as `api-key=…`. The exporter reads its other `OTEL_EXPORTER_OTLP_…` too.',
+    defaultText: '–',
+    readBy: 'all',
+  },
+  OTEL_EXPORTER_OTLP_TIMEOUT: {
+    group: 'tracing',
+    means: 'Milliseconds that the collector has for one request.',
+  },
+  OTEL_TRACES_SAMPLER: {
+    group: 'tracing',
+    means: 'Which traces are taken. A trace begins at a request of the API, or at a commit.',
+  },
+  OTEL_TRACES_SAMPLER_ARG: {
+    group: 'tracing',
+    means: 'Share of traces for the samplers with a ratio, from 0 to 1.',
+    defaultText: '`1`',
+  },
+  OTEL_TRACES_EXPORTER: { group: 'tracing', means: '`none` turns traces off.' },
+  OTEL_SDK_DISABLED: { group: 'tracing', means: '`true` turns traces off.' },
+  OTEL_SERVICE_NAME: {
+    group: 'tracing',
+    means: 'Name of the service in its spans. It replaces all six when it is set for all.',
+    defaultText: '`tandem-<service>`',
+  },
+  OTEL_RESOURCE_ATTRIBUTES: {
+    group: 'tracing',
+    means: 'Attributes of every span, such as `deployment.environment.name=production`.',
+    defaultText: '–',
+    readBy: 'all',
+  },
+  OTEL_BSP_SCHEDULE_DELAY: { group: 'tracing', means: 'Milliseconds between two requests to the collector.' },
+  OTEL_BSP_MAX_QUEUE_SIZE: {
+    group: 'tracing',
+    means:
+      'Spans that wait for the collector. More are dropped, and `traces.dropped` is logged once a minute.',
+  },
+
   PORT: { group: 'api', means: 'Port of the API.' },
   PUBLIC_URL: {
     group: 'api',
@@ -307,6 +357,10 @@ export const SETTINGS = {
   DELIVERY_MAX_IN_FLIGHT: {
     group: 'feed',
     means: 'Requests of one dispatcher at once. An account alone gets half of them.',
+  },
+  DELIVERY_TRACEPARENT: {
+    group: 'feed',
+    means: 'Sends `traceparent` with deliveries of traced commits. It is not signed.',
   },
   RETRY_SCHEDULE_SECONDS: { group: 'feed', means: 'Delays between the attempts of one event.' },
 

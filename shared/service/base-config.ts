@@ -6,6 +6,7 @@ import { type KafkaConfig, readKafkaConfig } from '../kafka/client.ts';
 import { readTopicSettings } from '../kafka/topic-settings.ts';
 import { type EnvReader, Secret } from '../runtime/env.ts';
 import { readSecretKeys } from '../runtime/secret-box.ts';
+import { readTracing } from '../runtime/tracing-config.ts';
 import { readStorageUrl } from '../storage/open-storage.ts';
 
 /** Every setting that more than one service reads, under the name that it has in all of them. */
@@ -30,6 +31,7 @@ const READERS = {
   /** Events of a day are dropped once the day is over, so that one day would keep less than a day. */
   eventRetentionDays: (read: EnvReader) =>
     read.integer('EVENT_RETENTION_DAYS', { default: 30, min: 2, max: 3_650 }),
+  tracing: readTracing,
   host: (read: EnvReader) => read.string('HOST', '127.0.0.1'),
   healthPort: (read: EnvReader) => read.integer('HEALTH_PORT', { default: 0, min: 0, max: 65_535 }),
 } as const;

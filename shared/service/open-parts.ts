@@ -14,6 +14,7 @@ import { type Subjects, subjectsOf } from '../protocol/names.ts';
 import { type Health, openHealthServer } from '../runtime/health.ts';
 import { PROCESS_METRICS } from '../runtime/process-metrics.ts';
 import type { ServiceContext } from '../runtime/run-service.ts';
+import { startTracing } from '../runtime/start-tracing.ts';
 import { announceProcess } from './announce-process.ts';
 import { type BaseConfig, type BaseName, describeConfig } from './base-config.ts';
 
@@ -22,17 +23,20 @@ import { type BaseConfig, type BaseName, describeConfig } from './base-config.ts
 export type ServiceName = 'api' | 'bulk' | 'capture' | 'dispatcher' | 'extractor' | 'writer';
 
 /**
- * The beginning of every service: says in the log what it runs with, and reads the catalog.
+ * The beginning of every service: says in the log what it runs with, starts tracing, and reads the catalog.
  *
  * @param ownNames settings of the service alone that the log shows
  * @throws SetupError when the catalog can't be read or is wrong
  */
-export async function beginService<Config extends BaseConfig<'catalogPath'>>(
-  { log, health }: ServiceContext,
+export async function beginService<Config extends BaseConfig<'catalogPath' | 'tracing'>>(
+  { cleanup, log, health }: ServiceContext,
   config: Config,
+  service: ServiceName,
   ownNames: readonly Exclude<keyof Config & string, BaseName>[],
 ): Promise<Catalog> {
   log.info('service.configured', describeConfig(config, ownNames));
+  // First, so that it ends last: what ends before it is traced.
+  cleanup.use(await startTracing(config.tracing, service, log));
   const catalog = await loadCatalog(config.catalogPath);
   health.metrics.gauge(PROCESS_METRICS.resources, () => [{ value: catalog.resources.length }]);
   return catalog;

@@ -184,7 +184,11 @@ test.runIf(python)(
   'webhooks reach no private network, and nobody but metrics reaches a service that has no API',
   async () => {
     const { manifests } = await render({
-      networkPolicies: { source: ['10.20.0.0/24'], infrastructure: ['10.20.1.0/24'] },
+      networkPolicies: {
+        source: ['10.20.0.0/24'],
+        infrastructure: ['10.20.1.0/24'],
+        collector: { namespace: 'observability', port: 4318 },
+      },
     });
     for (const policy of ofKind(manifests, 'NetworkPolicy')) {
       const blocks = (
@@ -199,6 +203,10 @@ test.runIf(python)(
         service,
       ).toBe(service !== 'writer');
       expect('from' in policy.spec.ingress[0], service).toBe(service !== 'api');
+      expect(policy.spec.egress, service).toContainEqual({
+        to: [{ namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': 'observability' } } }],
+        ports: [{ port: 4318, protocol: 'TCP' }],
+      });
     }
     const { manifests: open } = await render({});
     for (const policy of ofKind(open, 'NetworkPolicy')) {

@@ -21,6 +21,7 @@ import { publicKey } from '../../../shared/domain/public-names.ts';
 import { LeaseLostError, renewLease } from '../../../shared/runtime/lease-renewer.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 import { backoffMs } from '../../../shared/runtime/retry.ts';
+import { inSpan } from '../../../shared/runtime/tracing.ts';
 import { isAbortError, type Worker } from '../../../shared/runtime/worker.ts';
 import type { Storage } from '../../../shared/storage/storage.ts';
 import type { ActiveJobs } from '../active-jobs.ts';
@@ -68,7 +69,9 @@ async function step(owner: string, deps: ListDeps & { log: Log }, signal: AbortS
   const log = deps.log.child({ jobId: claim.jobId, listCount: claim.listCount });
   const startedAtMs = performance.now();
   try {
-    const total = await listJob(claim, deps, signal);
+    const { jobId, traceparent: parent } = claim;
+    const start = { parent, attributes: { 'tandem.job_id': jobId } };
+    const total = await inSpan('list items', start, () => listJob(claim, deps, signal));
     const durationMs = Math.round(performance.now() - startedAtMs);
     log.info(total === undefined ? 'bulk.listing_let_go' : 'bulk.listed', { total, durationMs });
     if (total !== undefined && !claim.isStarted) log.info('bulk.job_started');

@@ -6,6 +6,7 @@ import { FilterError } from '../../../shared/domain/bulk-filter.ts';
 import { SetupError } from '../../../shared/runtime/errors.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 import { sleep } from '../../../shared/runtime/sleep.ts';
+import { inSpan, type OpenSpan } from '../../../shared/runtime/tracing.ts';
 import { createWorkPool, type WorkPoolOptions } from '../../../shared/runtime/work-pool.ts';
 import type { Worker } from '../../../shared/runtime/worker.ts';
 import type { ActiveJobs } from '../active-jobs.ts';
@@ -79,11 +80,28 @@ function createPool(
   return createWorkPool({ name, maxUnits, idleMs, notifier: active.notifier(), log, ...how });
 }
 
-async function step(
+function step(
   claim: ClaimedChunk,
   deps: ChunkWorkerDeps & Pick<WorkDeps, 'onAnswered'>,
   size: TransactionSize,
   signal: AbortSignal,
+): Promise<void> {
+  const { jobId, chunk, attempt, items, traceparent: parent } = claim;
+  const attributes = {
+    'tandem.job_id': jobId,
+    'tandem.chunk': chunk,
+    'tandem.attempt': attempt,
+    'tandem.items': items.length,
+  };
+  return inSpan('work chunk', { parent, attributes }, (span) => workOn(claim, deps, size, signal, span));
+}
+
+async function workOn(
+  claim: ClaimedChunk,
+  deps: ChunkWorkerDeps & Pick<WorkDeps, 'onAnswered'>,
+  size: TransactionSize,
+  signal: AbortSignal,
+  span: OpenSpan | undefined,
 ): Promise<void> {
   const log = deps.log.child({ jobId: claim.jobId, chunk: claim.chunk, attempt: claim.attempt });
   const startedAtMs = performance.now();
@@ -98,6 +116,7 @@ async function step(
     const outcome = await workChunk(claim, { ...deps, size, onApplied }, signal);
     const durationMs = performance.now() - startedAtMs;
     deps.metrics.attempted(outcome, durationMs);
+    span?.setAttributes({ 'tandem.outcome': outcome });
     if (outcome === 'handler_away' || outcome === 'handler_silent') log.warn('bulk.handler_away');
     log.debug('bulk.chunk_worked', {
       outcome,
@@ -107,6 +126,7 @@ async function step(
     // After the report, so that finished work is visible at once.
     if (appliedMs > 0) await deps.throttle.rest(appliedMs, signal);
   } catch (error) {
+    span?.fail(error);
     deps.metrics.attempted('failed', performance.now() - startedAtMs);
     const failure = toFailure(error) ?? failureOf(claim, error);
     if (failure === undefined) {

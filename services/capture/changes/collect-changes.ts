@@ -2,13 +2,14 @@ import type { Message } from 'kafkajs';
 import { accountPartition } from '../../../shared/domain/account-partition.ts';
 import type { Change, ChangeSource } from '../../../shared/domain/change.ts';
 import { formatLsn, type Lsn } from '../../../shared/domain/lsn.ts';
-import { toChangeHeaders } from '../../../shared/protocol/headers.ts';
+import { TRACEPARENT, toChangeHeaders } from '../../../shared/protocol/headers.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 import { UnencodableRowError } from '../../../shared/values/row-body.ts';
 import { UnreadableTextError } from '../../../shared/values/unreadable-text-error.ts';
 import type { AsideNews, SetAside, SetAsides } from '../aside/set-asides.ts';
 import { resetFor } from './row-changes.ts';
 import type { EncodableTable, ResetTable } from './tables.ts';
+import type { TransactionTraces } from './trace-transactions.ts';
 import type { EndedTransaction } from './transactions.ts';
 
 /** Puts changes into the batch under way, and sets aside the resource of one that can't be put there. */
@@ -36,6 +37,8 @@ export interface CollectorDeps {
   readonly refusalOf: (resource: string) => string | undefined;
   readonly isMended: (resource: string) => boolean;
   readonly now: () => number;
+  /** Undefined when tracing is off. */
+  readonly traces?: Pick<TransactionTraces, 'traceparentOf'> | undefined;
   readonly log: Log;
 }
 
@@ -49,10 +52,12 @@ export function createChangeCollector(
   const { setAsides, partitionCount, log } = deps;
   let last = { lastCommitLsn: start.lastCommitLsn, lastIndex: start.lastIndex };
 
-  const put = (messages: readonly ChangeMessage[], { commitLsn, index }: ChangeSource) => {
+  const put = (messages: readonly ChangeMessage[], source: ChangeSource) => {
+    const { commitLsn, index } = source;
     const batch = deps.batch();
+    const traceparent = deps.traces?.traceparentOf(source);
     for (const message of messages) {
-      batch.changes.push(message);
+      batch.changes.push(traceparent === undefined ? message : withTrace(message, traceparent));
       batch.bytes += message.value.length;
     }
     last = { lastCommitLsn: commitLsn, lastIndex: index };
@@ -134,6 +139,10 @@ export function createChangeCollector(
       if (news === 'resume') log.info('resource.resumed', { resource, sinceLsn: formatLsn(aside.commitLsn) });
     },
   };
+}
+
+function withTrace(message: ChangeMessage, traceparent: string): ChangeMessage {
+  return { ...message, headers: { ...message.headers, [TRACEPARENT]: traceparent } };
 }
 
 /** Null when a column of it is null, or was not sent. */
@@ -229,7 +238,7 @@ class ChangeTooLargeError extends Error {
 }
 
 /** Room for a record's headers, and for the state and the record batch's own header. */
-const RECORD_OVERHEAD_BYTES = 150;
+const RECORD_OVERHEAD_BYTES = 220;
 const REQUEST_OVERHEAD_BYTES = 1_000;
 
 /** What changes of one request may take, of the topic's `max.message.bytes`. */

@@ -1,6 +1,7 @@
 import { Webhook } from 'standardwebhooks';
 import { expect, test } from 'vitest';
 import { secretToKey } from '../../../shared/runtime/signing.ts';
+import { startFakeTracing } from '../../../test/support/fake-tracing.ts';
 import type { Batching, EndpointSettings } from '../endpoints/endpoint.ts';
 import { NO_HEADERS } from '../send/kept-headers.ts';
 import type { SendOutcome, SendRequest } from '../send/send.ts';
@@ -83,6 +84,39 @@ test('an event is sent as it is, and the try is noted with its number', async ()
   expect(noted).toMatchObject([
     { endpointId: 'whk_1', attempt: 3, startedAtMs: 1_000, outcome: 'delivered' },
   ]);
+});
+
+test('an attempt of traced events has one span, which the receiver gets where that is asked for', async () => {
+  using tracing = startFakeTracing();
+  const traced = delivery({ traceparent: 'recording-1' });
+  for (const sendsTraceparent of [false, true]) {
+    const { attempt, sent, noted } = setUp({ sendsTraceparent });
+    await attempt(createDeliveryBatch(traced, delivery({ traceparent: 'recording-2' })));
+    await attempt(createDeliveryBatch(delivery()));
+    const span = tracing.spans.at(-1);
+    expect(sent.map(({ headers }) => headers.traceparent)).toEqual([
+      sendsTraceparent ? span?.traceparent : undefined,
+      undefined,
+    ]);
+    expect(span).toMatchObject({ isOpen: false, start: { parent: 'recording-1', links: ['recording-2'] } });
+    expect(span?.attributes).toMatchObject({ 'tandem.attempt': 3, 'http.response.status_code': 200 });
+    // It is none of the headers that the owner has set.
+    expect(noted.map(({ request }) => request?.ownHeaders)).toEqual([[], []]);
+  }
+  expect(tracing.spans).toHaveLength(2);
+});
+
+test('a trace takes the place of the owner’s own header, and is not signed', () => {
+  const settings = {
+    url: 'https://shop.example/hook',
+    headers: { Traceparent: 'own', 'x-own': 'kept' },
+    keys: [{ key: secretToKey('whsec_a2V5'), expiresAtMs: Number.POSITIVE_INFINITY }],
+  };
+  const request = (traceparent?: string) =>
+    toRequest(settings, 'evt_1', '{}', 1_000, new AbortController().signal, traceparent).headers;
+  const { Traceparent: own, ...signed } = request();
+  expect(own).toBe('own');
+  expect(request('a-trace')).toEqual({ ...signed, traceparent: 'a-trace' });
 });
 
 test('a text that is not at hand is looked up, and kept for the next try', async () => {

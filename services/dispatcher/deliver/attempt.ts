@@ -1,5 +1,6 @@
 import { isTypeWanted } from '../../../shared/domain/event-pattern.ts';
 import { eventId } from '../../../shared/domain/position.ts';
+import { TRACEPARENT } from '../../../shared/protocol/headers.ts';
 import {
   deliveryHeaders,
   deliveryTimestamp,
@@ -7,25 +8,29 @@ import {
   toBatch,
 } from '../../../shared/protocol/webhook-message.ts';
 import { sign } from '../../../shared/runtime/signing.ts';
+import { isTracing } from '../../../shared/runtime/tracing.ts';
 import type { EndpointSettings } from '../endpoints/endpoint.ts';
 import type { Send, SendOutcome, SendRequest } from '../send/send.ts';
 import type { Delivery } from '../store/progress.ts';
 import type { Attempt } from '../store/record-attempts.ts';
 import { describeAttempt } from './classify-outcome.ts';
 import type { DeliveryBatch } from './delivery-batch.ts';
+import { endDeliverySpan, startDeliverySpan } from './trace-delivery.ts';
 
 export interface AttemptDeps {
   readonly send: Send;
   readonly readPayload: (
     accountId: string,
     delivery: Pick<Delivery, 'position' | 'committedAt'>,
-  ) => Promise<{ payload: string; type: string } | undefined>;
+  ) => Promise<{ payload: string; type: string; traceparent?: string | null } | undefined>;
   readonly noteAttempt: (attempt: Attempt) => void;
   readonly onSending: (change: 1 | -1) => void;
   /** What forbids delivery to this URL, or undefined. */
   readonly findUrlProblem: (url: string) => string | undefined;
   /** Name that the types of a resource's events start with. */
   readonly singularOf: (resource: string) => string | undefined;
+  /** Whether the receiver gets the `traceparent` of a traced attempt. */
+  readonly sendsTraceparent?: boolean;
   readonly now: () => number;
 }
 
@@ -71,6 +76,7 @@ export function createAttempt(
   const send = async (
     message: Message,
     nowMs: number,
+    traceparent: string | undefined,
   ): Promise<{ outcome: SendOutcome; request: SendRequest | undefined }> => {
     const problem = findProblem(settings().url);
     if (problem !== undefined) {
@@ -79,7 +85,7 @@ export function createAttempt(
     }
     deps.onSending(1);
     try {
-      const request = toRequest(settings(), message.id, message.body, nowMs, signal);
+      const request = toRequest(settings(), message.id, message.body, nowMs, signal, traceparent);
       return { outcome: await deps.send(request), request };
     } finally {
       deps.onSending(-1);
@@ -92,6 +98,7 @@ export function createAttempt(
     const found = await deps.readPayload(settings().accountId, delivery);
     delivery.payload = found?.payload;
     delivery.type = found?.type;
+    if (found?.traceparent != null) delivery.traceparent = found.traceparent;
     return found !== undefined;
   };
 
@@ -112,7 +119,18 @@ export function createAttempt(
     const isBatch = settings().batching !== undefined;
     const message = isBatch ? toBatch([first, ...others]) : { id: first.id, body: first.text };
     const startedAtMs = deps.now();
-    const { outcome, request } = await send(message, startedAtMs);
+    const span = isTracing()
+      ? startDeliverySpan({
+          endpointId: settings().id,
+          url: settings().url,
+          messageId: message.id,
+          attempt: first.attemptCount + 1,
+          deliveries,
+        })
+      : undefined;
+    const traceparent = deps.sendsTraceparent === true ? span?.traceparent : undefined;
+    const { outcome, request } = await send(message, startedAtMs, traceparent);
+    if (span !== undefined) endDeliverySpan(span, outcome);
     if (!signal.aborted) {
       deps.noteAttempt({
         endpointId: settings().id,
@@ -121,7 +139,7 @@ export function createAttempt(
         startedAtMs,
         durationMs: outcome.durationMs,
         committedAtMs: Date.parse(first.committedAt),
-        request: request && describeRequest(request),
+        request: request && describeRequest(request, traceparent),
         ...describeAttempt(outcome),
       });
     }
@@ -132,35 +150,50 @@ export function createAttempt(
 /** The owner's headers may not stand in for ours, whatever was let in when they were set. */
 const OUR_HEADER = /^(webhook-|content-|host$|connection$|transfer-encoding$|expect$|user-agent$)/i;
 
-/** The signed request of one attempt. The ID stays the event's; the timestamp is the attempt's own. */
+/**
+ * The signed request of one attempt. The ID stays the event's; the timestamp is the attempt's own. What is signed is the ID,
+ * the timestamp and the body, so `traceparent` is not.
+ */
 export function toRequest(
   settings: Pick<EndpointSettings, 'url' | 'headers' | 'keys'>,
   id: string,
   payload: string,
   nowMs: number,
   signal: AbortSignal,
+  traceparent?: string,
 ): SendRequest {
   const body = Buffer.from(payload, 'utf8');
   const timestamp = deliveryTimestamp(nowMs);
   const keys = settings.keys.filter(({ expiresAtMs }) => expiresAtMs > nowMs).map(({ key }) => key);
   const own = Object.entries(settings.headers).filter(([name]) => !OUR_HEADER.test(name));
+  const headers = {
+    ...Object.fromEntries(own),
+    ...deliveryHeaders(id, timestamp, sign(keys, id, timestamp, body)),
+  };
   return {
     url: settings.url,
-    headers: {
-      ...Object.fromEntries(own),
-      ...deliveryHeaders(id, timestamp, sign(keys, id, timestamp, body)),
-    },
+    headers: traceparent === undefined ? headers : withTrace(headers, traceparent),
     body,
     signal,
   };
+}
+
+/** In place of one that the owner has set. */
+function withTrace(headers: Readonly<Record<string, string>>, traceparent: string): Record<string, string> {
+  const others = Object.entries(headers).filter(([name]) => name.toLowerCase() !== TRACEPARENT);
+  return { ...Object.fromEntries(others), [TRACEPARENT]: traceparent };
 }
 
 /**
  * What is kept of a request. The owner's own headers are sealed where they are stored, so only their names are kept. All
  * else follows from the events and the time.
  */
-export function describeRequest({ headers }: SendRequest): NonNullable<Attempt['request']> {
+export function describeRequest(
+  { headers }: SendRequest,
+  traceparent?: string,
+): NonNullable<Attempt['request']> {
   const ours = new Set(Object.keys(deliveryHeaders('', 0, '')));
+  if (traceparent !== undefined) ours.add(TRACEPARENT);
   return {
     signature: headers['webhook-signature'] ?? '',
     ownHeaders: Object.keys(headers).filter((name) => !ours.has(name)),

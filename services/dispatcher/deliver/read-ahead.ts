@@ -121,6 +121,7 @@ export function createReadAhead({
       pending: progress.admit(event.position),
       nextAttemptAtMs: 0,
     };
+    if (event.traceparent !== undefined) delivery.traceparent = event.traceparent;
     if (!queues.enqueue(delivery)) overflowToRetry(delivery);
   };
 

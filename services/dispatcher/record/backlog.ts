@@ -13,6 +13,8 @@ export interface ReadChange {
   readonly isAfterGap: boolean;
   /** It was not read: it stands for the records that were the last of the partition and are lost, up to its link. */
   readonly lost?: ChangePlace;
+  /** Of its transaction, when that is traced. */
+  readonly traceparent?: string | undefined;
 }
 
 /** Up to here everything that was read is recorded. */

@@ -2,6 +2,7 @@ import type { ChangeOp } from '../../../shared/domain/change.ts';
 import { formatLsn, type Lsn } from '../../../shared/domain/lsn.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import { EVENTS_CHANNEL } from '../../../shared/protocol/names.ts';
+import { isTracing } from '../../../shared/runtime/tracing.ts';
 
 /** An event as it goes into the log. Which account it belongs to is found by the statement that inserts it. */
 export interface RecordedEvent {
@@ -25,6 +26,8 @@ export interface RecordedEvent {
   /** The payload's text before and after the account's ID, which only the insert knows. */
   readonly payloadHead: string;
   readonly payloadTail: string;
+  /** Of the span that records it, when it is traced. */
+  readonly traceparent?: string | undefined;
 }
 
 /** PostgreSQL takes 8,000 bytes as a notification: more accounts than these are told of by several. */
@@ -37,14 +40,17 @@ const MAX_NOTIFIED_CHARACTERS = 7_000;
  * Other dispatchers are told in the same transaction, so they never look too early. While there are none nobody is: a
  * notification wakes the server's process and ours for each insert. One that has just come looks by itself.
  */
-const INSERT_EVENTS = `
+const insertStatement = (isTraced: boolean) => `
   with recorded as (
-    insert into events (commit_lsn, idx, account_id, xid, type, resource, record_key, committed_at, payload, op, json_nulls)
+    insert into events (commit_lsn, idx, account_id, xid, type, resource, record_key, committed_at, payload, op, json_nulls
+                        ${isTraced ? ', traceparent' : ''})
     select e.commit_lsn, e.idx, a.id, e.xid, e.type, e.resource, e.record_key, e.committed_at, e.head || a.id || e.tail,
-           e.op, e.json_nulls::jsonb
+           e.op, e.json_nulls::jsonb ${isTraced ? ', e.traceparent' : ''}
       from unnest($1::pg_lsn[], $2::int[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[],
-                  $8::timestamptz[], $9::text[], $10::text[], $12::text[], $13::text[])
-           as e (commit_lsn, idx, xid, account, type, resource, record_key, committed_at, head, tail, op, json_nulls)
+                  $8::timestamptz[], $9::text[], $10::text[], $12::text[], $13::text[]
+                  ${isTraced ? ', $14::text[]' : ''})
+           as e (commit_lsn, idx, xid, account, type, resource, record_key, committed_at, head, tail, op, json_nulls
+                 ${isTraced ? ', traceparent' : ''})
       join accounts a on a.source_id = e.account
      order by e.commit_lsn, e.idx
     on conflict do nothing
@@ -63,6 +69,10 @@ const INSERT_EVENTS = `
     from touched
   having count(*) > 0`;
 
+const INSERT_EVENTS = insertStatement(false);
+/** Traced events are few, and the others are to cost no parameter. */
+const INSERT_TRACED_EVENTS = insertStatement(true);
+
 export interface InsertedEvents {
   /** The accounts that got something new: their IDs by `source_id`. */
   readonly accounts: ReadonlyMap<string, string>;
@@ -79,9 +89,10 @@ export async function insertEvents(
   sender: string,
   events: readonly RecordedEvent[],
 ): Promise<InsertedEvents> {
+  const isTraced = isTracing() && events.some(({ traceparent }) => traceparent !== undefined);
   const { rows } = await db.query<{ accounts: Record<string, string>; count: number }>({
-    name: 'insert_events',
-    text: INSERT_EVENTS,
+    name: isTraced ? 'insert_traced_events' : 'insert_events',
+    text: isTraced ? INSERT_TRACED_EVENTS : INSERT_EVENTS,
     values: [
       events.map((event) => formatLsn(event.commitLsn)),
       events.map((event) => event.index),
@@ -96,6 +107,7 @@ export async function insertEvents(
       sender,
       events.map((event) => event.op),
       events.map((event) => event.jsonNulls),
+      ...(isTraced ? [events.map(({ traceparent }) => traceparent ?? null)] : []),
     ],
   });
   const { accounts = {}, count = 0 } = rows[0] ?? {};

@@ -5,8 +5,10 @@ import {
   formatChainLink,
   readChainLink,
   readChangeAccount,
+  readTraceparent,
 } from '../../../shared/protocol/headers.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
+import { isTracing } from '../../../shared/runtime/tracing.ts';
 import { keepTrying } from '../keep-trying.ts';
 import { createBacklog, type ReadChange, type Recorded } from './backlog.ts';
 import type { ChangePlace } from './lost-changes.ts';
@@ -57,7 +59,8 @@ export function createReadChanges(lastRecorded: () => Promise<ChainLink | null>)
           last = found;
         }
       }
-      changes.push({ offset, value, account: readChangeAccount(headers), link, isAfterGap });
+      const change = { offset, value, account: readChangeAccount(headers), link, isAfterGap };
+      changes.push(isTracing() ? { ...change, traceparent: readTraceparent(headers) } : change);
     }
     return changes;
   };

@@ -12,6 +12,7 @@ import type { ExpiredEvents } from './expired-events.ts';
 import type { InsertedEvents, RecordedEvent } from './insert-events.ts';
 import { type ChangePlace, lostAmid, lostEvents, placeOfLoss } from './lost-changes.ts';
 import type { ChangeReader, EventRenderer } from './render-event.ts';
+import { recordInSpans } from './trace-recording.ts';
 
 /** One statement takes at most so many events and so much text (a single larger event goes alone). */
 const MAX_EVENTS = 1_000;
@@ -107,7 +108,7 @@ export function createRecordBatch(partitionCount: number, deps: RecordDeps): Rec
       kept.push(...resets);
       kept.sort(byPosition);
     }
-    if (kept.length > 0) await insertKept(kept);
+    if (kept.length > 0) await recordInSpans(kept, insertKept);
     deps.expired.noteTold(resets);
   };
 
@@ -169,9 +170,9 @@ export function createRecordBatch(partitionCount: number, deps: RecordDeps): Rec
       events = [];
       characters = 0;
     };
-    const add = async (added: Iterable<RecordedEvent>): Promise<void> => {
+    const add = async (added: Iterable<RecordedEvent>, traceparent?: string): Promise<void> => {
       for (const event of added) {
-        events.push(event);
+        events.push(traceparent === undefined ? event : { ...event, traceparent });
         characters += event.payloadHead.length + event.payloadTail.length;
         if (events.length >= MAX_EVENTS || characters >= MAX_CHARACTERS) await flush();
       }
@@ -203,7 +204,7 @@ export function createRecordBatch(partitionCount: number, deps: RecordDeps): Rec
 
     for (const change of changes) {
       if (change.isAfterGap || untold !== undefined) await tellLoss(change);
-      if (change.lost === undefined) await add(await renderAll(change.value, listHere));
+      if (change.lost === undefined) await add(await renderAll(change.value, listHere), change.traceparent);
     }
     await flush();
     untoldAfter = untold;
@@ -232,7 +233,9 @@ function toLogged(event: RecordedEvent, accountId: string): LoggedEvent {
   const { payloadHead, payloadTail, commitLsn, index, xid, type, resource, recordKey, committedAt } = event;
   const isInline = payloadHead.length + accountId.length + payloadTail.length <= MAX_INLINE_CHARACTERS;
   const payload = isInline ? payloadHead + accountId + payloadTail : undefined;
-  return { position: { commitLsn, index }, xid, type, resource, recordKey, committedAt, payload };
+  const position = { commitLsn, index };
+  const logged = { position, xid, type, resource, recordKey, committedAt, payload };
+  return event.traceparent === undefined ? logged : { ...logged, traceparent: event.traceparent };
 }
 
 /** Accounts remembered for a partition; beyond this all are forgotten, which costs each one look into the log. */

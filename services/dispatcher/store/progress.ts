@@ -25,6 +25,8 @@ export interface Delivery {
   readonly record: string;
   /** The text to send; undefined until it is fetched, for large events and for retries. */
   payload: string | undefined;
+  /** Of the span that recorded it, when it is traced; for a retry, once its text is fetched. */
+  traceparent?: string | undefined;
   /** Length of the text that it was read with. */
   readonly inlineCharacters: number;
   /** Failed attempts so far. */

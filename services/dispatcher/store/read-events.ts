@@ -1,6 +1,7 @@
 import { formatLsn, parseLsn } from '../../../shared/domain/lsn.ts';
 import type { Position } from '../../../shared/domain/position.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
+import { isTracing } from '../../../shared/runtime/tracing.ts';
 import type { Delivery } from './progress.ts';
 
 /** Larger texts are fetched one by one when it is their turn, so that a page of events stays small in memory. */
@@ -15,6 +16,8 @@ export interface LoggedEvent {
   readonly committedAt: string;
   /** Undefined when it is large, or of a type that was not asked for. */
   readonly payload: string | undefined;
+  /** Of the span that recorded it, when it is traced and tracing is on. */
+  readonly traceparent?: string | undefined;
 }
 
 interface EventRow {
@@ -26,15 +29,19 @@ interface EventRow {
   record_key: string;
   committed_at: string;
   payload: string | null;
+  traceparent?: string | null;
 }
 
-const READ_EVENTS = `
+const readStatement = (traceColumn: '' | ', traceparent') => `
   select commit_lsn, idx, xid::text, type, resource, record_key, committed_at::text,
-         case when octet_length(payload) <= ${MAX_INLINE_BYTES} and type like any($5) then payload end as payload
+         case when octet_length(payload) <= ${MAX_INLINE_BYTES} and type like any($5) then payload end as payload ${traceColumn}
     from events
    where account_id = $1 and (commit_lsn, idx) > ($2::pg_lsn, $3::int)
    order by commit_lsn, idx
    limit $4`;
+
+const READ_EVENTS = readStatement('');
+const READ_TRACED_EVENTS = readStatement(', traceparent');
 
 /**
  * The next events of an account after a position, in order. All events of an account come into the log through one
@@ -48,24 +55,36 @@ export async function readEvents(
   patterns: readonly string[],
 ): Promise<LoggedEvent[]> {
   const { rows } = await db.query<EventRow>({
-    name: 'read_events',
-    text: READ_EVENTS,
+    name: isTracing() ? 'read_traced_events' : 'read_events',
+    text: isTracing() ? READ_TRACED_EVENTS : READ_EVENTS,
     values: [accountId, formatLsn(after.commitLsn), after.index, limit, patterns.map(toLikePattern)],
   });
-  return rows.map((row) => ({
-    position: { commitLsn: parseLsn(row.commit_lsn), index: row.idx },
-    xid: BigInt(row.xid),
-    type: row.type,
-    resource: row.resource,
-    recordKey: row.record_key,
-    committedAt: row.committed_at,
-    payload: row.payload ?? undefined,
-  }));
+  return rows.map((row) => {
+    const event = {
+      position: { commitLsn: parseLsn(row.commit_lsn), index: row.idx },
+      xid: BigInt(row.xid),
+      type: row.type,
+      resource: row.resource,
+      recordKey: row.record_key,
+      committedAt: row.committed_at,
+      payload: row.payload ?? undefined,
+    };
+    return row.traceparent == null ? event : { ...event, traceparent: row.traceparent };
+  });
 }
 
 function toLikePattern(pattern: string): string {
   return pattern.replace(/[\\%_]/g, '\\$&').replace('*', '%');
 }
+
+const readPayloadStatement = (traceColumn: string) => `
+  select payload, type ${traceColumn} from deliverable_events
+   where account_id = $1 and commit_lsn = $2 and idx = $3 and committed_at = $4`;
+
+const READ_PAYLOAD = readPayloadStatement('');
+const READ_TRACED_PAYLOAD = readPayloadStatement(`, (
+  select e.traceparent from events e
+   where e.account_id = $1 and e.commit_lsn = $2 and e.idx = $3 and e.committed_at = $4) as traceparent`);
 
 /** One event's text, or undefined when it is no longer kept. `committedAt` is as it was read. */
 export async function readPayload(
@@ -73,11 +92,10 @@ export async function readPayload(
   accountId: string,
   position: Position,
   committedAt: string,
-): Promise<{ payload: string; type: string } | undefined> {
-  const { rows } = await db.query<{ payload: string; type: string }>({
-    name: 'read_payload',
-    text: `select payload, type from deliverable_events
-            where account_id = $1 and commit_lsn = $2 and idx = $3 and committed_at = $4`,
+): Promise<{ payload: string; type: string; traceparent?: string | null } | undefined> {
+  const { rows } = await db.query<{ payload: string; type: string; traceparent?: string | null }>({
+    name: isTracing() ? 'read_traced_payload' : 'read_payload',
+    text: isTracing() ? READ_TRACED_PAYLOAD : READ_PAYLOAD,
     values: [accountId, formatLsn(position.commitLsn), position.index, committedAt],
   });
   return rows[0];

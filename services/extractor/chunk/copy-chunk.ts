@@ -2,6 +2,7 @@ import type { ChunkBatch, ClaimedChunk, ReadChunk } from '../../../shared/contro
 import { type Catalog, type Resource, tablesReadFor } from '../../../shared/domain/catalog.ts';
 import { RowHeadersWriter } from '../../../shared/kafka/internals/row-headers.ts';
 import { createPace } from '../../../shared/runtime/pace.ts';
+import { currentTrace } from '../../../shared/runtime/tracing.ts';
 import type { PgRow } from '../../../shared/values/pg-row.ts';
 import { type AsOfRows, type ChunkImage, readAsOfRows } from '../as-of/as-of-queries.ts';
 import { keyedRowsQuery, parseRecordKey, readKeyColumns } from '../changes-since/keyed-queries.ts';
@@ -82,7 +83,7 @@ async function copyChunk(
           ...(isOfAllAccounts ? { lastColumn: accountSql } : {}),
         })
       : await changedRowsQuery(chunk, selection, wanted, session, sources));
-  const headers = new RowHeadersWriter(chunk);
+  const headers = new RowHeadersWriter(chunk, currentTrace()?.traceparent);
   headers.account = chunk.accountSourceId ?? '';
   let seq = 0;
   const onRow = (row: PgRow) => {

@@ -14,6 +14,7 @@ import { failExport } from '../../../shared/control/exports/end-export.ts';
 import { EXPORT_LEASE_SECONDS } from '../../../shared/control/leases.ts';
 import { LeaseLostError, renewLease } from '../../../shared/runtime/lease-renewer.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
+import { inSpan, type OpenSpan } from '../../../shared/runtime/tracing.ts';
 import { createWorkPool } from '../../../shared/runtime/work-pool.ts';
 import type { Worker } from '../../../shared/runtime/worker.ts';
 import { readChunkImages } from '../as-of/affected-keys.ts';
@@ -84,7 +85,19 @@ export function createChunkReader(owner: string, config: ReadChunksConfig, deps:
     notifier: deps.notifiers.chunks,
     log: deps.log,
     claim: () => claimChunks(deps.control, owner, { catalog }),
-    work: (batch, stopping) => readChunkBatch(batch, stopping, config, deps),
+    work: (batch, stopping) => {
+      const [{ exportId, resource, chunk, attempt, traceparent: parent }] = batch;
+      const attributes = {
+        'tandem.export_id': exportId,
+        'tandem.resource': resource,
+        'tandem.chunk': chunk,
+        'tandem.attempt': attempt,
+        'tandem.chunk_count': batch.length,
+      };
+      return inSpan('read chunks', { parent, attributes }, (span) =>
+        readChunkBatch(batch, stopping, config, deps, span),
+      );
+    },
   });
 }
 
@@ -93,6 +106,7 @@ async function readChunkBatch(
   stopping: AbortSignal,
   config: ReadChunksConfig,
   deps: ReadChunksDeps,
+  span: OpenSpan | undefined,
 ): Promise<void> {
   const { control, notifiers } = deps;
   const [first] = batch;
@@ -138,12 +152,15 @@ async function readChunkBatch(
     const rowCount = read.reduce((sum, { rows }) => sum + rows, 0);
     const durationMs = Date.now() - startedAtMs;
     log.info('chunk.extracted', { rowCount, durationMs });
+    span?.setAttributes({ 'tandem.rows': rowCount });
     deps.onExtracted(rowCount, durationMs);
     for (const [index, chunk] of batch.entries()) deps.announceExtracted(chunk, read[index]?.rows ?? 0);
     notifiers.notifyChange();
   } catch (thrown) {
     // An abort makes pending work fail in various ways; the first reason counts.
-    await endAttempt(batch, over.signal.aborted ? over.signal.reason : thrown, log, config, deps);
+    const reason: unknown = over.signal.aborted ? over.signal.reason : thrown;
+    span?.fail(reason);
+    await endAttempt(batch, reason, log, config, deps);
   } finally {
     stopping.removeEventListener('abort', stop);
     unlisten();

@@ -1,7 +1,12 @@
 import { sweepKeys } from '../../../shared/control/exports/changed-keys.ts';
 import { readReading } from '../../../shared/control/exports/chunked-reading.ts';
 import { endCancelledExports, failExport } from '../../../shared/control/exports/end-export.ts';
-import { readRunStatus, releaseExport, renewExport } from '../../../shared/control/exports/export-run.ts';
+import {
+  noteRunTrace,
+  readRunStatus,
+  releaseExport,
+  renewExport,
+} from '../../../shared/control/exports/export-run.ts';
 import {
   type ClaimedExport,
   claimExport,
@@ -11,6 +16,7 @@ import {
 import { EXPORT_LEASE_SECONDS } from '../../../shared/control/leases.ts';
 import { LeaseLostError, renewLease } from '../../../shared/runtime/lease-renewer.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
+import { inSpan, type OpenSpan } from '../../../shared/runtime/tracing.ts';
 import { createWorkPool } from '../../../shared/runtime/work-pool.ts';
 import type { Worker } from '../../../shared/runtime/worker.ts';
 import {
@@ -58,7 +64,16 @@ export function createExportHolder(owner: string, config: HoldExportsConfig, dep
       for (const exportId of await endCancelledExports(control)) log.info('export.cancelled', { exportId });
       return claimExport(control, owner, config.limits);
     },
-    work: (claim, stopping) => hold(claim, stopping, config, deps),
+    work: (claim, stopping) =>
+      inSpan(
+        'run export',
+        {
+          kind: 'consumer',
+          parent: claim.traceparent,
+          attributes: { 'tandem.export_id': claim.id, 'tandem.run': claim.runCount },
+        },
+        (span) => hold(claim, stopping, config, deps, span),
+      ),
   });
 }
 
@@ -67,6 +82,7 @@ async function hold(
   stopping: AbortSignal,
   config: HoldExportsConfig,
   deps: RunExportDeps,
+  span: OpenSpan | undefined,
 ): Promise<void> {
   const { control, notifiers } = deps;
   const log = deps.log.child({ exportId: claim.id, runAttempt: claim.runAttempt });
@@ -99,10 +115,13 @@ async function hold(
   try {
     if (stopping.aborted) stop();
     over.signal.throwIfAborted();
+    if (span !== undefined) await noteRunTrace(control, claim, span.traceparent);
     await runExport(run, config, { ...deps, log });
   } catch (thrown) {
     // An abort makes pending work fail in various ways; the first reason counts.
-    await endRun(claim, over.signal.aborted ? over.signal.reason : thrown, log, config, deps);
+    const reason: unknown = over.signal.aborted ? over.signal.reason : thrown;
+    span?.fail(reason);
+    await endRun(claim, reason, log, config, deps);
   } finally {
     clearTimeout(deadline);
     stopping.removeEventListener('abort', stop);

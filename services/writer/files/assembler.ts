@@ -17,6 +17,7 @@ import { LeaseLostError, renewLease } from '../../../shared/runtime/lease-renewe
 import type { Log } from '../../../shared/runtime/log.ts';
 import type { Notifier } from '../../../shared/runtime/notifier.ts';
 import { backoffMs } from '../../../shared/runtime/retry.ts';
+import { inSpan, type OpenSpan } from '../../../shared/runtime/tracing.ts';
 import type { Worker } from '../../../shared/runtime/worker.ts';
 import type { PublishedExport } from '../metrics.ts';
 import { retryQuery } from '../retry-query.ts';
@@ -54,7 +55,11 @@ export interface AssemblerDeps {
 export function createAssembler(deps: AssemblerDeps): Worker {
   const { name, pool, retentionDays, notifier, onEnded, log } = deps;
 
-  async function publish(claim: ClaimedAssembly, stop: AbortSignal): Promise<void> {
+  async function publish(
+    claim: ClaimedAssembly,
+    stop: AbortSignal,
+    span: OpenSpan | undefined,
+  ): Promise<void> {
     const { exportId } = claim;
     const startedAtMs = performance.now();
     const assembleDeps = {
@@ -77,6 +82,7 @@ export function createAssembler(deps: AssemblerDeps): Worker {
     const bytes = files.reduce((sum, file) => sum + file.bytes, 0);
     const assemblyMs = performance.now() - startedAtMs;
     deps.onPublished({ bytes, assemblyMs, totalMs: Date.now() - claim.createdAt.getTime() });
+    span?.setAttributes({ 'tandem.files': files.length, 'tandem.bytes': bytes });
     log.info('export.completed', {
       exportId,
       rows: files.reduce((sum, file) => sum + file.rows, 0),
@@ -116,7 +122,9 @@ export function createAssembler(deps: AssemblerDeps): Worker {
     const claim = await claimAssembly(pool, `${name}-${randomUUID()}`);
     if (claim === undefined) return false;
     try {
-      await publish(claim, stop);
+      const { exportId, traceparent: parent, tryCount } = claim;
+      const attributes = { 'tandem.export_id': exportId, 'tandem.attempt': tryCount };
+      await inSpan('assemble export', { parent, attributes }, (span) => publish(claim, stop, span));
     } catch (error) {
       await retryQuery('ending an assembly', log, () => takeCareOf(claim, error, stop));
     }

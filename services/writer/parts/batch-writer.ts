@@ -7,6 +7,7 @@ import {
 import type { WriterFailure } from '../../../shared/control/exports/end-export.ts';
 import { type RowPlace, RowPlaceReader } from '../../../shared/kafka/internals/row-headers.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
+import { inSpan } from '../../../shared/runtime/tracing.ts';
 import {
   StorageFullError,
   StorageNotFoundError,
@@ -113,7 +114,7 @@ export class BatchWriter {
         continue;
       touched.add(open);
       if (open.part.wantsFlush) await this.#flush(partitionState, open, hold);
-      if (row.isLast) await this.#finish(partitionState, open, hold);
+      if (row.isLast) await this.#finishTraced(partitionState, open, hold, row.traceparent);
     }
     for (const open of touched) await this.#flush(partitionState, open, hold);
     if (foreignCount > 0) {
@@ -162,6 +163,7 @@ export class BatchWriter {
     const open: OpenChunk<Part> = {
       chunkAttempt,
       firstOffset: BigInt(offset),
+      openedAtMs: Date.now(),
       rowsPlanned: current.rowsPlanned,
       part: createPart(chunkAttempt, current),
       nextSeq: 0,
@@ -210,6 +212,29 @@ export class BatchWriter {
     }
     open.nextSeq += 1;
     return true;
+  }
+
+  /** The span is known from the last row, and begins with the first. */
+  #finishTraced(
+    partitionState: PartitionState,
+    open: OpenChunk<Part>,
+    hold: BatchHold,
+    parent: string | undefined,
+  ): Promise<void> {
+    if (parent === undefined) return this.#finish(partitionState, open, hold);
+    const { exportId, resource, chunk, attempt } = open.chunkAttempt;
+    const attributes = {
+      'messaging.system': 'kafka',
+      'messaging.destination.name': partitionState.topic,
+      'messaging.destination.partition.id': String(partitionState.partition),
+      'tandem.export_id': exportId,
+      'tandem.resource': resource,
+      'tandem.chunk': chunk,
+      'tandem.attempt': attempt,
+      'tandem.rows': open.nextSeq,
+    };
+    const start = { kind: 'consumer', parent, startedAtMs: open.openedAtMs, attributes } as const;
+    return inSpan('write part', start, () => this.#finish(partitionState, open, hold));
   }
 
   async #finish(partitionState: PartitionState, open: OpenChunk<Part>, hold: BatchHold): Promise<void> {

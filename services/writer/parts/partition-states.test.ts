@@ -4,7 +4,7 @@ import { classifyRow, type OpenChunk, PartitionChunks } from './partition-states
 
 function openChunk(chunk: number, attempt: number, firstOffset: bigint, nextSeq = 0): OpenChunk<null> {
   const chunkAttempt = { exportId: 'exp_1', resource: 'invoices', chunk, attempt };
-  return { chunkAttempt, firstOffset, rowsPlanned: 100, part: null, nextSeq };
+  return { chunkAttempt, firstOffset, openedAtMs: 0, rowsPlanned: 100, part: null, nextSeq };
 }
 
 const open = openChunk(0, 5, 0n, 3);
@@ -116,6 +116,7 @@ test('however tries are mixed and repeated, every chunk ends as the rows of its 
             mine = {
               chunkAttempt: { exportId: 'e', resource: 'r', chunk: row.chunk, attempt: row.attempt },
               firstOffset: BigInt(offset),
+              openedAtMs: 0,
               rowsPlanned: rowCount,
               part: [],
               nextSeq: 0,

@@ -8,6 +8,8 @@ export interface OpenChunk<Part> {
   readonly chunkAttempt: ChunkAttempt;
   /** Kafka offset of the attempt's first row: the partition's committed offset may not pass it. */
   readonly firstOffset: bigint;
+  /** Epoch milliseconds. */
+  readonly openedAtMs: number;
   readonly rowsPlanned: number;
   readonly part: Part;
   /** Sequence number of the next row, and so the number of rows so far. */

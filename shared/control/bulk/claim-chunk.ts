@@ -31,6 +31,8 @@ export interface ClaimedChunk {
   readonly accountId: string;
   /** The account column's value in the source. */
   readonly sourceId: string;
+  /** Of the request; null when it is not traced. */
+  readonly traceparent?: string | null;
 }
 
 /** Accounts and jobs that have their share of what a worker does at once. */
@@ -116,7 +118,7 @@ where j.id = $1 and c.job_id = $1 and c.chunk = wanted.chunk
 returning c.chunk, c.attempt, c.first_seq, c.items, wanted.reserved, c.failure, c.failure_count, c.held_ms,
   j.handler_away_since is not null as handler_away,
   (j.succeeded > 0 or j.error_counts ? 'handler_refused') and j.total - j.processed <= ${REST_OF_JOB} as rest_of_job,
-  j.request::text, j.account_id, a.source_id`;
+  j.request::text, j.account_id, a.source_id, j.traceparent`;
 
 interface ChunkRow {
   chunk: number;
@@ -132,6 +134,7 @@ interface ChunkRow {
   request: string;
   account_id: string;
   source_id: string;
+  traceparent: string | null;
 }
 
 /** Claims a chunk that waits, or whose worker died; undefined when there is none now. */
@@ -179,6 +182,7 @@ async function claimOf(db: Queryable, jobId: string, owner: string): Promise<Cla
     request: row.request,
     accountId: row.account_id,
     sourceId: row.source_id,
+    traceparent: row.traceparent,
   };
 }
 

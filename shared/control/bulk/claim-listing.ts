@@ -26,6 +26,8 @@ export interface ClaimedListing {
   /** How the listings before this one failed, and how many in a row in this way. */
   readonly lastFailure: string | null;
   readonly failureCount: number;
+  /** Of the request; null when it is not traced. */
+  readonly traceparent?: string | null;
 }
 
 const CLAIM = `
@@ -35,7 +37,7 @@ where j.id = (
   where (status = 'running' or status = 'pending' and admitted_at is not null) and ending is null and listed_at is null
     and (lease_expires_at is null or lease_expires_at < now())
   order by created_at, id limit 1 for update skip locked)
-returning j.id, j.list_count, j.request::text, j.file_id, j.list_round, j.listed_items, j.listed_chunks, j.failure, j.failure_count, j.started_at is not null as started,
+returning j.id, j.list_count, j.request::text, j.file_id, j.list_round, j.listed_items, j.listed_chunks, j.failure, j.failure_count, j.started_at is not null as started, j.traceparent,
   (select path from bulk_files f where f.id = j.file_id) as path,
   (select source_id from accounts a where a.id = j.account_id) as source_id`;
 
@@ -51,6 +53,7 @@ interface ListingRow {
   failure: string | null;
   failure_count: number;
   started: boolean;
+  traceparent: string | null;
 }
 
 /**
@@ -76,6 +79,7 @@ export function claimListing(pool: Pool, owner: string): Promise<ClaimedListing 
       listedChunks: row.listed_chunks,
       lastFailure: row.failure,
       failureCount: row.failure_count,
+      traceparent: row.traceparent,
     };
   });
 }

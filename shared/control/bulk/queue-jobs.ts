@@ -3,6 +3,7 @@ import type { BulkRequest, ListedItem } from '../../domain/bulk.ts';
 import { type QuotaPeriod, spanOf } from '../../domain/quota-period.ts';
 import type { Queryable } from '../../postgres/queryable.ts';
 import { inTransaction } from '../../postgres/transaction.ts';
+import { currentTrace } from '../../runtime/tracing.ts';
 import { ADVISORY_LOCKS } from '../advisory-locks.ts';
 import { enqueueOutbox, type OutboxEntry } from '../outbox.ts';
 import { cutChunks, insertChunks } from './bulk-chunks.ts';
@@ -21,11 +22,11 @@ export interface NewBulkJob {
   readonly chunkItems: number;
 }
 
-/** Makes the job, and with it the list of its items if that is known. */
+/** Makes the job, in the current trace, and with it the list of its items if that is known. */
 export async function insertBulkJob(db: Queryable, job: NewBulkJob): Promise<void> {
   await db.query(
-    `insert into bulk_jobs (id, account_id, resource, operation, request, file_id, status, estimated, total, listed_at)
-     values ($1, $2, $3, $4, $5, $6, 'pending', $7, $8::bigint, case when $8::bigint is not null then clock_timestamp() end)`,
+    `insert into bulk_jobs (id, account_id, resource, operation, request, file_id, status, estimated, total, listed_at, traceparent)
+     values ($1, $2, $3, $4, $5, $6, 'pending', $7, $8::bigint, case when $8::bigint is not null then clock_timestamp() end, $9)`,
     [
       job.id,
       job.accountId,
@@ -35,6 +36,7 @@ export async function insertBulkJob(db: Queryable, job: NewBulkJob): Promise<voi
       job.fileId,
       job.estimated,
       job.items?.length ?? null,
+      currentTrace()?.traceparent ?? null,
     ],
   );
   if (job.items !== undefined) {

@@ -33,6 +33,8 @@ export interface ClaimedChunk {
   /** All resources of the export. */
   readonly resources: readonly string[];
   readonly request: unknown;
+  /** Of the export's run; null when it is not traced. */
+  readonly traceparent?: string | null;
 }
 
 /** Chunks of one run that are read in one pass, in order of resource and number: a large one alone, small ones together. */
@@ -94,7 +96,8 @@ with first as (
 ), counted as (
   update exports e set attempt = e.attempt + 1
   from first f where e.id = f.export_id and e.status = 'running'
-  returning e.id, e.attempt, e.run_attempt, e.snapshot, e.read_since - 'table_forms' as read_since, e.request, e.resources, e.account_id
+  returning e.id, e.attempt, e.run_attempt, e.snapshot, e.read_since - 'table_forms' as read_since, e.request, e.resources, e.account_id,
+    coalesce(e.run_traceparent, e.traceparent) as traceparent
 ), claimed as (
   update export_chunks c
   set state = 'reading', attempt = e.attempt, tries = c.tries + 1, rows_extracted = 0, started_at = now(),
@@ -109,7 +112,8 @@ with first as (
     and e.id = c.export_id and e.run_attempt = c.run_attempt
     and c.state in ('planned', 'reading') and (c.lease_expires_at is null or c.lease_expires_at < now())
   returning c.export_id, c.resource, c.chunk, c.attempt, c.run_attempt, c.tries, c.gave_way, c.snapshot_name,
-    c.lower_key, c.upper_key, c.rows_planned::text, e.snapshot, e.read_since, e.request, e.resources, e.account_id
+    c.lower_key, c.upper_key, c.rows_planned::text, e.snapshot, e.read_since, e.request, e.resources, e.account_id,
+    e.traceparent
 )
 select c.*, a.source_id, (select count(*) from wanted) as wanted_count
 from (select 1) one
@@ -134,6 +138,7 @@ interface ClaimRow {
   request: unknown;
   resources: string[];
   source_id: string | null;
+  traceparent: string | null;
   wanted_count: string;
 }
 
@@ -182,6 +187,7 @@ function toChunk(row: ClaimRow, exportId: string, owner: string): ClaimedChunk {
     accountSourceId: row.source_id,
     resources: row.resources,
     request: row.request,
+    traceparent: row.traceparent,
   };
 }
 

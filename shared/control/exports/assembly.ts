@@ -26,6 +26,8 @@ export interface ClaimedAssembly {
   readonly tryCount: number;
   /** Fences everything the claim writes. Another one for each claim. */
   readonly owner: string;
+  /** Of the export's run; null when it is not traced. */
+  readonly traceparent?: string | null;
 }
 
 /**
@@ -50,7 +52,8 @@ set phase = 'assembling', assembly_owner = $1, assembly_count = e.assembly_count
   assembly_lease_expires_at = now() + $2 * interval '1 second'
 from ready where e.id = ready.id
 returning e.id, e.account_id, e.resources, e.request, e.snapshot, e.cut_lsn::text,
-  coalesce(e.snapshot_kind = 'chunked', false) as is_chunked, e.created_at, e.run_attempt, e.assembly_count`;
+  coalesce(e.snapshot_kind = 'chunked', false) as is_chunked, e.created_at, e.run_attempt, e.assembly_count,
+  coalesce(e.run_traceparent, e.traceparent) as traceparent`;
 
 interface ClaimRow {
   id: string;
@@ -63,6 +66,7 @@ interface ClaimRow {
   created_at: Date;
   run_attempt: number;
   assembly_count: number;
+  traceparent: string | null;
 }
 
 /** Claims the oldest export that is ready to be assembled, or returns undefined. Never two writers get the same claim. */
@@ -86,6 +90,7 @@ export async function claimAssembly(db: Queryable, owner: string): Promise<Claim
     runAttempt: row.run_attempt,
     tryCount: row.assembly_count,
     owner,
+    traceparent: row.traceparent,
   };
 }
 

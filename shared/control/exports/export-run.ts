@@ -59,6 +59,11 @@ export async function renewExport(db: Queryable, claim: ClaimedExport): Promise<
   return rowCount === 1;
 }
 
+/** From now on the run's chunks and its assembly are part of this span. */
+export async function noteRunTrace(db: Queryable, claim: ClaimedExport, traceparent: string): Promise<void> {
+  await db.query(`update exports set run_traceparent = $4 where ${HELD}`, [...fence(claim), traceparent]);
+}
+
 /** What the hand-off needs, stored in one update so that it is there as a whole or not at all. */
 export interface SnapshotRecord {
   readonly takenAt: string;

@@ -2,6 +2,7 @@ import type { Pool } from 'pg';
 import type { ExportRequest } from '../../domain/export-request.ts';
 import type { Queryable } from '../../postgres/queryable.ts';
 import { inTransaction } from '../../postgres/transaction.ts';
+import { currentTrace } from '../../runtime/tracing.ts';
 import { ADVISORY_LOCKS } from '../advisory-locks.ts';
 import { EXPORT_LEASE_SECONDS } from '../leases.ts';
 import { enqueueOutbox } from '../outbox.ts';
@@ -19,12 +20,19 @@ export interface NewExport {
   readonly rowsEstimated: number | null;
 }
 
-/** Makes the job and what tells the extractors of it. Call it in a transaction: a broker that is down loses no job. */
+/** Makes the job, in the current trace, and what tells the extractors of it. Call it in a transaction: a broker that is down loses no job. */
 export async function insertExport(db: Queryable, job: NewExport): Promise<void> {
   await db.query(
-    `insert into exports (id, account_id, request, resources, status, phase, rows_estimated)
-     values ($1, $2, $3, $4, 'pending', 'queued', $5)`,
-    [job.id, job.accountId, JSON.stringify(job.request), job.resources, job.rowsEstimated],
+    `insert into exports (id, account_id, request, resources, status, phase, rows_estimated, traceparent)
+     values ($1, $2, $3, $4, 'pending', 'queued', $5, $6)`,
+    [
+      job.id,
+      job.accountId,
+      JSON.stringify(job.request),
+      job.resources,
+      job.rowsEstimated,
+      currentTrace()?.traceparent ?? null,
+    ],
   );
   await enqueueOutbox(db, [
     { topic: 'commands', key: job.id, type: 'ExtractExport', payload: { job_id: job.id } },
@@ -68,6 +76,8 @@ export interface ClaimedExport {
   readonly runAttempt: number;
   readonly runCount: number;
   readonly owner: string;
+  /** Of the request; null when it is not traced. */
+  readonly traceparent?: string | null;
 }
 
 export interface ExportLimits {
@@ -111,9 +121,10 @@ update exports e set
   started_at = coalesce(e.started_at, now()), paused_at = null,
   paused_ms = e.paused_ms + case when e.started_at is null then 0 else
     coalesce(round(extract(epoch from now() - e.paused_at) * 1000), 0) end,
-  snapshot = null, start_lsn = null, system_id = null, timeline = null, seal_token = null, sealed_lsn = null, planned_at = null
+  snapshot = null, start_lsn = null, system_id = null, timeline = null, seal_token = null, sealed_lsn = null, planned_at = null,
+  run_traceparent = null
 where e.id = $1
-returning e.id, e.account_id, e.resources, e.request, e.run_attempt, e.run_count,
+returning e.id, e.account_id, e.resources, e.request, e.run_attempt, e.run_count, e.traceparent,
   (select a.source_id from accounts a where a.id = e.account_id) as source_id, e.snapshot_kind`;
 
 const REMOVE_CHUNKS = 'delete from export_chunks where export_id = $1';
@@ -136,6 +147,7 @@ interface StartedRow {
   run_attempt: number;
   run_count: number;
   snapshot_kind: string | null;
+  traceparent: string | null;
 }
 
 /** Whether any export waits, runs or is to be cancelled: asked often, so in one small statement. */
@@ -184,6 +196,7 @@ export function claimExport(
       runAttempt: row.run_attempt,
       runCount: row.run_count,
       owner,
+      traceparent: row.traceparent,
     };
   });
 }

@@ -47,6 +47,19 @@ async function fetched(headers: Record<string, unknown>): Promise<FetchedRecord>
 
 const row = { exportId: 'exp_1', chunk: 3, attempt: 12, seq: 70_000, account: 'a', isLast: false };
 
+test('the last row has the trace of its chunk, for both readers', async () => {
+  const writer = new RowHeadersWriter(CHUNK, 'a-trace');
+  for (const isLast of [false, true]) {
+    const row = { ...CHUNK, seq: 7, isLast, ...(isLast ? { traceparent: 'a-trace' } : {}) };
+    Object.assign(writer, { seq: 7, account: 'a', isLast });
+    const out = new ByteWriter();
+    writer.write(out);
+    expect(out.toBuffer()).toEqual(plain({ ...row, account: 'a' }));
+    expect(new RowPlaceReader().read(await fetched(writer.toHeaders()))).toEqual(row);
+    expect(readRowHeaders(writer.toHeaders())).toEqual({ ...row, account: 'a' });
+  }
+});
+
 test('a row’s place is read from bytes, run after run of exports', async () => {
   const reader = new RowPlaceReader();
   for (const exportId of ['exp_1', 'exp_1', 'exp_2', 'exp_1']) {

@@ -17,12 +17,14 @@ export class RowHeadersWriter implements RecordHeaders {
   account = '';
   isLast = false;
   readonly #run: Pick<RowHeaders, 'exportId' | 'chunk' | 'attempt'>;
+  readonly #traceparent: string | undefined;
   readonly #constant: Buffer;
   readonly #digits = new ByteWriter();
 
-  constructor(run: Pick<RowHeaders, 'exportId' | 'chunk' | 'attempt'>) {
+  constructor(run: Pick<RowHeaders, 'exportId' | 'chunk' | 'attempt'>, traceparent?: string) {
     const { exportId, chunk, attempt } = run;
     this.#run = { exportId, chunk, attempt };
+    this.#traceparent = traceparent;
     const out = new ByteWriter();
     writeString(out, ROW_HEADERS.export);
     writeString(out, exportId);
@@ -37,11 +39,11 @@ export class RowHeadersWriter implements RecordHeaders {
   /** The same, for kafkajs to encode. */
   toHeaders(): IHeaders {
     const { seq, account, isLast } = this;
-    return toKafkaHeaders({ ...this.#run, seq, account, isLast });
+    return toKafkaHeaders({ ...this.#run, seq, account, isLast, traceparent: this.#traceparent });
   }
 
   write(out: ByteWriter): void {
-    writeInteger(out, this.isLast ? HEADER_COUNT + 1 : HEADER_COUNT);
+    writeInteger(out, this.isLast ? HEADER_COUNT + this.#countOfLast() : HEADER_COUNT);
     out.reserve(this.#constant.length);
     out.length += this.#constant.copy(out.bytes, out.length);
     this.#digits.reset();
@@ -57,11 +59,18 @@ export class RowHeadersWriter implements RecordHeaders {
     if (!this.isLast) return;
     writeString(out, ROW_HEADERS.last);
     writeString(out, '1');
+    if (this.#traceparent === undefined) return;
+    writeString(out, ROW_HEADERS.traceparent);
+    writeString(out, this.#traceparent);
+  }
+
+  #countOfLast(): number {
+    return this.#traceparent === undefined ? 1 : 2;
   }
 }
 
 /** The headers of a row that the writer needs. */
-export type RowPlace = Pick<RowHeaders, 'exportId' | 'chunk' | 'attempt' | 'seq' | 'isLast'>;
+export type RowPlace = Pick<RowHeaders, 'exportId' | 'chunk' | 'attempt' | 'seq' | 'isLast' | 'traceparent'>;
 
 const DIGIT_ZERO = 0x30;
 /** More digits might not be exact; `readRowHeaders` handles them. */
@@ -75,6 +84,7 @@ const ATTEMPT = Buffer.from(ROW_HEADERS.attempt);
 const SEQ = Buffer.from(ROW_HEADERS.seq);
 const ACCOUNT = Buffer.from(ROW_HEADERS.account);
 const LAST = Buffer.from(ROW_HEADERS.last);
+const TRACEPARENT = Buffer.from(ROW_HEADERS.traceparent);
 
 /**
  * Reads row headers in place in the fetch, without an object for each, which suits runs of rows of one export. It agrees with
@@ -98,6 +108,7 @@ export class RowPlaceReader {
     let attempt = NOT_YET;
     let seq = NOT_YET;
     let isLast = false;
+    let traceparent: string | undefined;
     for (let rest = cursor.read(); rest > 0; rest -= 1) {
       const nameLength = cursor.read();
       const nameStart = cursor.position;
@@ -115,10 +126,13 @@ export class RowPlaceReader {
       } else if (isName(EXPORT, bytes, nameStart, nameLength) && exportId === undefined) {
         exportId = this.#exportIdAt(bytes, start, length);
       } else if (isName(LAST, bytes, nameStart, nameLength)) isLast = true;
-      else if (!isName(ACCOUNT, bytes, nameStart, nameLength)) return undefined;
+      else if (isName(TRACEPARENT, bytes, nameStart, nameLength) && traceparent === undefined) {
+        traceparent = bytes.toString('utf8', start, start + length);
+      } else if (!isName(ACCOUNT, bytes, nameStart, nameLength)) return undefined;
     }
     if (exportId === undefined || !(chunk >= 0 && attempt >= 0 && seq >= 0)) return undefined;
-    return { exportId, chunk, attempt, seq, isLast };
+    if (!isLast || traceparent === undefined) return { exportId, chunk, attempt, seq, isLast };
+    return { exportId, chunk, attempt, seq, isLast, traceparent };
   }
 
   #exportIdAt(bytes: Buffer, start: number, length: number): string {

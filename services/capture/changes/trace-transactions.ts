@@ -1,0 +1,81 @@
+import type { ChangeSource } from '../../../shared/domain/change.ts';
+import { formatLsn, type Lsn } from '../../../shared/domain/lsn.ts';
+import { isTracing, type OpenSpan, startSpan } from '../../../shared/runtime/tracing.ts';
+
+/** Traces that begin in a second, whatever the sampler says: ten thousand commits a second would bury the collector. */
+const MAX_TRACES_PER_SECOND = 50;
+
+/** Of one transaction, the changes whose way is traced: each may become a request to each webhook endpoint. */
+const MAX_TRACED_CHANGES = 50;
+
+/** Begins a trace for transactions that are sampled. Nobody calls at a commit, so there is no trace that it could join. */
+export interface TransactionTraces {
+  /** The `traceparent` that goes with a change; undefined when it is not traced. Call it once for each, in their order. */
+  traceparentOf(source: ChangeSource): string | undefined;
+  /** Everything so far is in Kafka. @param isOpen whether changes of the last transaction may follow */
+  published(isOpen: boolean): void;
+}
+
+interface TracedTransaction {
+  readonly span: OpenSpan;
+  changeCount: number;
+}
+
+/**
+ * @param topic that the changes are published to
+ * @returns undefined when tracing is off, so that a change costs nothing more
+ */
+export function createTransactionTraces(topic: string, now: () => number): TransactionTraces | undefined {
+  if (!isTracing()) return undefined;
+  let latestLsn: Lsn | undefined;
+  let latest: TracedTransaction | undefined;
+  /** Begun and not published; the latest may be among them. */
+  let unpublished: TracedTransaction[] = [];
+  let second = 0;
+  let begunCount = 0;
+
+  const begin = ({ commitLsn, xid, committedAtMicros }: ChangeSource): TracedTransaction | undefined => {
+    const nowMs = now();
+    const thisSecond = Math.floor(nowMs / 1_000);
+    if (thisSecond !== second) begunCount = 0;
+    second = thisSecond;
+    if (begunCount >= MAX_TRACES_PER_SECOND) return undefined;
+    const span = startSpan('publish transaction', {
+      kind: 'producer',
+      // The two clocks are mostly those of two machines.
+      startedAtMs: Math.min(nowMs, Number(committedAtMicros / 1_000n)),
+      attributes: {
+        'messaging.system': 'kafka',
+        'messaging.destination.name': topic,
+        'tandem.xid': String(xid),
+        'tandem.commit_lsn': formatLsn(commitLsn),
+      },
+    });
+    if (span === undefined) return undefined;
+    begunCount += 1;
+    const transaction = { span, changeCount: 0 };
+    unpublished.push(transaction);
+    return transaction;
+  };
+
+  return {
+    traceparentOf(source) {
+      if (source.commitLsn !== latestLsn) {
+        latestLsn = source.commitLsn;
+        latest = begin(source);
+      }
+      if (latest === undefined) return undefined;
+      latest.changeCount += 1;
+      return latest.changeCount > MAX_TRACED_CHANGES ? undefined : latest.span.traceparent;
+    },
+    published(isOpen) {
+      const stillOpen = isOpen ? latest : undefined;
+      for (const transaction of unpublished) {
+        if (transaction === stillOpen) continue;
+        transaction.span.setAttributes({ 'tandem.changes': transaction.changeCount });
+        transaction.span.end();
+      }
+      unpublished = stillOpen === undefined ? [] : [stillOpen];
+    },
+  };
+}
