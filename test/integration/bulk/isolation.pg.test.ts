@@ -97,9 +97,9 @@ test('a request that finds the connections to the source taken is told to come a
   const world = cleanup.use(await openBulkWorld({ connections }));
   const mine = await world.account(1);
   const other = await world.account(1);
-  // The product's own trigger waits for a row that a session of the product holds.
+  // The product's own trigger waits for a row that a session of the product holds, for longer than our statements wait for locks.
   await world.api.pool.query(`
-    create function documint.look() returns trigger language plpgsql as $$ begin
+    create function documint.look() returns trigger language plpgsql set lock_timeout = 0 as $$ begin
       perform from documint.customers where id = new.customer_id for update;
       return new;
     end $$;
