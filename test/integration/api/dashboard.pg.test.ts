@@ -538,6 +538,7 @@ describeEachSession(
       const isContinued = method === 'POST' && path.endsWith('{id}');
       const isOfFiles = /files|delete$/.test(path) || isContinued;
       if (isOfFiles) await completeExport(api, id, '{}\n');
+      if (path.endsWith('/resume')) await api.call('POST', `/exports/${id}/pause`, { key: owner.key });
       const isObject = path.includes('{id}');
       const endpointsAfter = async (exportId: string) => {
         const { json } = await api.call('GET', '/webhooks', { key: owner.key });
@@ -546,20 +547,19 @@ describeEachSession(
         ).length;
       };
       const status = async () => (await api.call('GET', `/exports/${id}`, { key: owner.key })).json.status;
+      const isChanged = async () => {
+        if (isContinued) return (await endpointsAfter(id)) > 0;
+        if (path.endsWith('/pause')) return (await status()) === 'paused';
+        if (path.endsWith('/resume')) return (await status()) !== 'paused';
+        return ['cancelled', 'expired'].includes(await status());
+      };
       return {
         params: { id, name: 'invoices.jsonl' },
         fields: { resource: 'invoices', url: 'https://receiver.example/' },
         own: isObject ? 'invoices' : id,
         ...(path.includes('/files/') ? { good: 302 } : {}),
         ...(path.endsWith('/estimate') || isContinued ? { good: 200 } : {}),
-        ...(method === 'POST' && isObject
-          ? {
-              isChanged: async () =>
-                isContinued
-                  ? (await endpointsAfter(id)) > 0
-                  : ['cancelled', 'expired'].includes(await status()),
-            }
-          : {}),
+        ...(method === 'POST' && isObject ? { isChanged } : {}),
         end: () => api.call('POST', `/exports/${id}/cancel`, { key: owner.key }),
       };
     },

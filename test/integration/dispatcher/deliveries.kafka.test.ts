@@ -316,7 +316,8 @@ test('a replay of what failed sends what was given up since, once, and nothing t
   await waitFor('one to be delivered', async () => (await retryCount(id)) === 3);
   const before = receiver.received.length;
   const answer = await call('POST', `/webhooks/${id}/replay`, { only: 'failed', from, to });
-  expect(answer).toMatchObject({ status: 202, json: { from, to } });
+  expect(answer.status).toBe(202);
+  expect([answer.json.from, answer.json.to].map(Date.parse)).toEqual([from, to].map(Date.parse));
   await waitFor('it to end', async () => (await statsOf(id)).failed_replay === null);
   await waitFor('nothing to wait', async () => (await statsOf(id)).behind_by.events === 0);
   expect(idsReceived().slice(before)).toEqual([idOf(30)]);

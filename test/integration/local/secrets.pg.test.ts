@@ -15,6 +15,8 @@ const SECRETS = {
   CONTROL_DATABASE_URL: 'control-pw-7f2',
   SOURCE_READ_URL: 'standby-pw-7fc',
   KAFKA_SASL_PASSWORD: 'kafka-pw-7f3',
+  KAFKA_OAUTH_TOKEN_URL: 'token-pw-7fd',
+  KAFKA_OAUTH_CLIENT_SECRET: 'client-secret-7fe',
   SCHEMA_REGISTRY_URL: 'registry-pw-7f4',
   ADMIN_KEY: 'admin-key-7f5-and-long-enough-to-be-taken',
   SECRET_KEY: 'secret-key-7f6-and-long-enough-to-be-taken',
@@ -36,6 +38,9 @@ const ENV: Record<string, string> = {
   KAFKA_SASL_MECHANISM: 'plain',
   KAFKA_SASL_USERNAME: 'app',
   KAFKA_SASL_PASSWORD: SECRETS.KAFKA_SASL_PASSWORD,
+  KAFKA_OAUTH_TOKEN_URL: `http://app:${SECRETS.KAFKA_OAUTH_TOKEN_URL}@${NOWHERE}/token`,
+  KAFKA_OAUTH_CLIENT_ID: 'app',
+  KAFKA_OAUTH_CLIENT_SECRET: SECRETS.KAFKA_OAUTH_CLIENT_SECRET,
   SCHEMA_REGISTRY_URL: `http://app:${SECRETS.SCHEMA_REGISTRY_URL}@${NOWHERE}/`,
   STORAGE_URL: `file://${home}/storage`,
   ADMIN_KEY: SECRETS.ADMIN_KEY,
@@ -105,11 +110,13 @@ test('nor where the servers refuse what it brings, or a setting is wrong', async
   await using database = await createDatabase('secrets');
   const refused = { ...ENV, CONTROL_DATABASE_URL: database.url, KAFKA_BROKERS: testStack().kafkaBrokers };
   const broken = { ...ENV, SCHEMA_REGISTRY_URL: `http://app:${SECRETS.SCHEMA_REGISTRY_URL}@[` };
+  const byToken = { ...ENV, KAFKA_SASL_MECHANISM: 'oauthbearer' };
   const keyed = { ...ENV, STORAGE_URL: `s3://AKIA:${SECRETS.STORAGE_URL}@bucket?x=${SECRETS.STORAGE_URL}` };
   const outputs = await Promise.all([
     outputOf([mainOf('dispatcher')], refused),
     outputOf([mainOf('extractor')], broken),
     outputOf([mainOf('writer')], keyed),
+    outputOf([mainOf('writer')], byToken),
     outputOf(['deploy/cli/tandem.ts', 'start'], ENV),
     outputOf(['deploy/cli/tandem.ts', 'source', 'status'], ENV),
   ]);
