@@ -10,7 +10,7 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 const EXCLUDED = ['**/node_modules/**', '.tandem/**'];
 
 /** A machine of CI that stands still for a while is no fault of the product. Elsewhere a failure is shown at once. */
-export const RETRIES = process.env.CI === 'true' ? 1 : 0;
+export const RETRIES = process.env.CI === 'true' ? 2 : 0;
 
 /** What comes does so at once; a busy machine takes its time. */
 const POLL_LIMIT_MS = 60_000;
