@@ -52,6 +52,7 @@ try {
     directory: home,
     until: () => delay(Number(values.minutes) * 60_000),
     seed: Number(values.seed),
+    exportKinds: ['single', 'chunked'],
     copies: Number(values.copies),
     rows: Number(values.rows),
     perSecond: Number(values.rate),

@@ -1,15 +1,15 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { ExportView } from '../../deploy/demo/api-client.ts';
 import { compareWithSource } from '../../deploy/demo/compare.ts';
 import { parseExactJson } from '../../deploy/demo/exact-json.ts';
 import { seededRandom } from '../../deploy/demo/random.ts';
 import { type Answer, openReceiver, type Receiver } from '../../deploy/demo/receiver.ts';
-import { createReplica, type FeedEvent, linesOfBody, type Replica } from '../../deploy/demo/replica.ts';
+import type { FeedEvent, Replica } from '../../deploy/demo/replica.ts';
 import type { BulkJob } from '../../deploy/demo/run-bulk.ts';
 import { startTraffic } from '../../deploy/demo/traffic.ts';
 import { type Customer, openWorld, type World, type WorldOptions } from '../../deploy/demo/world.ts';
 import { jobFaults, keepChanging } from './keep-changing.ts';
+import { type ExportKind, keepExporting } from './keep-exporting.ts';
 import { DRAIN_LIMIT_MS, persistently } from './persistently.ts';
 import { readTopicFaults } from './read-topic-faults.ts';
 
@@ -27,6 +27,8 @@ export interface ChaosOptions {
   copies: number;
   rows: number;
   perSecond: number;
+  /** Of exports, which each customer takes in turns. */
+  exportKinds: readonly ExportKind[];
   /** Programs of another version. */
   mainOf?: WorldOptions['mainOf'];
   log: WorldOptions['log'];
@@ -37,6 +39,9 @@ export interface ChaosResult {
   /** What was broken, and how many times: services, and `source` and `broker`. */
   breaks: Record<string, number>;
   exports: number;
+  /** Of those, exports whose rows were read chunk by chunk, and of these the paused ones. */
+  chunkedExports: number;
+  pausedExports: number;
   webhooks: number;
   jobs: number;
   commits: number;
@@ -63,7 +68,7 @@ const MAX_WEBHOOKS = 6;
 const DELIVERY_TIMEOUT_MS = 3_000;
 
 /**
- * Breaks things (random services, the source and the broker) while the product writes, exports and bulk operations run and events are
+ * Breaks things (random services, the source and the broker) while the product writes, exports of both kinds and bulk operations run and events are
  * delivered to receivers that fail, hang and lie; then lets everything come to rest and checks: each export's file with the feed
  * after it is the source (so the file was its snapshot, and no event is missing), no event under two IDs, no change twice
  * in the topic, and one for each item that a bulk operation changed. What is broken when, and how receivers answer, follows from the seed; how it interleaves does not.
@@ -90,6 +95,8 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
     // Every retry falls within the run. A broker may take a minute to recover on a busy machine, and exports wait for it.
     env: {
       EXTRACTOR_FEED_TIMEOUT_MS: String(DRAIN_LIMIT_MS),
+      // Chunks of a thousand rows.
+      ...(options.exportKinds.includes('chunked') ? { EXTRACTOR_CHUNK_BYTES: '1' } : {}),
       RETRY_SCHEDULE_SECONDS: '1,1,1,2,2,2,3,3,3',
       DELIVERY_TIMEOUT_MS: String(DELIVERY_TIMEOUT_MS),
     },
@@ -111,6 +118,8 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
   const result: ChaosResult = {
     breaks: {},
     exports: 0,
+    chunkedExports: 0,
+    pausedExports: 0,
     webhooks: 0,
     jobs: 0,
     commits: 0,
@@ -123,15 +132,26 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
   const jobs: BulkJob[] = [];
   const work = Promise.all([
     options.breakThings(world, stop.signal).then((breaks) => Object.assign(result.breaks, breaks)),
-    ...customers.map((customer) =>
-      keepExporting(customer, stop.signal, async (subscriber) => {
-        subscribers.push(subscriber);
-        result.exports += 1;
-        options.say(`export ${subscriber.exportId} of ${customer.sourceId} loaded`);
-        if (result.webhooks >= MAX_WEBHOOKS) return;
-        result.webhooks += 1;
-        await subscribe(subscriber, cleanup, () => misbehave(misbehaviour));
-      }),
+    ...customers.map((customer, index) =>
+      keepExporting(
+        { customer, kinds: options.exportKinds, seed: options.seed + index },
+        stop.signal,
+        async (loaded) => {
+          const { exportId, replica, kind, wasPaused } = loaded;
+          const subscriber = { customer, exportId, replica, ids: new Map() };
+          subscribers.push(subscriber);
+          result.exports += 1;
+          if (kind === 'chunked') result.chunkedExports += 1;
+          if (wasPaused) result.pausedExports += 1;
+          result.faults.push(...loaded.faults);
+          options.say(
+            `${kind} export ${exportId} of ${customer.sourceId} loaded${wasPaused ? ', was paused' : ''}`,
+          );
+          if (result.webhooks >= MAX_WEBHOOKS) return;
+          result.webhooks += 1;
+          await subscribe(subscriber, cleanup, () => misbehave(misbehaviour));
+        },
+      ),
     ),
     ...customers.slice(0, 1).map((customer) =>
       keepChanging({ customer, rows: options.rows, seed: options.seed }, stop.signal, (job) => {
@@ -162,51 +182,6 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
   result.jobs = jobs.length;
   for (const job of jobs) result.faults.push(...jobFaults(job, topic.changesOfJob.get(job.job_id) ?? 0));
   return result;
-}
-
-/** Takes one export after the other; each that was accepted before the end must complete, however often services die. */
-async function keepExporting(
-  customer: Customer,
-  signal: AbortSignal,
-  onLoaded: (subscriber: Subscriber) => Promise<void>,
-): Promise<void> {
-  while (!signal.aborted) {
-    const key = randomUUID();
-    const accepted = await persistently(() => postExport(customer, key));
-    const finished = await persistently(() => customer.client.completedExport(accepted.id, DRAIN_LIMIT_MS));
-    const replica = createReplica();
-    for (const file of finished.files ?? []) {
-      await persistently(async () => {
-        const view = await customer.client.call<ExportView>('GET', `/exports/${accepted.id}`);
-        const url = view.files?.find(({ name }) => name === file.name)?.url ?? '';
-        // A download broken off by a kill starts again from nothing.
-        const fresh = createReplica();
-        const response = await fetch(url);
-        if (!response.ok || response.body === null)
-          throw new Error(`${file.name} answered ${response.status}`);
-        const lines: string[] = [];
-        for await (const line of linesOfBody(response.body, file.name)) lines.push(line);
-        const count = await fresh.loadLines(file.resource, fromArray(lines), ['id']);
-        if (count !== file.rows) throw new Error(`${file.name} holds ${count} rows of ${file.rows}`);
-        await replica.loadLines(file.resource, fromArray(lines), ['id']);
-      });
-    }
-    await onLoaded({ customer, exportId: accepted.id, replica, ids: new Map() });
-    await delay(1_000, undefined, { signal }).catch(() => undefined);
-  }
-}
-
-async function postExport(customer: Customer, key: string): Promise<ExportView> {
-  return customer.client.call<ExportView>(
-    'POST',
-    '/exports',
-    { resources: ['customers', 'invoices', 'line_items'] },
-    { 'idempotency-key': key },
-  );
-}
-
-async function* fromArray(lines: readonly string[]): AsyncIterable<string> {
-  yield* lines;
 }
 
 async function subscribe(

@@ -112,6 +112,7 @@ test('the leader of every partition is killed in turn under load, and nothing is
     until: () => over.promise,
     directory,
     seed: 1,
+    exportKinds: ['single'],
     copies: 1,
     rows: 2_000,
     perSecond: 50,

@@ -28,6 +28,7 @@ test('services, source and broker killed at random for a minute lose nothing and
       directory,
       until: () => delay(CHAOS_MS),
       seed: SEED,
+      exportKinds: ['single'],
       copies: 2,
       rows: 3_000,
       perSecond: 50,

@@ -100,6 +100,7 @@ async function run(from: string): Promise<readonly string[]> {
     },
     until: () => done.promise,
     seed: 1,
+    exportKinds: ['single'],
     copies: Number(values.copies),
     rows: Number(values.rows),
     perSecond: Number(values.rate),
