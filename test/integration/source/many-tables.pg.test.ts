@@ -12,6 +12,9 @@ import { createDatabase } from '../../support/stack.ts';
 const FEW = 60;
 const MANY = 240;
 
+/** Indexes of larger catalogs are a page deeper, and plans differ. What grew with the square would be four times as much. */
+const LEEWAY = 2;
+
 /** Pages that the server looks at for all statements of a piece of work, which do not depend on how busy the machine is. */
 async function pagesOf(db: pg.Client, work: (counted: Queryable) => Promise<unknown>): Promise<number> {
   let pages = 0;
@@ -61,5 +64,5 @@ async function costsOf(count: number): Promise<Record<string, number>> {
 test('what is read of the source grows with the number of tables, and no faster', async () => {
   const [few, many] = [await costsOf(FEW), await costsOf(MANY)];
   const growth = Object.entries(many).map(([what, pages]) => [what, pages / (few[what] ?? 0)] as const);
-  for (const [what, factor] of growth) expect([what, factor < (MANY / FEW) * 1.5]).toEqual([what, true]);
+  for (const [what, factor] of growth) expect([what, factor < (MANY / FEW) * LEEWAY]).toEqual([what, true]);
 });
