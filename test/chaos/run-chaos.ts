@@ -68,10 +68,11 @@ const MAX_WEBHOOKS = 6;
 const DELIVERY_TIMEOUT_MS = 3_000;
 
 /**
- * Breaks things (random services, the source and the broker) while the product writes, exports of both kinds and bulk operations run and events are
- * delivered to receivers that fail, hang and lie; then lets everything come to rest and checks: each export's file with the feed
- * after it is the source (so the file was its snapshot, and no event is missing), no event under two IDs, no change twice
- * in the topic, and one for each item that a bulk operation changed. What is broken when, and how receivers answer, follows from the seed; how it interleaves does not.
+ * Breaks things (random services, the source and the broker) while the product writes, exports and bulk operations run and events
+ * are delivered to receivers that fail, hang and lie. Then lets everything come to rest and checks: each export's file with the
+ * feed after it is the source (so the file was its snapshot, and no event is missing), no event under two IDs, no change twice in
+ * the topic, and one for each item that a bulk operation changed. What is broken when, and how receivers answer, follows from the
+ * seed; how it interleaves does not.
  */
 export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
   const { databaseUrl, kafkaBrokers, schemaRegistryUrl } = options;

@@ -27,6 +27,9 @@ const STATEMENT_MS = { least: 1, most: 20 };
 /** A notification on its way. */
 const NOTIFICATION_MS = 5;
 
+/** Until a save is tried again. */
+const SAVE_RETRY_MS = 100;
+
 /** A receiver's response. */
 const RESPONSE_MS = { least: 5, most: 400 };
 
@@ -203,7 +206,7 @@ export function createCluster(time: VirtualTime, random: () => number): Cluster 
             return new Set(held.map(({ endpointId }) => endpointId));
           });
         } catch {
-          await sleep(100);
+          await sleep(SAVE_RETRY_MS);
         }
       }
     });

@@ -30,7 +30,8 @@ export interface StoredEvent {
 }
 
 /**
- * Reads an event back. A value that may be later than the wanted state is left out, as if it had not been read. Columns of another row type are skipped; the caller makes sure that the row type has not changed.
+ * Reads an event back. A value that may be later than the wanted state is left out, as if it had not been read. Columns of
+ * another row type are skipped; the caller makes sure that the row type has not changed.
  *
  * @returns undefined for an event of an earlier version that did not record enough
  * @throws UnreadableTextError when the payload is not of these columns
