@@ -7,6 +7,12 @@ import { fetchInSessions } from './internals/fetch-sessions.ts';
 import { acceptLeaderlessTopics } from './internals/leaderless-topics.ts';
 import { makeClientLean } from './internals/lean-client.ts';
 import { quietTimers } from './internals/quiet-timers.ts';
+import {
+  createThrottleReport,
+  reportThrottles,
+  THROTTLED,
+  type Throttle,
+} from './internals/report-throttle.ts';
 import { readLogin, type SaslConfig, toClientLogin } from './login/login.ts';
 
 /** `plain`: kafkajs by its public interface alone; `tuned`: with the parts of `internals/`. Both write and read the same bytes. */
@@ -76,7 +82,9 @@ export function createKafka(config: KafkaConfig, clientId: string, log: Log): Ka
     acceptLeaderlessTopics();
     fetchInSessions();
     quietTimers();
+    reportThrottles();
   }
+  const reportThrottle = createThrottleReport(log, Date.now);
   return new Kafka({
     clientId,
     brokers: [...config.brokers],
@@ -89,6 +97,7 @@ export function createKafka(config: KafkaConfig, clientId: string, log: Log): Ka
     logCreator:
       () =>
       ({ namespace, level, log: { message, timestamp: _at, logger: _logger, ...rest } }) => {
+        if (message === THROTTLED) return reportThrottle(rest as unknown as Throttle);
         const write = level === logLevel.ERROR ? log.warn : log.debug;
         write('kafka.reported', { namespace, message, ...rest });
       },

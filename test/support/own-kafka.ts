@@ -1,6 +1,8 @@
+import { execFile } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { Kafka, logLevel } from 'kafkajs';
 import { createChildGroup } from '../../deploy/local/child-group.ts';
 import { fetchJars } from '../../deploy/local/fetch-jars.ts';
@@ -15,6 +17,21 @@ export interface OwnKafka extends AsyncDisposable {
   kill(): Promise<void>;
   /** On its port with its data, after `kill`. */
   start(): Promise<void>;
+}
+
+/** Bytes a second of a client, by its ID, as `producer_byte_rate` and `consumer_byte_rate`. Each broker counts for itself. */
+export async function setQuota(
+  brokers: string,
+  clientId: string,
+  quotas: Readonly<Partial<Record<'producer_byte_rate' | 'consumer_byte_rate', number>>>,
+): Promise<void> {
+  const { kafkaDirectory } = await fetchJars(process.env, () => undefined);
+  const set = Object.entries(quotas).map(([name, bytes]) => `${name}=${bytes}`);
+  const entity = ['--entity-type', 'clients', '--entity-name', clientId];
+  await promisify(execFile)(findJava(process.env), [
+    ...['-cp', join(kafkaDirectory, '*'), 'kafka.admin.ConfigCommand', '--bootstrap-server', brokers],
+    ...['--alter', '--add-config', set.join(','), ...entity],
+  ]);
 }
 
 /** What differs from one small node. */

@@ -4,7 +4,10 @@ import { catalogFingerprint } from '../../../shared/catalog/catalog-fingerprint.
 import type { Catalog } from '../../../shared/domain/catalog.ts';
 import { assertWritten } from '../../../shared/kafka/assert-written.ts';
 import type { KafkaClientKind } from '../../../shared/kafka/client.ts';
-import { openTunedProducers } from '../../../shared/kafka/internals/transactional-producer.ts';
+import {
+  openTunedProducers,
+  TRANSACTION_TIMEOUT_MS,
+} from '../../../shared/kafka/internals/transactional-producer.ts';
 import type { MessageCodec } from '../../../shared/kafka/messages.ts';
 import type { Topics } from '../../../shared/kafka/topics.ts';
 import { CHAIN_HEADER, formatChainLink } from '../../../shared/protocol/headers.ts';
@@ -172,9 +175,6 @@ export interface TransactionalProducers {
   readonly producers: readonly TransactionalProducer[];
   close(): Promise<void>;
 }
-
-/** As long as the tuned producers have: after this the broker aborts what a dead instance left open. */
-const TRANSACTION_TIMEOUT_MS = 30_000;
 
 /** The markers of the transaction before are still being written: nothing was sent. In all some 10 s. */
 const MARKERS_RETRY = { initialMs: 2, maxMs: 1_000 };

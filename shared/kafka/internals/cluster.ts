@@ -6,8 +6,13 @@ export interface Broker {
   addPartitionsToTxn(request: TransactionRequest & { topics: readonly TopicPartitions[] }): Promise<unknown>;
   endTxn(request: TransactionRequest & { transactionResult: boolean }): Promise<unknown>;
   readonly connectionPool: {
-    send<T>(exchange: { request: EncodedRequest; response: ResponseReader<T> }): Promise<T>;
+    /** kafkajs keeps two to a broker: the first for all requests, the second for fetches. */
+    getConnection(index: number): Promise<Connection>;
   };
+}
+
+export interface Connection {
+  send<T>(exchange: { request: EncodedRequest; response: ResponseReader<T> }): Promise<T>;
 }
 
 /** kafkajs keeps the ID in an object that has 64 bits. */

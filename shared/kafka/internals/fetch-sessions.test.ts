@@ -202,15 +202,44 @@ test('a second fetch beside one that is under way has no part in the session', a
   expect(await first).toBe('a/0=0 100');
 });
 
-function fetchingBroker({ version = 11, now = () => 0 }: { version?: number; now?: () => number } = {}) {
+test('while a quota is used up the caller gets empty responses, and the broker no requests', async () => {
+  let nowMs = 0;
+  const pauses: number[] = [];
+  const { broker, asked, throttleNext } = fetchingBroker({
+    now: () => nowMs,
+    async pause(ms) {
+      pauses.push(ms);
+      nowMs += ms;
+    },
+  });
+  const topics = [topicOf('a', { 0: 0 })];
+  throttleNext(2_500);
+  expect(await fetchOf(broker, { topics })).toBeUndefined();
+  for (let count = 0; count < 3; count += 1) expect(await fetchOf(broker, { topics })).toBeUndefined();
+  expect(pauses).toEqual([1_000, 1_000, 500]);
+  expect(asked).toEqual([1]);
+  // It has made no session, and is asked for one at once.
+  expect(await fetchOf(broker, { topics })).toBe('a/0=0 100');
+  expect(await fetchOf(broker, { topics })).toBe('a/0=0 100');
+  expect(asked).toEqual([1, 1, 0]);
+});
+
+interface FetchingOptions {
+  version?: number;
+  now?: () => number;
+  pause?: (ms: number) => Promise<void>;
+}
+
+function fetchingBroker({ version = 11, now = () => 0, pause }: FetchingOptions = {}) {
   const model = new ModelBroker();
   const asked: number[] = [];
   let failing = false;
+  let throttleMs = 0;
   let held: Promise<void> | undefined;
   const answer = (fetched: string): FetchResponse => ({ errorCode: 0, sessionId: 0, responses: [fetched] });
   const original = async () => answer('original');
   const broker: FetchingBroker = {
-    fetch: createFetch(original, (each) => each.lookupRequest(1, undefined), now),
+    fetch: createFetch(original, (each) => each.lookupRequest(1, undefined), now, pause),
     lookupRequest: () => (request) => ({
       request: {
         apiKey: 1,
@@ -223,6 +252,12 @@ function fetchingBroker({ version = 11, now = () => 0 }: { version?: number; now
           const { errorCode, sessionId, fetched } = model.handle(request as SessionRequest);
           const text = [...fetched].map(([name, offset]) => `${name}=${offset}`).join(' ');
           asked.push(countOf(request as SessionRequest));
+          if (throttleMs > 0) {
+            const clientSideThrottleTime = throttleMs;
+            throttleMs = 0;
+            model.evictAll();
+            return { errorCode: 0, sessionId: 0, responses: [], clientSideThrottleTime };
+          }
           return { errorCode, sessionId, responses: [text] };
         },
         parse: async (decoded) => decoded,
@@ -248,6 +283,9 @@ function fetchingBroker({ version = 11, now = () => 0 }: { version?: number; now
     asked,
     failNext() {
       failing = true;
+    },
+    throttleNext(ms: number) {
+      throttleMs = ms;
     },
     hold() {
       const { promise, resolve } = Promise.withResolvers<void>();

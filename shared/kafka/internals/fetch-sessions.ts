@@ -1,4 +1,5 @@
 import { createRequire } from 'node:module';
+import { sleep } from '../../runtime/sleep.ts';
 import type { EncodedRequest, ResponseReader } from './cluster.ts';
 
 const require = createRequire(import.meta.url);
@@ -17,6 +18,9 @@ const MAX_EPOCH = 2 ** 31 - 1;
 
 /** A broker that has no room for a session is asked for one again after this. */
 const REFUSED_MS = 60_000;
+
+/** A consumer heartbeats after each response, so while a quota is used up it gets an empty one this often. */
+const THROTTLE_STEP_MS = 1_000;
 
 export interface FetchPartition {
   readonly partition: number;
@@ -115,6 +119,8 @@ export interface FetchResponse {
   readonly errorCode: number;
   readonly sessionId: number;
   readonly responses: readonly unknown[];
+  /** For this long the broker answers no further fetch, in milliseconds: a quota is used up, and the response is empty. */
+  readonly clientSideThrottleTime?: number;
 }
 
 interface FetchExchange {
@@ -136,8 +142,11 @@ let isDone = false;
 
 /**
  * Lets consumers fetch in sessions. kafkajs names every partition in each request and gets each in every response, which
- * for a writer of many resources is most of what it costs while nothing happens, to itself and to the broker. Safe to call
- * again.
+ * for a writer of many resources is most of what it costs while nothing happens, to itself and to the broker.
+ *
+ * Also keeps a consumer in its group while a quota holds up its fetches. A saturated quota does so for some ten seconds
+ * at a time, in which kafkajs, waiting for the response, sends no heartbeat: the group gives its partitions to others,
+ * and what it had not committed is read again, at the cost of more quota. Safe to call again.
  */
 export function fetchInSessions(): void {
   if (isDone) return;
@@ -158,10 +167,12 @@ export function createFetch(
   original: FetchingBroker['fetch'],
   requestOf: (broker: FetchingBroker) => (request: object) => FetchExchange,
   now: () => number = Date.now,
+  pause: (ms: number) => Promise<void> = sleep,
 ): FetchingBroker['fetch'] {
   const sessions = new WeakMap<FetchingBroker, FetchSession>();
   const refusedAtMs = new WeakMap<FetchingBroker, number>();
   const busy = new WeakSet<FetchingBroker>();
+  const throttledUntilMs = new WeakMap<FetchingBroker, number>();
 
   const hasSessions = (broker: FetchingBroker, request: FetchRequest): boolean =>
     !busy.has(broker) &&
@@ -183,7 +194,10 @@ export function createFetch(
       });
       if (SESSION_LOST.has(answer.errorCode)) session.lost();
       else session.answered(answer.sessionId);
-      if (answer.errorCode === 0 && answer.sessionId === 0) refusedAtMs.set(broker, now());
+      // Throttled, it has not come so far as to make one.
+      if (answer.errorCode === 0 && answer.sessionId === 0 && !isThrottled(answer)) {
+        refusedAtMs.set(broker, now());
+      }
       return answer;
     } catch (error) {
       session.lost();
@@ -193,14 +207,31 @@ export function createFetch(
     }
   };
 
-  return async function fetch(this: FetchingBroker, request) {
-    if (!hasSessions(this, request)) return original.call(this, request);
-    busy.add(this);
+  const fetchNow = async (broker: FetchingBroker, request: FetchRequest): Promise<FetchResponse> => {
+    if (!hasSessions(broker, request)) return original.call(broker, request);
+    busy.add(broker);
     try {
-      const answer = await send(this, request);
-      return SESSION_LOST.has(answer.errorCode) ? await send(this, request) : answer;
+      const answer = await send(broker, request);
+      return SESSION_LOST.has(answer.errorCode) ? await send(broker, request) : answer;
     } finally {
-      busy.delete(this);
+      busy.delete(broker);
     }
   };
+
+  return async function fetch(this: FetchingBroker, request) {
+    const leftMs = (throttledUntilMs.get(this) ?? 0) - now();
+    if (leftMs > 0) {
+      await pause(Math.min(leftMs, THROTTLE_STEP_MS));
+      return { errorCode: 0, sessionId: 0, responses: [] };
+    }
+    const answer = await fetchNow(this, request);
+    if (isThrottled(answer)) throttledUntilMs.set(this, now() + answer.clientSideThrottleTime);
+    return answer;
+  };
+}
+
+function isThrottled(
+  answer: FetchResponse,
+): answer is FetchResponse & { readonly clientSideThrottleTime: number } {
+  return (answer.clientSideThrottleTime ?? 0) > 0;
 }

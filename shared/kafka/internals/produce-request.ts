@@ -18,6 +18,8 @@ export interface ProduceResponse {
     readonly topicName: string;
     readonly partitions: readonly ProducedPartition[];
   }[];
+  /** For this long the broker reads nothing more from the connection, in milliseconds: a quota is used up. */
+  readonly clientSideThrottleTime?: number;
 }
 
 /** kafkajs's own, which rejects with the error of a partition that did not take its records. */

@@ -1,7 +1,7 @@
 import type { TopicMessages } from 'kafkajs';
 import { expect, test } from 'vitest';
 import type { Broker, Cluster } from './cluster.ts';
-import { openTransactionalProducer } from './transactional-producer.ts';
+import { openTransactionalProducer, ProduceQuota } from './transactional-producer.ts';
 
 class KafkaError extends Error {
   readonly type: string;
@@ -36,15 +36,20 @@ function setUp() {
       record(transactionResult ? 'commit' : 'abort');
     },
     connectionPool: {
-      async send<T>({ request }: { request: { encode(): Promise<{ buffer: Buffer }> } }) {
-        const { buffer } = await request.encode();
-        record('produce', String(nodeId));
-        sequences.push(firstSequenceOf(buffer));
-        return { topics: [{ topicName: 't', partitions: [{ partition: 0, baseOffset: '40' }] }] } as T;
-      },
+      getConnection: async () => ({
+        async send<T>({ request }: { request: { encode(): Promise<{ buffer: Buffer }> } }) {
+          const { buffer } = await request.encode();
+          record('produce', String(nodeId));
+          sequences.push(firstSequenceOf(buffer));
+          const clientSideThrottleTime = throttles.shift() ?? 0;
+          const topics = [{ topicName: 't', partitions: [{ partition: 0, baseOffset: '40' }] }];
+          return { topics, clientSideThrottleTime } as T;
+        },
+      }),
     },
   });
   const sequences: number[] = [];
+  const throttles: number[] = [];
   const brokers = [broker(1), broker(2)];
   const cluster: Cluster = {
     connect: async () => undefined,
@@ -59,7 +64,7 @@ function setUp() {
       return brokers[0] as Broker;
     },
   };
-  return { cluster, asked, failures, sequences, lookUpCount: () => lookUps };
+  return { cluster, asked, failures, sequences, throttles, lookUpCount: () => lookUps };
 }
 
 /** Of the only batch of a request for topic `t`: transactional ID, acks, timeout, topics, then the batch's header. */
@@ -75,7 +80,7 @@ const request = (...partitions: number[]): TopicMessages[] => [
 
 test('a transaction is three requests, and the coordinator is looked up once', async () => {
   const { cluster, asked, lookUpCount } = setUp();
-  const producer = await openTransactionalProducer(cluster, 'x');
+  const producer = await openTransactionalProducer(cluster, 'x', new ProduceQuota());
   await producer.publish([request(0, 2)]);
   expect(await producer.publish([request(0)])).toMatchObject([{ topicName: 't', baseOffset: '40' }]);
   expect(asked).toEqual([
@@ -93,14 +98,14 @@ test('a transaction is three requests, and the coordinator is looked up once', a
 
 test('each leader gets its own partitions, and the commit waits for all requests', async () => {
   const { cluster, asked } = setUp();
-  const producer = await openTransactionalProducer(cluster, 'x');
+  const producer = await openTransactionalProducer(cluster, 'x', new ProduceQuota());
   await producer.publish([request(0, 1), request(3)]);
   expect(asked.slice(2)).toEqual(['add ["t:0+1+3"]', 'produce 1', 'produce 2', 'produce 2', 'commit']);
 });
 
 test('sequence numbers go on where the transaction before ended', async () => {
   const { cluster, sequences } = setUp();
-  const producer = await openTransactionalProducer(cluster, 'x');
+  const producer = await openTransactionalProducer(cluster, 'x', new ProduceQuota());
   await producer.publish([request(0, 0, 0), request(0)]);
   await producer.publish([request(0)]);
   await producer.publish([request(1)]);
@@ -109,7 +114,7 @@ test('sequence numbers go on where the transaction before ended', async () => {
 
 test('while the markers of the last transaction are being written it is asked again', async () => {
   const { cluster, asked, failures } = setUp();
-  const producer = await openTransactionalProducer(cluster, 'x');
+  const producer = await openTransactionalProducer(cluster, 'x', new ProduceQuota());
   failures.set('add', ['CONCURRENT_TRANSACTIONS', 'CONCURRENT_TRANSACTIONS']);
   await producer.publish([request(0)]);
   expect(asked.filter((each) => each.startsWith('add')).length).toBe(3);
@@ -118,7 +123,7 @@ test('while the markers of the last transaction are being written it is asked ag
 
 test('a coordinator that has moved is looked up anew', async () => {
   const { cluster, failures, asked, lookUpCount } = setUp();
-  const producer = await openTransactionalProducer(cluster, 'x');
+  const producer = await openTransactionalProducer(cluster, 'x', new ProduceQuota());
   failures.set('commit', ['NOT_COORDINATOR_FOR_GROUP']);
   await producer.publish([request(0)]);
   expect(asked.filter((each) => each === 'commit').length).toBe(2);
@@ -127,7 +132,7 @@ test('a coordinator that has moved is looked up anew', async () => {
 
 test('nothing is committed when records were not written', async () => {
   const { cluster, failures, asked } = setUp();
-  const producer = await openTransactionalProducer(cluster, 'x');
+  const producer = await openTransactionalProducer(cluster, 'x', new ProduceQuota());
   failures.set('produce', ['NOT_LEADER_FOR_PARTITION']);
   await expect(producer.publish([request(0, 1)])).rejects.toThrow('NOT_LEADER_FOR_PARTITION');
   expect(asked).not.toContain('commit');
@@ -135,8 +140,24 @@ test('nothing is committed when records were not written', async () => {
 
 test('a producer that was fenced is not asked again', async () => {
   const { cluster, failures, asked } = setUp();
-  const producer = await openTransactionalProducer(cluster, 'x');
+  const producer = await openTransactionalProducer(cluster, 'x', new ProduceQuota());
   failures.set('commit', ['INVALID_PRODUCER_EPOCH']);
   await expect(producer.publish([request(0)])).rejects.toThrow('INVALID_PRODUCER_EPOCH');
   expect(asked.filter((each) => each === 'commit').length).toBe(1);
+});
+
+test('a transaction begins once the quota allows records again, and never waits for it while it is open', async () => {
+  const { cluster, asked, throttles } = setUp();
+  let nowMs = 0;
+  const quota = new ProduceQuota(() => nowMs);
+  const producer = await openTransactionalProducer(cluster, 'x', quota);
+  throttles.push(3_600_000);
+  await producer.publish([request(0)]);
+  expect(asked.at(-1)).toBe('commit');
+  const second = producer.publish([request(0)]);
+  nowMs += 1_000;
+  expect(asked.at(-1)).toBe('commit');
+  quota.stop();
+  await second;
+  expect(asked.slice(-3)).toEqual(['add ["t:0"]', 'produce 1', 'commit']);
 });

@@ -18,9 +18,19 @@ export interface TransactionalProducer {
   publish(requests: readonly TopicMessages[][]): Promise<RecordMetadata[]>;
 }
 
-/** After this the broker aborts the transaction of a dead instance by itself; the next instance does so at once. */
-const TRANSACTION_TIMEOUT_MS = 30_000;
+/**
+ * After this the broker aborts the transaction of a dead instance by itself; the next instance does so at once. Longer
+ * than the requests of one batch wait for a quota, which is 4 MB at 40 KB/s, and shorter than what any broker allows by
+ * default (`transaction.max.timeout.ms`, 15 minutes).
+ */
+export const TRANSACTION_TIMEOUT_MS = 120_000;
 const PRODUCE_TIMEOUT_MS = 30_000;
+/**
+ * A broker whose quota is used up reads nothing from the connection that the records came on, for as long as the quota
+ * says. Commits must not wait for that, so records have the connection that kafkajs keeps for fetches, which a producer
+ * does not make.
+ */
+const RECORDS_CONNECTION = 1;
 /** Kafka's number of coordinators for transactions, beside those of groups. */
 const TRANSACTION_COORDINATOR = 1;
 
@@ -48,19 +58,48 @@ export async function openTunedProducers(
   transactionalIds: readonly string[],
 ): Promise<{ readonly producers: readonly TransactionalProducer[]; close(): Promise<void> }> {
   const cluster = createCluster(kafka);
+  const quota = new ProduceQuota();
   // What is broken already need not be closed.
-  const close = () => cluster.disconnect().catch(() => undefined);
+  const close = async () => {
+    quota.stop();
+    await cluster.disconnect().catch(() => undefined);
+  };
   const producers: TransactionalProducer[] = [];
   try {
     await cluster.connect();
     for (const transactionalId of transactionalIds) {
-      producers.push(await openTransactionalProducer(cluster, transactionalId));
+      producers.push(await openTransactionalProducer(cluster, transactionalId, quota));
     }
   } catch (error) {
     await close();
     throw error;
   }
   return { producers, close };
+}
+
+/** Until when brokers take no more records of this process, as their responses say. */
+export class ProduceQuota {
+  readonly #stopped = new AbortController();
+  readonly #now: () => number;
+  #usedUntilMs = 0;
+
+  constructor(now: () => number = Date.now) {
+    this.#now = now;
+  }
+
+  throttled(throttleMs = 0): void {
+    if (throttleMs > 0) this.#usedUntilMs = Math.max(this.#usedUntilMs, this.#now() + throttleMs);
+  }
+
+  async wait(): Promise<void> {
+    const leftMs = this.#usedUntilMs - this.#now();
+    if (leftMs > 0) await sleep(leftMs, this.#stopped.signal);
+  }
+
+  /** Nobody waits any longer. */
+  stop(): void {
+    this.#stopped.abort();
+  }
 }
 
 /**
@@ -72,6 +111,7 @@ export async function openTunedProducers(
 export async function openTransactionalProducer(
   cluster: Cluster,
   transactionalId: string,
+  quota: ProduceQuota,
 ): Promise<TransactionalProducer> {
   let coordinator: Broker | undefined;
   const sequences = new Map<string, number>();
@@ -157,7 +197,8 @@ export async function openTransactionalProducer(
       ...each,
       firstSequence: nextSequence(each.topic, each.partition, each.messages.length),
     }));
-    const { topics } = await broker.connectionPool.send({
+    const connection = await broker.connectionPool.getConnection(RECORDS_CONNECTION);
+    const { topics, clientSideThrottleTime } = await connection.send({
       request: encodeProduce({
         transactionalId,
         producer,
@@ -167,6 +208,7 @@ export async function openTransactionalProducer(
       }),
       response: PRODUCE_RESPONSE,
     });
+    quota.throttled(clientSideThrottleTime);
     return topics.flatMap(({ topicName, partitions: written }) =>
       written.map(({ partition, baseOffset }) => ({ topicName, partition, errorCode: 0, baseOffset })),
     );
@@ -174,6 +216,8 @@ export async function openTransactionalProducer(
 
   return {
     async publish(requests) {
+      // Before the transaction begins: while it is open, no reader passes it.
+      await quota.wait();
       await learnTopics(requests.flatMap((request) => request.map(({ topic }) => topic)));
       const groups = requests.map(group);
       const topics = partitionsOf(groups.flat());
