@@ -298,7 +298,8 @@ export const SETTINGS = {
   MAX_QUEUED_EXPORTS: { group: 'exports', means: 'Waiting exports of one account.' },
   EXTRACTOR_MAX_EXPORTS: {
     group: 'exports',
-    means: 'Snapshots one extractor holds at once. 0: it only reads chunks.',
+    means:
+      'Snapshots one extractor holds at once; of several, one is for exports of at most 100,000 rows. 0: it only reads chunks.',
   },
   EXTRACTOR_MAX_CHUNKS: {
     group: 'exports',

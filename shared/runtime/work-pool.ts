@@ -11,8 +11,12 @@ export interface WorkPoolOptions<T> {
   readonly idleMs: number | (() => number);
   readonly notifier: Notifier;
   readonly log: Log;
-  /** The next unit, or undefined when there is none now. */
-  claim(): Promise<T | undefined>;
+  /**
+   * The next unit, or undefined when there is none now.
+   *
+   * @param free how many units may begin now, this one included
+   */
+  claim(free: number): Promise<T | undefined>;
   /** Does a unit and deals with its failure; a rejection is a bug and ends the worker. */
   work(unit: T, signal: AbortSignal): Promise<void>;
 }
@@ -41,7 +45,7 @@ export function createWorkPool<T>(options: WorkPoolOptions<T>): Worker {
         }
         let unit: T | undefined;
         try {
-          unit = await claim();
+          unit = await claim(maxUnits - inHand.size);
           failureCount = 0;
         } catch (error) {
           const delayMs = backoffMs(failureCount, { initialMs: 100, maxMs: 5_000 });

@@ -40,6 +40,17 @@ export interface HoldExportsConfig extends RunExportConfig {
 
 const IDLE_MS = 1_000;
 
+/**
+ * A process that may run several exports keeps one place for those of so few rows, which take seconds: without it, large
+ * exports of other accounts would let a small one wait for hours, although chunks of both would be read in turns.
+ */
+const SMALL_EXPORT_ROWS = 100_000;
+
+/** @param free places that are free, of all */
+export function exportPlaces(limits: ExportLimits, all: number, free: number): ExportLimits {
+  return free === 1 && all > 1 ? { ...limits, maxRows: SMALL_EXPORT_ROWS } : limits;
+}
+
 /** 2 s, 8 s, 32 s, 128 s: five runs outlast a restart of the source or of Kafka. */
 export function runDelayMs(runCount: number): number {
   return 2_000 * 4 ** Math.min(runCount - 1, 3);
@@ -58,11 +69,11 @@ export function createExportHolder(owner: string, config: HoldExportsConfig, dep
     idleMs: IDLE_MS,
     notifier: notifiers.exports,
     log,
-    async claim() {
+    async claim(free) {
       await sweepKeys(control);
       if (!(await hasOpenExports(control))) return undefined;
       for (const exportId of await endCancelledExports(control)) log.info('export.cancelled', { exportId });
-      return claimExport(control, owner, config.limits);
+      return claimExport(control, owner, exportPlaces(config.limits, config.maxExports, free));
     },
     work: (claim, stopping) =>
       inSpan(

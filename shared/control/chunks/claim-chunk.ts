@@ -61,27 +61,39 @@ const BATCH_LIMITS: BatchLimits = { maxChunks: 25, maxRows: 5_000 };
  * `first` and `wanted` look without locking; the export's row is then updated first and the chunks' last, which is the order in
  * which a new run of the export takes them too, so that the two can't wait for each other. Who comes second finds them taken.
  *
+ * Whose turn it is: the account that has the fewest chunks being read, and of accounts that have equally many the one
+ * that got one the longest ago; of its exports likewise. So readers fewer than accounts go around all of them, and one
+ * that is new waits for a round and not for the end of those before it.
+ *
  * A chunk that was tried before is claimed alone, so that what is wrong with it is held against no other.
  *
  * An export with a limit of rows a second is read lot by lot, because each reader paces itself alone. Two that claim in
  * the same moment may read two lots at once.
  */
 const CLAIM_CHUNKS = `
-with first as (
+with reading as (
+  select e.account_id, e.id as export_id, count(*) as count
+  from export_chunks c
+  join exports e on e.id = c.export_id
+  where c.state = 'reading' and c.lease_expires_at >= now()
+  group by e.id
+), served as (
+  select account_id, coalesce(max(chunk_claimed_at), min(started_at)) as at from exports
+  where status = 'running' group by account_id
+), first as (
   select c.export_id, c.run_attempt, c.resource, c.chunk, c.tries
   from export_chunks c
   join exports e on e.id = c.export_id and e.status = 'running' and e.run_attempt = c.run_attempt
+  join served s on s.account_id is not distinct from e.account_id
   where c.state in ('planned', 'reading') and (c.lease_expires_at is null or c.lease_expires_at < now())
     and (e.request->>'max_rows_per_second' is null or not exists (
-      select 1 from export_chunks r
-      where r.export_id = c.export_id and r.state = 'reading' and r.lease_expires_at >= now()
+      select from reading r where r.export_id = e.id
     ))
     and ${isKnownRequest('e.request')}
     and coalesce(e.read_since->'catalog' <@ $5::jsonb, true)
-  order by (
-      select count(*) from export_chunks r
-      where r.export_id = c.export_id and r.state = 'reading' and r.lease_expires_at >= now()
-    ), e.created_at, c.resource, c.chunk
+  order by (select coalesce(sum(r.count), 0) from reading r where r.account_id is not distinct from e.account_id),
+    s.at, (select coalesce(sum(r.count), 0) from reading r where r.export_id = e.id),
+    coalesce(e.chunk_claimed_at, e.started_at), e.created_at, c.resource, c.chunk
   limit 1
 ), candidates as (
   select c.export_id, c.resource, c.chunk, row_number() over in_order as place, sum(c.rows_planned) over in_order as rows_so_far
@@ -94,7 +106,7 @@ with first as (
 ), wanted as (
   select * from candidates where place = 1 or (place <= $3 and rows_so_far <= $4)
 ), counted as (
-  update exports e set attempt = e.attempt + 1
+  update exports e set attempt = e.attempt + 1, chunk_claimed_at = clock_timestamp()
   from first f where e.id = f.export_id and e.status = 'running'
   returning e.id, e.attempt, e.run_attempt, e.snapshot, e.read_since - 'table_forms' as read_since, e.request, e.resources, e.account_id,
     coalesce(e.run_traceparent, e.traceparent) as traceparent
@@ -146,8 +158,8 @@ interface ClaimRow {
 const MAX_RACES = 5;
 
 /**
- * Claims chunks that wait, or whose reader died, of the export that has the fewest being read; undefined when there are
- * none. Never two processes get the same try.
+ * Claims chunks that wait, or whose reader died, of the export whose turn it is; undefined when there are none. Never two
+ * processes get the same try.
  */
 export async function claimChunks(
   db: Queryable,

@@ -84,6 +84,8 @@ export interface ExportLimits {
   /** Exports of all accounts at once have no account to take a limit from. */
   readonly maxRunningOfAllAccounts: number;
   readonly maxRuns: number;
+  /** Only an export of at most so many rows, by the estimate at its submission. Undefined: any. */
+  readonly maxRows?: number;
 }
 
 /**
@@ -109,6 +111,7 @@ left join accounts a on a.id = e.account_id
 left join running r on r.account_id is not distinct from e.account_id
 where (${LOST_RUN} or (e.status = 'pending' and coalesce(r.count, 0) < coalesce(a.max_running_exports, $1)))
   and ${isKnownRequest('e.request')}
+  and ($2::bigint is null or e.rows_estimated <= $2)
 order by e.status = 'pending', coalesce(r.count, 0), e.created_at, e.id
 limit 1
 for update of e skip locked`;
@@ -178,7 +181,10 @@ export function claimExport(
         message: `The export was started ${limits.maxRuns} times and could not be finished.`,
       });
     }
-    const candidate = await db.query<{ id: string }>(CANDIDATE, [limits.maxRunningOfAllAccounts]);
+    const candidate = await db.query<{ id: string }>(CANDIDATE, [
+      limits.maxRunningOfAllAccounts,
+      limits.maxRows ?? null,
+    ]);
     const id = candidate.rows[0]?.id;
     if (id === undefined) return undefined;
     const started = await db.query<StartedRow>(START_RUN, [id, owner, EXPORT_LEASE_SECONDS]);
