@@ -5,11 +5,10 @@ import { type Asked, isEnded, pauseBulkJob, resumeBulkJob } from '../../../share
 import type { BulkStatus } from '../../../shared/domain/bulk.ts';
 import type { Catalog } from '../../../shared/domain/catalog.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
-import { inTransaction } from '../../../shared/postgres/transaction.ts';
 import { AppError } from '../../../shared/runtime/errors.ts';
 import { sleep } from '../../../shared/runtime/sleep.ts';
-import { recordAudit } from '../http/audit-log.ts';
-import { actorOf, type Caller } from '../http/caller.ts';
+import { changeRecorded } from '../http/audit-log.ts';
+import type { Caller } from '../http/caller.ts';
 import { EXAMPLE } from '../http/example-values.ts';
 import { jsonResponse } from '../http/response.ts';
 import { defineRoute, type ResponseSpec, type Route } from '../http/route.ts';
@@ -66,11 +65,9 @@ export function jobCommandRoutes(deps: JobCommandDeps): Route[] {
     allowed: readonly BulkStatus[],
     run: (db: Queryable) => Promise<Asked>,
   ): Promise<BulkJobRow> =>
-    inTransaction(pool, async (db) => {
+    changeRecorded(pool, { caller, action, id }, async (db) => {
       requireStatus(id, await run(db), allowed);
-      const row = await requireBulkJob(db, accountId, id);
-      await recordAudit(db, { accountId: row.account_id, actor: actorOf(caller), action, subjectId: id });
-      return row;
+      return requireBulkJob(db, accountId, id);
     });
   const present = async (row: BulkJobRow) =>
     presentBulkJob(row, await readQuota(pool, row.account_id, deps.now()));

@@ -8,10 +8,9 @@ import {
 import type { ExportStatus } from '../../../shared/control/state-machines.ts';
 import { type Catalog, firstResource } from '../../../shared/domain/catalog.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
-import { inTransaction } from '../../../shared/postgres/transaction.ts';
 import { AppError } from '../../../shared/runtime/errors.ts';
-import { recordAudit } from '../http/audit-log.ts';
-import { actorOf, type Caller } from '../http/caller.ts';
+import { changeRecorded } from '../http/audit-log.ts';
+import type { Caller } from '../http/caller.ts';
 import { EXAMPLE } from '../http/example-values.ts';
 import { jsonResponse, type TextResponse } from '../http/response.ts';
 import { defineRoute, type ResponseSpec, type Route } from '../http/route.ts';
@@ -67,16 +66,9 @@ export function exportCommandRoutes(deps: ExportCommandDeps): Route[] {
     action: 'export.cancelled' | 'export.paused' | 'export.resumed',
     run: (db: Queryable) => Promise<unknown>,
   ): Promise<TextResponse> => {
-    const row = await inTransaction(deps.pool, async (db) => {
-      if ((await run(db)) === undefined) throw noExport(id);
-      const changed = await findExport(db, accountId, id);
+    const row = await changeRecorded(deps.pool, { caller, action, id }, async (db) => {
+      const changed = (await run(db)) === undefined ? undefined : await findExport(db, accountId, id);
       if (changed === undefined) throw noExport(id);
-      await recordAudit(db, {
-        accountId: changed.account_id,
-        actor: actorOf(caller),
-        action,
-        subjectId: id,
-      });
       return changed;
     });
     deps.notifyRelay();

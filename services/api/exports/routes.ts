@@ -5,14 +5,13 @@ import { firstResource } from '../../../shared/domain/catalog.ts';
 import { EXPORT_FORMATS, type ExportRequest } from '../../../shared/domain/export-request.ts';
 import { newId } from '../../../shared/domain/ids.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
-import { inTransaction } from '../../../shared/postgres/transaction.ts';
 import { exportFolder } from '../../../shared/protocol/storage-paths.ts';
 import { AppError } from '../../../shared/runtime/errors.ts';
 import type { Signer } from '../../../shared/runtime/signing.ts';
 import { sourceIdOf } from '../admin/accounts.ts';
 import type { FeedGuard } from '../admin/feed-guard.ts';
 import type { SourceFacts } from '../admin/source-facts.ts';
-import { recordAudit } from '../http/audit-log.ts';
+import { changeRecorded, recordAudit } from '../http/audit-log.ts';
 import { actorOf } from '../http/caller.ts';
 import { EXAMPLE } from '../http/example-values.ts';
 import { PAGE_QUERY, pageResponse } from '../http/paging.ts';
@@ -218,14 +217,9 @@ export function exportRoutes(deps: ExportDeps): Route[] {
           });
         }
         // After this no link leads to the files. The retention sweeper deletes them if the process dies here.
-        await inTransaction(pool, async (db) => {
+        await changeRecorded(pool, { caller, action: 'export.deleted', id: row.id }, async (db) => {
           await expireExport(db, row.id);
-          await recordAudit(db, {
-            accountId: row.account_id,
-            actor: actorOf(caller),
-            action: 'export.deleted',
-            subjectId: row.id,
-          });
+          return row;
         });
         await deps.storage.deleteFolder(exportFolder(row.id));
         return noContent();

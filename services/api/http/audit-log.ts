@@ -1,4 +1,7 @@
+import type { Pool } from 'pg';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
+import { inTransaction } from '../../../shared/postgres/transaction.ts';
+import { actorOf, type Caller } from './caller.ts';
 import type { Place } from './paging.ts';
 
 export const AUDIT_ACTIONS = [
@@ -62,6 +65,23 @@ export async function recordAudit(db: Queryable, entry: AuditEntry): Promise<voi
       entry.subjectId,
       JSON.stringify(entry.details ?? {}),
     ],
+  });
+}
+
+/**
+ * Changes one job as a caller asks, and records it, in one transaction.
+ *
+ * @param change returns the changed row; what it throws leaves everything as it was
+ */
+export function changeRecorded<Row extends { readonly account_id: string | null }>(
+  pool: Pool,
+  { caller, action, id }: { readonly caller: Caller; readonly action: AuditAction; readonly id: string },
+  change: (db: Queryable) => Promise<Row>,
+): Promise<Row> {
+  return inTransaction(pool, async (db) => {
+    const row = await change(db);
+    await recordAudit(db, { accountId: row.account_id, actor: actorOf(caller), action, subjectId: id });
+    return row;
   });
 }
 
