@@ -15,7 +15,7 @@ import { type Env, envReader } from '../../../shared/runtime/env.ts';
 import { findRunningTandem } from '../../local/running-tandem.ts';
 import { SAMPLE_CATALOG } from '../../local/service-env.ts';
 import type { Command, CommandContext } from '../command.ts';
-import { fixTopics, reviewTopics, type TopicReview } from '../topics/apply-topics.ts';
+import { fixTopics, reviewLedTopics, reviewTopics, type TopicReview } from '../topics/apply-topics.ts';
 
 const WHERE = `Uses the Tandem that runs here, or else KAFKA_BROKERS with the settings beside it, TOPIC_PREFIX, CATALOG,
 KAFKA_REPLICATION_FACTOR, KAFKA_MIN_INSYNC_REPLICAS and KAFKA_MAX_MESSAGE_BYTES.`;
@@ -38,7 +38,8 @@ export const topicsApplyCommand: Command = {
   name: 'topics apply',
   summary: 'create the Kafka topics, and correct those that differ',
   notes: `Needs the rights to create and alter topics. Safe to repeat, also while services run. It deletes nothing, and
-never lowers replicas, retention or sizes. Exits 1 when something is left that only you can decide.
+never lowers replicas, retention or sizes. Waits up to ten minutes for partitions whose brokers are away. Exits 1 when
+something is left that only you can decide.
 ${WHERE}`,
   declare(program, perform) {
     program.action(() => perform(apply));
@@ -57,8 +58,9 @@ async function showPlan(context: CommandContext, asJson: boolean): Promise<numbe
 async function apply(context: CommandContext): Promise<number> {
   const { say, signal } = context;
   return withTopics(context, async ({ admin, declarations, targets, settings }) => {
-    const reviews = await reviewTopics(admin, declarations, targets);
-    await fixTopics(admin, reviews, targets, { onFixed: say, signal });
+    const options = { onFixed: say, signal };
+    const reviews = await reviewLedTopics(admin, declarations, targets, options);
+    await fixTopics(admin, reviews, targets, options);
     const left = (await reviewTopics(admin, declarations, targets)).flatMap(({ findings }) => findings);
     for (const finding of left) say(`left         ${showTopicFinding(finding)}`);
     say(
@@ -138,8 +140,8 @@ function settingsOf(config: ReadonlyMap<string, string>): Record<string, string>
 function describe(reviews: readonly TopicReview[], targets: TopicTargets): string[] {
   const differing = reviews.filter(({ findings }) => findings.length > 0).length;
   return [
-    ...reviews.flatMap(({ declaration, found, findings }) => {
-      if (found === undefined) {
+    ...reviews.flatMap(({ declaration, found, leaderless, findings }) => {
+      if (found === undefined && leaderless.length === 0) {
         const settings = Object.entries(configOf(declaration, targets)).map(
           ([name, value]) => `${name}=${value}`,
         );
@@ -150,6 +152,7 @@ function describe(reviews: readonly TopicReview[], targets: TopicTargets): strin
       }
       if (findings.length > 0)
         return findings.map((one) => `${one.severity.padEnd(12)} ${showTopicFinding(one)}`);
+      if (found === undefined) return [];
       return [`as declared  ${declaration.name}: ${found.partitions} partitions, ${found.replicas} replicas`];
     }),
     differing === 0

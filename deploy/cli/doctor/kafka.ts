@@ -5,13 +5,16 @@ import { createKafka, type KafkaConfig } from '../../../shared/kafka/client.ts';
 import { connectAdmin } from '../../../shared/kafka/connect-admin.ts';
 import { readTargets, readTopics } from '../../../shared/kafka/ensure-topics.ts';
 import { readApiVersions } from '../../../shared/kafka/internals/broker-versions.ts';
+import { readTransactionTimes } from '../../../shared/kafka/internals/transaction-times.ts';
 import { tokenFetcher } from '../../../shared/kafka/login/login.ts';
+import { few, readPartitions } from '../../../shared/kafka/read-partitions.ts';
 import { compareTopic, TOPICS_COMMAND, type TopicFinding } from '../../../shared/kafka/topic-plan.ts';
 import type { TopicSettings } from '../../../shared/kafka/topic-settings.ts';
 import { type TopicDeclaration, topicsOf } from '../../../shared/kafka/topics.ts';
 import { SetupError } from '../../../shared/runtime/errors.ts';
 import { silentLog } from '../../../shared/runtime/log.ts';
 import { type Area, close, type Found, failure, messageOf, ok, warning } from './area.ts';
+import { describeBrokerClock } from './broker-clock.ts';
 import { describeVersions } from './kafka-version.ts';
 
 export interface KafkaToExamine {
@@ -75,12 +78,23 @@ export async function examineKafka(
     describeVersions,
   );
   if (catalog === undefined) return;
-  const { declarations, changes } = topicsOf(prefix, catalog);
-  await area.attempt(
+  const { declarations, changes, capture } = topicsOf(prefix, catalog);
+  const topics = await area.attempt(
     'topics',
     'let the user describe the topics and their configuration (TOPIC_PREFIX)',
-    () => examineTopics(admin, declarations, settings, changes),
+    () => examineTopics(admin, { declarations, settings, changes, nodeIds }),
     (found) => describeTopics(declarations.length, settings, found),
+  );
+  if (
+    topics === undefined ||
+    [...topics.missing, ...topics.leaderless].some((name) => name.startsWith(capture))
+  )
+    return;
+  await area.attempt(
+    'clock',
+    'let the user read the capture topic',
+    () => readTransactionTimes(kafka, admin, capture),
+    (times) => describeBrokerClock(times, Date.now()),
   );
 }
 
@@ -126,43 +140,54 @@ function describeBrokers(
 
 interface ExaminedTopics {
   readonly findings: readonly TopicFinding[];
-  /** Partitions without a leader, and with copies that are behind. */
+  /** Partitions without a leader, with too few copies to accept a record, and with copies that are behind. */
   readonly leaderless: readonly string[];
+  readonly refusing: readonly string[];
   readonly behind: readonly string[];
+  /** Brokers that are to have partitions and are not there: how many, by ID. */
+  readonly away: ReadonlyMap<number, number>;
   readonly missing: readonly string[];
   /** Of a change. Undefined before the topic exists. */
   readonly maxMessageBytes: number | undefined;
 }
 
+interface TopicsToExamine {
+  readonly declarations: readonly TopicDeclaration[];
+  readonly settings: TopicSettings;
+  readonly changes: string;
+  /** Of the brokers that are there. */
+  readonly nodeIds: readonly number[];
+}
+
 async function examineTopics(
   admin: Admin,
-  declarations: readonly TopicDeclaration[],
-  settings: TopicSettings,
-  changes: string,
+  { declarations, settings, changes, nodeIds }: TopicsToExamine,
 ): Promise<ExaminedTopics> {
   const targets = await readTargets(admin, settings);
-  // Of the whole cluster: a topic without a leader fails a question that names it.
-  const { topics: all } = await admin.fetchTopicMetadata();
-  const existing = new Map(all.map((topic) => [topic.name, topic.partitions]));
-  const isLed = ({ name }: TopicDeclaration) =>
-    existing.get(name)?.every(({ leader }) => leader >= 0) === true;
-  const led = declarations.filter(isLed);
-  const topics = await readTopics(
-    admin,
-    led.map(({ name }) => name),
-  );
-  const described = all.filter(({ name }) => declarations.some((declared) => declared.name === name));
-  const partitions = described.flatMap(({ name, partitions: its }) =>
-    its.map((each) => ({ ...each, partition: `${name}/${each.partitionId}` })),
-  );
+  const all = await readPartitions(admin);
+  const names = declarations.map(({ name }) => name);
+  const isLed = (name: string) => all.get(name)?.every(({ leader }) => leader >= 0) === true;
+  const topics = await readTopics(admin, names.filter(isLed));
+  const partitions = names.flatMap((name) => {
+    const minInsync = Number(topics.get(name)?.config.get('min.insync.replicas') ?? 1);
+    return (all.get(name) ?? []).map((each) => ({ ...each, minInsync }));
+  });
+  const leaderless = partitions.filter(({ leader }) => leader < 0);
+  const refusing = partitions.filter(({ leader, isr, minInsync }) => leader >= 0 && isr.length < minInsync);
+  const behind = partitions.filter(({ isr, replicas }) => isr.length < replicas.length);
+  const told = new Set([...leaderless, ...refusing]);
+  const away = partitions.flatMap(({ replicas }) => replicas.filter((id) => !nodeIds.includes(id)));
   const bytes = Number(topics.get(changes)?.config.get('max.message.bytes'));
+  const nameOf = ({ partition }: { partition: string }) => partition;
   return {
-    findings: led.flatMap((each) => compareTopic(each, topics.get(each.name), targets)),
-    leaderless: partitions.filter(({ leader }) => leader < 0).map(({ partition }) => partition),
-    behind: partitions
-      .filter(({ isr, replicas }) => isr.length < replicas.length)
-      .map(({ partition }) => partition),
-    missing: declarations.filter(({ name }) => !existing.has(name)).map(({ name }) => name),
+    findings: declarations
+      .filter(({ name }) => isLed(name))
+      .flatMap((each) => compareTopic(each, topics.get(each.name), targets)),
+    leaderless: leaderless.map(nameOf),
+    refusing: refusing.map(nameOf),
+    behind: behind.filter((each) => !told.has(each)).map(nameOf),
+    away: new Map([...Map.groupBy(away, (id) => id)].map(([id, its]) => [id, its.length])),
+    missing: names.filter((name) => !all.has(name)),
     maxMessageBytes: bytes > 0 ? bytes : undefined,
   };
 }
@@ -170,12 +195,10 @@ async function examineTopics(
 /** Kafka's own default, of a megabyte, is more. */
 const FEW_MESSAGE_BYTES = 1_000_000;
 
-const few = (names: readonly string[]) => `${names.slice(0, 5).join(', ')}${names.length > 5 ? ', …' : ''}`;
-
 function describeTopics(
   count: number,
   { createTopics }: TopicSettings,
-  { findings, leaderless, behind, missing, maxMessageBytes }: ExaminedTopics,
+  { findings, leaderless, refusing, behind, away, missing, maxMessageBytes }: ExaminedTopics,
 ): Found[] {
   const found = findings.map(({ severity, text, fix }) => {
     const advice = fix === undefined ? 'see the message' : `run \`${TOPICS_COMMAND}\``;
@@ -193,9 +216,20 @@ function describeTopics(
     found.push(
       failure(
         `${leaderless.length} partitions have no leader: ${few(leaderless)}`,
-        'start the missing brokers',
+        'start the brokers that are away',
       ),
     );
+  }
+  if (refusing.length > 0) {
+    found.push(
+      failure(
+        `${refusing.length} partitions accept no record, because fewer copies are in sync than min.insync.replicas: ${few(refusing)}`,
+        'start the brokers that are away, or wait until they are in sync',
+      ),
+    );
+  }
+  for (const [id, count] of away) {
+    found.push(warning(`broker ${id} is away, which is to have copies of ${count} partitions`, 'start it'));
   }
   if (behind.length > 0) {
     found.push(

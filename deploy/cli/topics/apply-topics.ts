@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import kafkajs, { type Admin } from 'kafkajs';
 import { createTopics, readTopics } from '../../../shared/kafka/ensure-topics.ts';
+import { type ClusterPartition, few, readPartitions } from '../../../shared/kafka/read-partitions.ts';
 import {
   compareTopic,
   type FoundTopic,
@@ -8,6 +9,7 @@ import {
   type TopicTargets,
 } from '../../../shared/kafka/topic-plan.ts';
 import type { TopicDeclaration } from '../../../shared/kafka/topics.ts';
+import { SetupError } from '../../../shared/runtime/errors.ts';
 import { spreadReplicas } from './spread-replicas.ts';
 
 // Node can't see this name among the package's exports, which are CommonJS; only the whole of them.
@@ -16,9 +18,18 @@ const { ConfigResourceTypes } = kafkajs;
 /** One topic: how it is declared, how the cluster has it, and what differs. */
 export interface TopicReview {
   readonly declaration: TopicDeclaration;
-  /** Undefined: it does not exist. */
+  /** Undefined: it does not exist, or cannot be read because a partition has no leader. */
   readonly found: FoundTopic | undefined;
+  /** Partitions without a leader, by name. */
+  readonly leaderless: readonly string[];
   readonly findings: readonly TopicFinding[];
+}
+
+/** What a correction says, and what ends it. */
+export interface FixOptions {
+  /** Gets a line after each correction, and before each wait. */
+  readonly onFixed: (line: string) => void;
+  readonly signal: AbortSignal;
 }
 
 /** @throws SetupError when this user may not read a topic's settings */
@@ -27,14 +38,68 @@ export async function reviewTopics(
   declarations: readonly TopicDeclaration[],
   targets: TopicTargets,
 ): Promise<TopicReview[]> {
-  const existing = new Set(await admin.listTopics());
-  const names = declarations.map(({ name }) => name).filter((name) => existing.has(name));
-  const found = await readTopics(admin, names);
+  const partitions = await readPartitions(admin);
+  const leaderlessOf = (name: string) =>
+    (partitions.get(name) ?? []).filter(({ leader }) => leader < 0).map(({ partition }) => partition);
+  const led = declarations.filter(({ name }) => partitions.has(name) && leaderlessOf(name).length === 0);
+  const found = await readTopics(
+    admin,
+    led.map(({ name }) => name),
+  );
   return declarations.map((declaration) => {
-    const topic = found.get(declaration.name);
-    return { declaration, found: topic, findings: compareTopic(declaration, topic, targets) };
+    const { name } = declaration;
+    const leaderless = leaderlessOf(name);
+    const topic = found.get(name);
+    const text = `topic ${name} has no leader for ${few(leaderless)}: ${START_BROKERS}`;
+    const findings: TopicFinding[] =
+      leaderless.length > 0
+        ? [{ topic: name, severity: 'fault', text, fix: undefined }]
+        : compareTopic(declaration, topic, targets);
+    return { declaration, found: topic, leaderless, findings };
   });
 }
+
+/** A broker that restarts has its partitions back within minutes. */
+const LEADER_LIMIT_MS = 600_000;
+const LEADER_POLL_MS = 500;
+
+/** As `reviewTopics`, once every topic that exists has its leaders. @throws SetupError when one has none after ten minutes */
+export async function reviewLedTopics(
+  admin: Admin,
+  declarations: readonly TopicDeclaration[],
+  targets: TopicTargets,
+  options: FixOptions,
+): Promise<TopicReview[]> {
+  let reviews: TopicReview[] = [];
+  await awaitPartitions('a leader', options, async () => {
+    reviews = await reviewTopics(admin, declarations, targets);
+    return reviews.flatMap(({ leaderless }) => leaderless);
+  });
+  return reviews;
+}
+
+/** @param look finds the partitions that are waited for */
+async function awaitPartitions(
+  what: string,
+  { onFixed, signal }: FixOptions,
+  look: () => Promise<readonly string[]>,
+): Promise<void> {
+  let said = '';
+  for (const deadlineAtMs = Date.now() + LEADER_LIMIT_MS; ; ) {
+    const lacking = few(await look());
+    if (lacking === '') return;
+    if (Date.now() > deadlineAtMs) {
+      throw new SetupError(`${lacking} still lacks ${what}: ${START_BROKERS}, and run this again`);
+    }
+    if (lacking !== said) onFixed(`waits        for ${what} of ${lacking}: ${START_BROKERS}`);
+    said = lacking;
+    await delay(LEADER_POLL_MS, undefined, { signal });
+  }
+}
+
+const START_BROKERS = 'start the brokers that are away';
+
+const isInSync = ({ isr, replicas }: ClusterPartition) => isr.length >= replicas.length;
 
 const REASSIGNMENT_POLL_MS = 250;
 
@@ -51,17 +116,29 @@ const MIN_INSYNC = 'min.insync.replicas';
  * Creates topics and corrects what can be corrected without a loss: replicas first, so that the number of those that must have
  * a record is never raised above those that are in sync.
  *
- * @param onFixed told after each correction
+ * @throws SetupError when a new topic still lacks a leader or replicas after ten minutes
  */
 export async function fixTopics(
   admin: Admin,
   reviews: readonly TopicReview[],
   targets: TopicTargets,
-  { onFixed, signal }: { readonly onFixed: (line: string) => void; readonly signal: AbortSignal },
+  options: FixOptions,
 ): Promise<void> {
-  const missing = reviews.filter(({ found }) => found === undefined).map(({ declaration }) => declaration);
+  const { onFixed, signal } = options;
+  const missing = reviews
+    .filter(({ found, leaderless }) => found === undefined && leaderless.length === 0)
+    .map(({ declaration }) => declaration);
   await createTopics(admin, missing, targets);
   for (const { name } of missing) onFixed(`created      ${name}`);
+  // A service that starts next finds topics that take records, also where a broker goes away at this moment.
+  await awaitPartitions('a leader and all replicas', options, async () => {
+    const partitions = missing.length === 0 ? new Map() : await readPartitions(admin);
+    return missing.flatMap(({ name }) => {
+      const own: readonly ClusterPartition[] | undefined = partitions.get(name);
+      const lacking = own?.filter((each) => each.leader < 0 || !isInSync(each));
+      return lacking?.map(({ partition }) => partition) ?? [name];
+    });
+  });
   const there = reviews.filter(({ found }) => found !== undefined);
   const present = there.map(({ declaration }) => declaration.name);
   const thin = there.filter(({ findings }) => findings.some(({ fix }) => fix?.kind === 'replicate'));

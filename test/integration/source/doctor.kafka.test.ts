@@ -281,3 +281,37 @@ test('settings, a role, tables, topics, migrations and rights that do not fit ar
     expect.objectContaining({ status: 'failure', fix: expect.stringMatching(/migrate apply/) }),
   ]);
 });
+
+test('a broker whose clock differs from capture’s is named', async () => {
+  expect((await examine()).of('kafka', 'clock')).toEqual([expect.objectContaining({ status: 'ok' })]);
+  const { kafkaBrokers } = testStack();
+  const config = {
+    client: KAFKA_CLIENT,
+    brokers: kafkaBrokers.split(','),
+    ssl: false,
+    sasl: undefined,
+  } as const;
+  const producer = createKafka(config, 'test-doctor', silentLog).producer({
+    transactionalId: `${prefix}.clock`,
+    maxInFlightRequests: 1,
+    idempotent: true,
+  });
+  await producer.connect();
+  const publish = async (aheadMs: number) => {
+    const transaction = await producer.transaction();
+    const message = { key: 'clock', value: 'v', timestamp: String(Date.now() + aheadMs) };
+    await transaction.send({ topic: `${prefix}.capture`, messages: [message] });
+    await transaction.commit();
+  };
+  await publish(600_000);
+  await publish(600_000);
+  const behind = (await examine()).of('kafka', 'clock');
+  await producer.disconnect();
+  expect(behind).toEqual([
+    expect.objectContaining({
+      status: 'warning',
+      detail: expect.stringMatching(/^the clock of broker 1 is at least (599|600)\.\d s behind capture's/),
+      fix: expect.stringMatching(/NTP/),
+    }),
+  ]);
+});
