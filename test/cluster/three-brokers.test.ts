@@ -4,11 +4,16 @@ import { join } from 'node:path';
 import { type Admin, Kafka, logLevel } from 'kafkajs';
 import pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { topicsApplyCommand } from '../../deploy/cli/commands/topics.ts';
+import { Area } from '../../deploy/cli/doctor/area.ts';
+import { examineKafka } from '../../deploy/cli/doctor/kafka.ts';
 import { fixTopics, reviewTopics } from '../../deploy/cli/topics/apply-topics.ts';
 import { parseExactJson } from '../../deploy/demo/exact-json.ts';
 import type { FeedEvent } from '../../deploy/demo/replica.ts';
 import { openWorld, type World } from '../../deploy/demo/world.ts';
+import { SAMPLE_CATALOG } from '../../deploy/local/service-env.ts';
 import { startServices } from '../../deploy/local/supervise.ts';
+import { loadCatalog } from '../../shared/catalog/load-catalog.ts';
 import { accountPartition } from '../../shared/domain/account-partition.ts';
 import { ensureTopics } from '../../shared/kafka/ensure-topics.ts';
 import { targetsOf } from '../../shared/kafka/topic-plan.ts';
@@ -18,6 +23,7 @@ import type { Log } from '../../shared/runtime/log.ts';
 import { silentLog } from '../../shared/runtime/log.ts';
 import { runChaos } from '../chaos/run-chaos.ts';
 import { type OwnKafkaCluster, openOwnKafkaCluster } from '../support/own-kafka.ts';
+import { runCommand } from '../support/run-command.ts';
 import { testStack } from '../support/stack.ts';
 import { createExport, differencesAfter, loadExport, pullFeed } from '../support/subscriber.ts';
 import { waitFor } from '../support/wait-for.ts';
@@ -81,6 +87,79 @@ test('topics that lack replicas, or lose records early, are told, and corrected 
   const config = after.find(({ declaration }) => declaration.name === changes)?.found?.config;
   expect(config?.get('segment.bytes')).toBe('1048576');
   expect(config?.get('retention.ms')).toBe(String(30 * 24 * 3_600_000));
+});
+
+test('what a broker that is away leaves without a leader, or without enough copies, is named, and topics apply waits for it', async () => {
+  const catalog = await loadCatalog(SAMPLE_CATALOG);
+  const { declarations, changes, jobs } = topicsOf('parted', catalog);
+  const [victim = 0, ...others] = cluster.nodes.keys();
+  const names = declarations.map(({ name }) => name).filter((name) => name !== jobs);
+  await admin.createTopics({
+    waitForLeaders: false,
+    topics: declarations
+      .filter(({ name }) => names.includes(name))
+      .map(({ name, partitions, cleanup: policy }) => ({
+        topic: name,
+        replicaAssignment: Array.from({ length: partitions }, (_, partition) => ({
+          partition,
+          replicas:
+            name === changes ? [partition === 7 ? victim : (others[0] ?? 0)] : [victim, others[0] ?? 0],
+        })),
+        configEntries: [
+          { name: 'cleanup.policy', value: policy },
+          { name: 'min.insync.replicas', value: name === changes ? '1' : '2' },
+        ],
+      })),
+  });
+  await untilInSync(admin, names);
+  await cluster.nodes.get(victim)?.kill();
+  const config = {
+    client: 'tuned',
+    brokers: cluster.brokers.split(','),
+    ssl: false,
+    sasl: undefined,
+  } as const;
+  const examined = await waitFor('the broker to be missed', async () => {
+    const area = new Area('kafka', 60_000, AbortSignal.timeout(120_000));
+    await examineKafka(area, { config, settings: CLUSTER_DECIDES, prefix: 'parted', catalog });
+    const found = area.findings.filter(({ what }) => what === 'topics');
+    return found.some(({ detail }) => detail.includes(`broker ${victim} is away`)) && found;
+  });
+  const other = names.find((name) => name !== changes);
+  expect(examined).toContainEqual(
+    expect.objectContaining({ status: 'failure', detail: `1 partitions have no leader: ${changes}/7` }),
+  );
+  expect(examined).toContainEqual(
+    expect.objectContaining({
+      status: 'failure',
+      detail: expect.stringMatching(new RegExp(`accept no record.*: ${other}/0`)),
+    }),
+  );
+  expect(examined).toContainEqual(
+    expect.objectContaining({
+      status: 'warning',
+      detail: expect.stringContaining(`broker ${victim} is away`),
+    }),
+  );
+
+  const said: string[] = [];
+  const env = { KAFKA_BROKERS: cluster.brokers, TOPIC_PREFIX: 'parted', KAFKA_REPLICATION_FACTOR: '3' };
+  const applied = runCommand(topicsApplyCommand, [], {
+    env,
+    home: '/nowhere',
+    onLine: (line) => said.push(line),
+  });
+  await waitFor('the command to wait', () =>
+    said.includes(`waits        for a leader of ${changes}/7: start the brokers that are away`),
+  );
+  await cluster.nodes.get(victim)?.start();
+  const { code, lines } = await applied;
+  expect(lines).toContain(`created      ${jobs}`);
+  expect(lines).toContain(`replicated   ${changes}: 3 replicas`);
+  expect(lines.at(-1)).toBe(`the ${declarations.length} topics are as declared`);
+  expect(code).toBe(0);
+  const { topics } = await admin.fetchTopicMetadata({ topics: declarations.map(({ name }) => name) });
+  expect(topics.flatMap(({ partitions }) => partitions.filter(({ isr }) => isr.length < 3))).toEqual([]);
 });
 
 test('the leader of every partition is killed in turn under load, and nothing is lost or repeated', async () => {
