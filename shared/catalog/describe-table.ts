@@ -183,7 +183,12 @@ export async function describeTables(
   tables: readonly TableName[],
 ): Promise<readonly TableDescription[]> {
   const wanted = JSON.stringify(tables.map(({ schema, name }) => ({ schema, name })));
-  const { rows } = await db.query<{ facts: string }>(DESCRIBE_TABLES, [wanted]);
+  // PostgreSQL takes longer to plan it than to run it: a connection that asks again finds the plan kept.
+  const { rows } = await db.query<{ facts: string }>({
+    name: 'describe_tables',
+    text: DESCRIBE_TABLES,
+    values: [wanted],
+  });
   return JSON.parse(rows[0]?.facts ?? '[]') as TableDescription[];
 }
 

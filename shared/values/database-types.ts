@@ -168,7 +168,11 @@ export async function loadTypes(db: Queryable, oids?: readonly number[]): Promis
   const { rows } =
     oids === undefined
       ? await db.query<{ types: string }>(ALL_TYPES)
-      : await db.query<{ types: string }>(SOME_TYPES, [JSON.stringify(oids)]);
+      : await db.query<{ types: string }>({
+          name: 'load_types',
+          text: SOME_TYPES,
+          values: [JSON.stringify(oids)],
+        });
   const rowsOfTypes: TypeRow[] = JSON.parse(rows[0]?.types ?? '[]');
   return createTypes(rowsOfTypes);
 }

@@ -30,7 +30,10 @@ export async function sampleRecords(
   sourceId: string,
   limit: number,
 ): Promise<SampleItem[]> {
-  const types = await loadTypes(source);
+  const types = await loadTypes(
+    source,
+    table.visibleColumns.map(({ typeOid }) => typeOid),
+  );
   const { text, values } = selectRecords(table, filter, sourceId, limit);
   const { rows } = await source.query<(string | null)[]>({
     text,

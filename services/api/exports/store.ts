@@ -67,7 +67,7 @@ const withRequest = (row: StoredExportRow): ExportRow => ({
   request: parseExportRequest(row.request),
 });
 
-/** `$1` is the account in each statement. Null finds exports of every account, and those of all accounts at once. */
+/** `$1` is the account. Null finds exports of every account, and those of all accounts at once. */
 const OF_ACCOUNT = '($1::text is null or e.account_id = $1)';
 
 const COLUMNS = `
@@ -117,25 +117,25 @@ export async function listExports(
   after: Place | undefined,
   limit: number,
 ): Promise<ExportRow[]> {
-  const { rows } = await db.query<StoredExportRow>(
-    `select ${COLUMNS} from exports e
-     where ${OF_ACCOUNT} and ($2::text is null or e.status = $2)
-       and ($7::text is null or coalesce(e.request->>'format', 'jsonl') = $7)
-       and ($8::text is null or (coalesce(e.request->>'format', 'jsonl') = 'digest') = ($8 = 'check'))
-       and ($3::text is null or (e.created_at, e.id) < ($3::timestamptz, $4::text))
-       and ($6::text is null or $6 = any(e.resources))
-     order by e.created_at desc, e.id desc limit $5`,
-    [
-      accountId,
-      status ?? null,
-      after?.at ?? null,
-      after?.id ?? null,
-      limit,
-      resource ?? null,
-      format ?? null,
-      kind ?? null,
-    ],
-  );
+  const values: unknown[] = [limit];
+  const bind = (value: unknown) => `$${values.push(value)}`;
+  const conditions = [
+    accountId === null ? [] : [`e.account_id = ${bind(accountId)}`],
+    status === undefined ? [] : [`e.status = ${bind(status)}`],
+    format === undefined ? [] : [`coalesce(e.request->>'format', 'jsonl') = ${bind(format)}`],
+    kind === undefined
+      ? []
+      : [`(coalesce(e.request->>'format', 'jsonl') = 'digest') = (${bind(kind)} = 'check')`],
+    after === undefined ? [] : [`(e.created_at, e.id) < (${bind(after.at)}::timestamptz, ${bind(after.id)})`],
+    resource === undefined ? [] : [`${bind(resource)} = any(e.resources)`],
+  ];
+  const { rows } = await db.query<StoredExportRow>({
+    // To plan it anew takes ten times as long as to run it.
+    name: `list_exports_${conditions.map(({ length }) => length).join('')}`,
+    text: `select ${COLUMNS} from exports e where ${['true', ...conditions.flat()].join(' and ')}
+     order by e.created_at desc, e.id desc limit $1`,
+    values,
+  });
   return rows.map(withRequest);
 }
 

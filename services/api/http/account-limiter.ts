@@ -1,7 +1,9 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { RateLimiterMemory, RateLimiterRes } from 'rate-limiter-flexible';
 import { AppError } from '../../../shared/runtime/errors.ts';
 import type { KeyStore } from './caller.ts';
 import { createConcurrencyLimiter, type Release } from './concurrency-limiter.ts';
+import { createPacer } from './pacer.ts';
 import {
   RateExceededError,
   type RatePolicy,
@@ -53,7 +55,12 @@ export interface AccountLimiter {
   countKey(accountId: string | undefined, keyPrint: string): Promise<void>;
   /** Headers that tell a client what its rates still allow; none for the operator. */
   rateLimitOf(accountId: string | undefined, keyPrint: string): Promise<Readonly<Record<string, string>>>;
-  /** Counts a request and lets it in. @throws AppError `too_many` */
+  /**
+   * Counts a request and lets it in. Beyond a burst, requests of an account begin evenly spaced at its rate: all requests of a
+   * second at once would hold up other accounts for as long as they take.
+   *
+   * @throws AppError `too_many`
+   */
   admit(accountId: string | undefined, keyPrint?: string): Promise<Release>;
   /** Charges a body before it is read: its declared length, or 1 without one. @throws AppError `too_many` */
   chargeBody(accountId: string | undefined, bytes: number, keyPrint?: string): Promise<void>;
@@ -93,6 +100,7 @@ export function createAccountLimiter(limits: AccountRequestLimits): AccountLimit
   const running = createConcurrencyLimiter({ perAccount: maxRunning, waitMs: WAIT_MS }, () =>
     tooMany('more requests than it may run at once', 1),
   );
+  const pace = createPacer(requestsPerSecond);
   const downloads = createConcurrencyLimiter({ perAccount: maxDownloads }, () =>
     tooMany(`more than ${maxDownloads} files at once`, DOWNLOAD_RETRY_SECONDS),
   );
@@ -147,7 +155,11 @@ export function createAccountLimiter(limits: AccountRequestLimits): AccountLimit
     async admit(accountId, keyPrint) {
       if (accountId === undefined) return nothing;
       await count(`account:${accountId}`, keyPrint);
-      return open.acquire(accountId);
+      const release = await open.acquire(accountId);
+      const waitMs = pace(accountId, performance.now());
+      // Node rounds a shorter wait up to a millisecond, which would halve a high rate.
+      if (waitMs >= 1) await delay(waitMs);
+      return release;
     },
     async chargeBody(accountId, bytes, keyPrint) {
       if (accountId === undefined || bytes === 0) return;

@@ -1,0 +1,29 @@
+/** Requests that may begin at once: the turns of this time, 30 at 300 per second, and at a low rate this many. */
+const BURST_MS = 100;
+const MIN_BURST = 10;
+
+/** Accounts whose turns are remembered before idle ones are forgotten. */
+const MAX_ACCOUNTS = 10_000;
+
+/** Takes the next turn of an account. @returns how many ms it is away, 0 when it is due */
+export type Pacer = (accountId: string, nowMs: number) => number;
+
+/**
+ * Spaces the requests of each account evenly at a rate, beyond a burst. It refuses nothing: a limit of the account's open
+ * requests bounds the wait. This is the generic cell rate algorithm: turns are one interval apart, and a burst of them may
+ * be taken early.
+ */
+export function createPacer(perSecond: number): Pacer {
+  const intervalMs = 1_000 / perSecond;
+  const burstMs = Math.max(BURST_MS, MIN_BURST * intervalMs);
+  const nextMs = new Map<string, number>();
+  return (accountId, nowMs) => {
+    const earliestMs = nowMs - burstMs;
+    if (nextMs.size >= MAX_ACCOUNTS) {
+      for (const [idle, ms] of nextMs) if (ms <= earliestMs) nextMs.delete(idle);
+    }
+    const turnMs = Math.max(nextMs.get(accountId) ?? earliestMs, earliestMs);
+    nextMs.set(accountId, turnMs + intervalMs);
+    return Math.max(0, turnMs - nowMs);
+  };
+}
