@@ -6,6 +6,7 @@ import { type BenchOptions, benchExports } from './bench-exports.ts';
 import { benchExtractors } from './bench-extractors.ts';
 import { benchFairApi } from './bench-fair-api.ts';
 import { benchFeed } from './bench-feed.ts';
+import { benchFormats } from './bench-formats.ts';
 import { benchIdle } from './bench-idle.ts';
 import { benchLargeTransaction } from './bench-large-transaction.ts';
 import { benchManyResources } from './bench-many-resources.ts';
@@ -18,6 +19,7 @@ import { benchSimulate } from './bench-simulate.ts';
 /** Every benchmark by its name in `npm run bench -- NAME`, in the order in which they run. */
 export const BENCHES: Readonly<Record<string, (options: BenchOptions) => Promise<void>>> = {
   exports: benchExports,
+  formats: benchFormats,
   chunked: benchChunked,
   scale: benchScale,
   extractors: benchExtractors,

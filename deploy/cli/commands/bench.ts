@@ -7,6 +7,7 @@ import { type Command, type CommandContext, wholeNumber } from '../command.ts';
 /** What each measures. The benchmarks themselves are in `test/bench/benches.ts`. */
 export const BENCHES: Readonly<Record<string, string>> = {
   exports: 'rows a second and CPU a row, beside COPY',
+  formats: 'rows a second in each format, and a thousand exports of small accounts',
   feed: 'latency from commit to webhook, and deliveries a second',
   bulk: 'items a second, and what the product waits for beside them',
   scale: 'memory with a tenth of the rows and with all of them',
