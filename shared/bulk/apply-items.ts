@@ -179,6 +179,21 @@ async function isOfSource(
   return false;
 }
 
+/** Statements of different operations and filters whose plans each connection keeps: more than a product has in use. */
+const MAX_KEPT_PLANS = 50;
+
+const keptPlans = new Map<string, string>();
+
+/** The text is the same for every chunk of a job, and to plan it takes as long as some tens of items. */
+function nameOf(text: string): { readonly text: string; readonly name?: string } {
+  const known = keptPlans.get(text);
+  if (known !== undefined) return { text, name: known };
+  if (keptPlans.size >= MAX_KEPT_PLANS) return { text };
+  const name = `bulk_apply_${keptPlans.size}`;
+  keptPlans.set(text, name);
+  return { text, name };
+}
+
 async function applyOnce(
   application: Application,
   items: readonly NumberedItem[],
@@ -199,10 +214,10 @@ async function applyOnce(
       ...(isAnnounced ? [announcement] : []),
     ];
     await client.query(opening.join('; '));
-    const { rows } = await client.query<{ recorded: string; changed: string; locked: string }>(
-      statement.text,
-      [...statement.values],
-    );
+    const { rows } = await client.query<{ recorded: string; changed: string; locked: string }>({
+      ...nameOf(statement.text),
+      values: [...statement.values],
+    });
     const { recorded, changed, locked = '[]' } = rows[0] ?? {};
     if (recorded !== changed)
       throw new UnchangedError(`${recorded} items were to change and ${changed} rows did`);
