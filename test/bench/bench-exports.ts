@@ -14,6 +14,8 @@ export interface BenchOptions {
   /** Webhook endpoints, and bulk jobs, of the benchmarks that are about many of them. */
   endpoints: number;
   jobs: number;
+  /** Length of a phase of the mixed load, at least. */
+  seconds: number;
   log: WorldOptions['log'];
   say(line: string): void;
 }

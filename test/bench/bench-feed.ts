@@ -11,7 +11,7 @@ import { type BenchReceiver, openBenchReceiver } from './bench-receiver.ts';
 import { benchHops } from './feed-hops.ts';
 import { commitPaced, insertAtOnce, insertSingly } from './feed-load.ts';
 import { machineLoad } from './machine-load.ts';
-import { startMeter, usageLines } from './usage-table.ts';
+import { startBenchMeter, usageLines } from './usage-table.ts';
 
 const CHANGES_PER_SECOND = [250, 1_000];
 const PACED_SECONDS = 15;
@@ -100,7 +100,7 @@ async function benchPaced(
 ): Promise<void> {
   receiver.reset();
   const count = rate * PACED_SECONDS;
-  const meter = startBenchMeter(world, parts);
+  const meter = startBenchMeter(world.services, parts);
   await commitPaced(source, rate, count);
   await until(() => receiver.receivedMs.length >= count);
   const usage = meter.stop();
@@ -123,7 +123,7 @@ interface Burst {
 async function benchBurst(burst: Burst, { say, parts }: BenchOptions): Promise<void> {
   const { how, endpoints, name, world, source, receiver } = burst;
   receiver.reset();
-  const meter = startBenchMeter(world, parts);
+  const meter = startBenchMeter(world.services, parts);
   const startedMs = performance.now();
   const secondsNow = () => (performance.now() - startedMs) / 1000;
   // Its last row alone has the burst's name, and tells of all before it.
@@ -142,20 +142,6 @@ async function benchBurst(burst: Burst, { say, parts }: BenchOptions): Promise<v
       `(${Math.round(deliveries / deliveredSeconds)}/s); ${machineLoad()}`,
   );
   for (const line of usageLines(meter.stop(), deliveries)) say(line);
-}
-
-/** The world's processes and this one. */
-function startBenchMeter({ services }: World, parts: BenchOptions['parts']) {
-  const meter = startMeter(services, parts);
-  const before = process.cpuUsage();
-  return {
-    stop() {
-      const usage = meter.stop();
-      const { user, system } = process.cpuUsage(before);
-      const { rss: peakBytes } = process.memoryUsage();
-      return usage.set('bench', { cpuSeconds: (user + system) / 1e6, peakBytes });
-    },
-  };
 }
 
 /** An account's events are recorded in the order of their commits, so the last one tells of all. Counting would cost more than the feed. */

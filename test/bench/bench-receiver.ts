@@ -9,17 +9,25 @@ export interface BenchReceiver extends AsyncDisposable {
   readonly receivedMs: readonly number[];
   /** When the source committed the change, by the event's own timestamp. */
   readonly committedMs: readonly number[];
+  /** Since it was opened, with those that are not measured. */
+  readonly requestCount: number;
   reset(): void;
 }
 
 const HEAD_END = Buffer.from('\r\n\r\n');
 const ANSWER = 'HTTP/1.1 204 No Content\r\n\r\n';
 
-export async function openBenchReceiver(): Promise<BenchReceiver> {
+/** @param isMeasured by default every request is */
+export async function openBenchReceiver(
+  isMeasured: (body: Buffer) => boolean = () => true,
+): Promise<BenchReceiver> {
+  let requestCount = 0;
   let receivedMs: number[] = [];
   let committedMs: number[] = [];
   const sockets = new Set<Socket>();
   const onBody = (body: Buffer) => {
+    requestCount += 1;
+    if (!isMeasured(body)) return;
     receivedMs.push(performance.timeOrigin + performance.now());
     committedMs.push(readTimestampMs(body));
   };
@@ -48,6 +56,9 @@ export async function openBenchReceiver(): Promise<BenchReceiver> {
     },
     get committedMs() {
       return committedMs;
+    },
+    get requestCount() {
+      return requestCount;
     },
     reset() {
       receivedMs = [];

@@ -10,6 +10,7 @@ import { benchFormats } from './bench-formats.ts';
 import { benchIdle } from './bench-idle.ts';
 import { benchLargeTransaction } from './bench-large-transaction.ts';
 import { benchManyResources } from './bench-many-resources.ts';
+import { benchMixed } from './bench-mixed.ts';
 import { benchNeighbours } from './bench-neighbours.ts';
 import { benchRoutes } from './bench-routes.ts';
 import { benchScale } from './bench-scale.ts';
@@ -30,6 +31,7 @@ export const BENCHES: Readonly<Record<string, (options: BenchOptions) => Promise
   routes: benchRoutes,
   'fair-api': benchFairApi,
   bulk: benchBulk,
+  mixed: benchMixed,
   dashboard: benchDashboard,
   'bulk-file': benchBulkFile,
   idle: benchIdle,

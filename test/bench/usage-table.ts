@@ -29,6 +29,20 @@ export function startMeter(services: Services, parts: Readonly<Record<string, nu
   };
 }
 
+/** The same and this process, where the load and its receivers run in it. */
+export function startBenchMeter(services: Services, parts: Readonly<Record<string, number>>): Meter {
+  const meter = startMeter(services, parts);
+  const before = process.cpuUsage();
+  return {
+    stop() {
+      const usage = meter.stop();
+      const { user, system } = process.cpuUsage(before);
+      const { rss: peakBytes } = process.memoryUsage();
+      return usage.set('bench', { cpuSeconds: (user + system) / 1e6, peakBytes });
+    },
+  };
+}
+
 /** One line a process and their sum; `units` (rows, events) gives the CPU of one. */
 export function usageLines(usage: ReadonlyMap<string, Usage>, units: number): string[] {
   const total = [...usage.values()].reduce((sum, { cpuSeconds }) => sum + cpuSeconds, 0);

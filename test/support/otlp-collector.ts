@@ -12,6 +12,9 @@ export interface CollectedSpan {
   /** By OTLP's numbers: 1 internal, 2 server, 3 client, 4 producer, 5 consumer. */
   readonly kind: number;
   readonly isFailed: boolean;
+  /** Epoch milliseconds, with fractions. */
+  readonly startedAtMs: number;
+  readonly endedAtMs: number;
   readonly attributes: Readonly<Record<string, unknown>>;
   readonly links: readonly { readonly traceId: string; readonly spanId: string }[];
 }
@@ -27,6 +30,8 @@ interface OtlpSpan {
   spanId: string;
   parentSpanId?: string;
   kind: number;
+  startTimeUnixNano: string;
+  endTimeUnixNano: string;
   attributes?: OtlpAttribute[];
   links?: { traceId: string; spanId: string }[];
   status?: { code?: number };
@@ -85,11 +90,18 @@ function readSpans({ resourceSpans }: OtlpRequest): CollectedSpan[] {
         parentSpanId: span.parentSpanId ?? '',
         kind: span.kind,
         isFailed: span.status?.code === FAILED,
+        startedAtMs: toMilliseconds(span.startTimeUnixNano),
+        endedAtMs: toMilliseconds(span.endTimeUnixNano),
         attributes: readAttributes(span.attributes ?? []),
         links: (span.links ?? []).map(({ traceId, spanId }) => ({ traceId, spanId })),
       })),
     ),
   );
+}
+
+/** A double holds microseconds of this century's nanoseconds. */
+function toMilliseconds(nanoseconds: string): number {
+  return Number(BigInt(nanoseconds) / 1_000n) / 1_000;
 }
 
 function readAttributes(attributes: readonly OtlpAttribute[]): Record<string, unknown> {

@@ -10,6 +10,7 @@ export const BENCHES: Readonly<Record<string, string>> = {
   formats: 'rows a second in each format, and a thousand exports of small accounts',
   feed: 'latency from commit to webhook, and deliveries a second',
   bulk: 'items a second, and what the product waits for beside them',
+  mixed: 'delays of the feed hop by hop beside an export and a bulk job, with the traffic of the demo',
   scale: 'memory with a tenth of the rows and with all of them',
   chunked: 'an export under one snapshot and chunk by chunk, under writes: rows a second, what VACUUM leaves',
   extractors: 'one export by one and by two extractors',
@@ -49,6 +50,7 @@ Without a name: ${DEFAULTS.join(', ')}.`,
         wholeNumber(1, 1_000_000),
         10_000,
       )
+      .option('--seconds <n>', 'length of a phase of mixed, at least', wholeNumber(1, 3_600), 20)
       .option('--jobs <n>', 'queued bulk jobs of scale-out and simulate', wholeNumber(1, 100_000), 1_000)
       .action((names: string[], options: BenchOptions) =>
         perform((context) => bench(names, options, context)),
@@ -61,11 +63,12 @@ interface BenchOptions {
   readonly copies: number;
   readonly endpoints: number;
   readonly jobs: number;
+  readonly seconds: number;
 }
 
 async function bench(
   names: readonly string[],
-  { rows, copies, endpoints, jobs }: BenchOptions,
+  { rows, copies, endpoints, jobs, seconds }: BenchOptions,
   { env, home, say, during, log, signal }: CommandContext,
 ): Promise<number> {
   // An image of the services has no tests and no benchmarks.
@@ -89,6 +92,7 @@ async function bench(
     copies,
     endpoints,
     jobs,
+    seconds,
     log,
     say,
   };

@@ -40,15 +40,18 @@ export function createTransactionTraces(topic: string, now: () => number): Trans
     if (thisSecond !== second) begunCount = 0;
     second = thisSecond;
     if (begunCount >= MAX_TRACES_PER_SECOND) return undefined;
+    // The two clocks are mostly those of two machines.
+    const startedAtMs = Math.min(nowMs, Number(committedAtMicros) / 1_000);
     const span = startSpan('publish transaction', {
       kind: 'producer',
-      // The two clocks are mostly those of two machines.
-      startedAtMs: Math.min(nowMs, Number(committedAtMicros / 1_000n)),
+      startedAtMs,
       attributes: {
         'messaging.system': 'kafka',
         'messaging.destination.name': topic,
         'tandem.xid': String(xid),
         'tandem.commit_lsn': formatLsn(commitLsn),
+        // The rest of the span is Kafka's part.
+        'tandem.decoded_after_ms': nowMs - startedAtMs,
       },
     });
     if (span === undefined) return undefined;
