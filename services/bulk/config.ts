@@ -13,6 +13,7 @@ const BASE = [
   'slotThresholds',
   'handlerSecrets',
   'tracing',
+  'backgroundNice',
   'host',
   'healthPort',
 ] as const;

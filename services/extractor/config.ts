@@ -14,6 +14,7 @@ const BASE = [
   'publicationName',
   'pgReader',
   'tracing',
+  'backgroundNice',
   'host',
   'healthPort',
 ] as const;

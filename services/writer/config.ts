@@ -13,6 +13,7 @@ const BASE = [
   'topicPrefix',
   'topicSettings',
   'tracing',
+  'backgroundNice',
   'host',
   'healthPort',
 ] as const;

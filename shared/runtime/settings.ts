@@ -168,6 +168,11 @@ export const SETTINGS = {
     means: 'Port of `/healthz`, `/readyz` and `/metrics`; the api has them at `PORT`.',
     defaultText: 'a free one',
   },
+  BACKGROUND_NICE: {
+    group: 'process',
+    means:
+      'Niceness that services of work that can wait give themselves, so that the feed comes first on a busy machine. 0: none.',
+  },
 
   OTEL_EXPORTER_OTLP_ENDPOINT: {
     group: 'tracing',
