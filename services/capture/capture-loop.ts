@@ -70,8 +70,8 @@ export interface CaptureLoopDeps {
 }
 
 /**
- * The capture loop: what has arrived becomes one Kafka transaction, during which the next batch arrives. Only on a busy
- * source does a batch wait some milliseconds to grow.
+ * The capture loop: what has arrived becomes one Kafka transaction, during which the next batch arrives. Shortly behind
+ * another batch, one waits some milliseconds to grow.
  */
 export async function runCaptureLoop(
   { config, deps, stream, publisher, notifier, progress, isResumed }: CaptureLoopDeps,

@@ -178,21 +178,19 @@ export interface LastBatch {
   readonly startedAtMs: number;
 }
 
-/** A batch with this many commits means a busy source: 400 a second, at one batch per `BATCH_INTERVAL_MS`. */
-const BUSY_COMMIT_COUNT = 4;
-
 /**
- * Between the starts of two batches of a busy source. A Kafka transaction costs five messages and as many wake-ups,
- * whatever it holds. Without a pause, 1,000 commits a second saturate the processors, and everything waits for them.
+ * Between the starts of two batches. A Kafka transaction costs five messages and as many wake-ups, whatever it holds. At
+ * 250 commits a second, one transaction for each took as much of the machine as 1,000 commits a second in groups do.
  */
 const BATCH_INTERVAL_MS = 10;
 
 /**
- * How long the next batch waits for more commits, in milliseconds. Zero while commits are few, so that a single commit is
+ * How long the next batch waits for more commits, in milliseconds. Zero behind a pause, so that a commit by itself is
  * published at once, and zero after a batch that took longer than the interval, as during a backlog.
  */
 export function lingerMs({ commitCount, startedAtMs }: LastBatch, nowMs: number): number {
-  if (commitCount < BUSY_COMMIT_COUNT) return 0;
+  // A batch without a commit is a part of a large transaction, which has the next part behind it.
+  if (commitCount === 0) return 0;
   return Math.max(0, startedAtMs + BATCH_INTERVAL_MS - nowMs);
 }
 
