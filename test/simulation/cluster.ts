@@ -212,7 +212,7 @@ export function createCluster(time: VirtualTime, random: () => number): Cluster 
     });
     const reads = createFairReads();
     const requests = createRequestLimiter(MAX_IN_FLIGHT);
-    const turns = createStartTurns(MAX_IN_FLIGHT, DELIVERY_TIMEOUT_MS);
+    const turns = createStartTurns(MAX_IN_FLIGHT, DELIVERY_TIMEOUT_MS, () => 0);
 
     const createRunner = (endpoint: Endpoint): EndpointRunner => {
       const { id: endpointId, accountId } = endpoint.settings;

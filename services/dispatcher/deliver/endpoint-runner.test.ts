@@ -107,7 +107,7 @@ const setUp = ({ batching, rateLimit, records = 1_000 }: Options = {}) => {
         for (const { position } of batch.endedRetries) rows.delete(String(position.commitLsn));
         return new Set(batch.endpoints.map(({ endpointId }) => endpointId));
       }),
-      turns: createStartTurns(1_000, 15_000),
+      turns: createStartTurns(1_000, 15_000, () => 0),
       noteAttempt: () => undefined,
       onSending: () => undefined,
       maySend: () => true,

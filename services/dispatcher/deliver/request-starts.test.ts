@@ -6,9 +6,10 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-const setUp = () => {
+/** @param waitedMs by default the process has a processor all the time */
+const setUp = (waitedMs = () => 0) => {
   const started: string[] = [];
-  const turns = createStartTurns(1_000, 15_000);
+  const turns = createStartTurns(1_000, 15_000, waitedMs);
   /** An endpoint that has so many requests to start. */
   const endpoint = (accountId: string, name: string, count: number, isAnswering = true) => {
     let left = count;
@@ -32,6 +33,23 @@ test('a turn of the event loop starts eight requests', async () => {
   await nextTurn();
   await nextTurn();
   expect(started).toHaveLength(20);
+});
+
+test('a turn that waited for a processor starts what it would have started meanwhile, within a limit', async () => {
+  let waitedMs = 1_000;
+  const { started, endpoint } = setUp(() => waitedMs);
+  endpoint('a', 'a1', 1_000)();
+  endpoint('b', 'b1', 1_000)();
+  expect(started).toHaveLength(8);
+  waitedMs += 6;
+  await nextTurn();
+  expect(started).toHaveLength(8 + 24);
+  expect(started.filter((name) => name === 'b1')).toHaveLength(12);
+  await nextTurn();
+  expect(started).toHaveLength(8 + 24 + 8);
+  waitedMs += 500;
+  await nextTurn();
+  expect(started).toHaveLength(8 + 24 + 8 + 64);
 });
 
 test('whoever starts many is followed by everybody else first, by account and then by endpoint', async () => {
