@@ -111,7 +111,7 @@ export function chunkRoutes({ pool, cursorSigner, catalog }: ChunkDeps): Route[]
           next_cursor: place === undefined ? null : writeCursor(cursorSigner, list, place),
           counts: sumCounts(resources.map(({ counts }) => counts)),
           resources,
-          is_planned: job.planned_at !== null,
+          is_planned: job.all_planned,
         };
         return jsonResponse(200, shown);
       },

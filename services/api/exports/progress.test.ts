@@ -38,6 +38,15 @@ test('without an estimate nothing is claimed before the plan is complete', () =>
   expect(progressOf(facts, 10_000)).toEqual({ progress: 0, etaSeconds: null });
 });
 
+test('with more rows than estimated no more than half is claimed, and no time left, until all chunks are known', () => {
+  const facts = { ...running, rowsPlanned: 2_000, rowsExtracted: 2_000, rowsWritten: 2_000 };
+  expect(progressOf(facts, 10_000)).toEqual({ progress: 0.5, etaSeconds: null });
+  expect(progressOf({ ...facts, rowsPlanned: 4_000, isPlanned: true }, 10_000)).toEqual({
+    progress: 0.5,
+    etaSeconds: 10,
+  });
+});
+
 test('only a completed export is done', () => {
   expect(progressOf({ ...running, rowsExtracted: 9_000, rowsWritten: 9_000 }, 10_000).progress).toBe(0.99);
   expect(progressOf({ ...running, status: 'completed' }, 0)).toEqual({ progress: 1, etaSeconds: 0 });

@@ -21,6 +21,9 @@ export interface Progress {
   readonly etaSeconds: number | null;
 }
 
+/** Beyond the estimate as many rows may follow as there were: no more than half is claimed then. */
+const UNKNOWN_REST = 2;
+
 /** Assembly follows once all rows are written. */
 const MOST_BEFORE_THE_END = 0.99;
 
@@ -55,13 +58,16 @@ const FINAL: ReadonlySet<string> = new Set(['completed', 'expired', 'failed', 'c
  */
 export function progressOf(facts: ProgressFacts, nowMs: number): Progress {
   if (facts.status === 'completed' || facts.status === 'expired') return { progress: 1, etaSeconds: 0 };
-  const total = facts.isPlanned ? facts.rowsPlanned : Math.max(facts.rowsEstimated ?? 0, facts.rowsPlanned);
-  // Without an estimate, the chunks cut so far do not show the total.
+  // Chunks are cut shortly before they are read. So the ones cut so far do not show the total, also where there are more than estimated.
+  const isBeyondEstimate = !facts.isPlanned && facts.rowsPlanned > (facts.rowsEstimated ?? 0);
+  const total = facts.isPlanned
+    ? facts.rowsPlanned
+    : Math.max(facts.rowsEstimated ?? 0, isBeyondEstimate ? facts.rowsPlanned * UNKNOWN_REST : 0);
   const isTotalKnown = facts.isPlanned || facts.rowsEstimated !== null;
   const done = (facts.rowsExtracted + facts.rowsWritten) / 2;
   const share = isTotalKnown && total > 0 ? done / total : 0;
   const progress = Math.min(MOST_BEFORE_THE_END, Math.max(0, share));
-  return { progress, etaSeconds: etaOf(facts, progress, nowMs) };
+  return { progress, etaSeconds: isBeyondEstimate ? null : etaOf(facts, progress, nowMs) };
 }
 
 function etaOf(facts: ProgressFacts, progress: number, nowMs: number): number | null {

@@ -335,7 +335,7 @@ function progressFacts(row: ExportRow) {
     status: row.status,
     rowsEstimated: row.rows_estimated === null ? null : Number(row.rows_estimated),
     rowsPlanned: Number(row.rows_planned ?? 0),
-    isPlanned: row.planned_at !== null,
+    isPlanned: row.all_planned,
     rowsExtracted: Number(row.rows_extracted),
     rowsWritten: Number(row.rows_written),
     readingSinceMs: readingSinceMs(row),

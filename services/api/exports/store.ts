@@ -44,7 +44,7 @@ export interface ExportRow {
   sealed_lsn: string | null;
   /** Only of an export with as_of. */
   cut_lsn: string | null;
-  planned_at: Date | null;
+  all_planned: boolean;
   files: ExportFileRow[] | null;
   error: { code: string; message: string } | null;
   queue_position: number | null;
@@ -72,7 +72,7 @@ const OF_ACCOUNT = '($1::text is null or e.account_id = $1)';
 
 const COLUMNS = `
   e.id, e.account_id, e.request, e.resources, e.status, e.phase, e.rows_estimated, e.rows_extracted, e.rows_written,
-  e.snapshot_kind, e.snapshot_reason, e.snapshot, e.start_lsn::text, e.sealed_lsn::text, e.cut_lsn::text, e.planned_at, e.files, e.error,
+  e.snapshot_kind, e.snapshot_reason, e.snapshot, e.start_lsn::text, e.sealed_lsn::text, e.cut_lsn::text, e.planned_at is not null or e.all_planned as all_planned, e.files, e.error,
   e.created_at, e.created_at::text as created_at_text, e.started_at, e.completed_at, e.expires_at,
   e.pause_expires_at, e.paused_ms,
   e.shown_progress, e.shown_eta_seconds,
