@@ -308,30 +308,41 @@ export async function readRoutes(
   }));
 }
 
+/** A snapshot, and where the commits are of which it sees some and not others. */
+export interface SeenSnapshot {
+  readonly snapshot: Snapshot;
+  /** The snapshot sees all that commits before it. */
+  readonly from: Lsn;
+  /** Behind all that the snapshot sees. */
+  readonly to: Lsn;
+}
+
 /**
- * Whether the snapshot sees a transaction of a parent and one of a child in another order than they committed in: the later one, and not
- * the earlier one. What it joins is then not what the feed says of them.
- *
- * @param from the snapshot sees all that commits before it
- * @param to behind all that the snapshot sees
+ * Whether one of the snapshots sees a transaction of a parent and one of a child in another order than they committed in: the later
+ * one, and not the earlier one. What it joins is then not what the feed says of them.
  */
-export async function isOutOfOrder(
-  control: Queryable,
-  snapshot: Snapshot,
-  from: Lsn,
-  to: Lsn,
-): Promise<boolean> {
+export async function isOutOfOrder(control: Queryable, seen: readonly SeenSnapshot[]): Promise<boolean> {
   const { rows } = await control.query<{ is_out: boolean }>(
-    `with c as (
-       select commit_lsn, has_routes, has_references, pg_visible_in_snapshot(xid, $3::pg_snapshot) as is_seen
-       from route_commits where generation = (select generation from route_state)
-         and commit_lsn >= $1::pg_lsn and commit_lsn < $2::pg_lsn
-     )
-     select coalesce(
-       min(commit_lsn) filter (where not is_seen and has_routes) < max(commit_lsn) filter (where is_seen and has_references)
-         or min(commit_lsn) filter (where not is_seen and has_references) < max(commit_lsn) filter (where is_seen and has_routes),
-       false) as is_out from c`,
-    [formatLsn(from), formatLsn(to), formatSnapshot(snapshot)],
+    `select exists (
+       select from unnest($1::pg_lsn[], $2::pg_lsn[], $3::text[]) as s (from_lsn, to_lsn, snapshot)
+       cross join lateral (
+         select min(commit_lsn) filter (where not is_seen and has_routes) as unseen_parent,
+           max(commit_lsn) filter (where is_seen and has_references) as seen_child,
+           min(commit_lsn) filter (where not is_seen and has_references) as unseen_child,
+           max(commit_lsn) filter (where is_seen and has_routes) as seen_parent
+         from (
+           select commit_lsn, has_routes, has_references, pg_visible_in_snapshot(xid, s.snapshot::pg_snapshot) as is_seen
+           from route_commits where generation = (select generation from route_state)
+             and commit_lsn >= s.from_lsn and commit_lsn < s.to_lsn
+         ) c
+       ) c
+       where c.unseen_parent < c.seen_child or c.unseen_child < c.seen_parent
+     ) as is_out`,
+    [
+      seen.map(({ from }) => formatLsn(from)),
+      seen.map(({ to }) => formatLsn(to)),
+      seen.map(({ snapshot }) => formatSnapshot(snapshot)),
+    ],
   );
   return rows[0]?.is_out === true;
 }
@@ -358,7 +369,7 @@ export async function sweepGenerations(control: Queryable, generation: string): 
 
 /**
  * Removes routes of records that were deleted long ago, and commits that no export asks for, up to a limit. An export asks for those from
- * its settled position on.
+ * its settled position on, and a chunked one from where its reading began, also after a pause.
  *
  * @param beforeLsn what the stream has passed and will not send again
  * @returns whether there may be more
@@ -379,7 +390,9 @@ export async function sweepRoutes(control: Queryable, generation: string, before
   const commits = await control.query(
     `delete from route_commits where ctid = any (array(
        select ctid from route_commits where generation = $1 and commit_lsn < least($2::pg_lsn,
-         (select min(settled_lsn) from feed_state), (select min(start_lsn) from exports where status in ('running', 'cancelling')))
+         (select min(settled_lsn) from feed_state),
+         (select min(least(start_lsn, (read_since->>'start_lsn')::pg_lsn)) from exports
+          where status in ('pending', 'running', 'paused', 'cancelling')))
        order by commit_lsn limit ${SWEEP_LIMIT}
      )) and written_at < now() - interval '${SWEEP_COMMITS_AFTER}'`,
     [generation, formatLsn(beforeLsn)],

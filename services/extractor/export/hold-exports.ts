@@ -52,13 +52,13 @@ export function exportPlaces(limits: ExportLimits, all: number, free: number): E
 }
 
 /** 2 s, 8 s, 32 s, 128 s: five runs outlast a restart of the source or of Kafka. */
-export function runDelayMs(runCount: number): number {
-  return 2_000 * 4 ** Math.min(runCount - 1, 3);
+export function runDelayMs(failedRuns: number): number {
+  return 2_000 * 4 ** Math.min(failedRuns - 1, 3);
 }
 
-/** How long an export with so many lost runs has waited for the next one, at least. */
-const runDelaysMs = (runCount: number) =>
-  Array.from({ length: runCount }, (_, index) => runDelayMs(index + 1)).reduce((sum, ms) => sum + ms, 0);
+/** How long an export with so many failed runs has waited for the next one, at least. */
+const runDelaysMs = (failedRuns: number) =>
+  Array.from({ length: failedRuns }, (_, index) => runDelayMs(index + 1)).reduce((sum, ms) => sum + ms, 0);
 
 /** Claims exports, runs them, and decides what follows a failed run. Also ends cancelled exports without a holder. */
 export function createExportHolder(owner: string, config: HoldExportsConfig, deps: RunExportDeps): Worker {
@@ -166,25 +166,26 @@ async function endRun(
   deps: RunExportDeps,
 ): Promise<void> {
   const classified = classifyExtractionError(error, claim.resources);
+  const failedRuns = claim.failedRuns + 1;
+  // A run whose process died has waited for its lease to end, and says nothing of what the next one meets.
+  const delayMs = runDelayMs(failedRuns);
   try {
-    const action =
-      classified.kind === 'give-way' && !(await mayGiveWay(claim, classified.failure, config, deps))
-        ? classified.failure
-        : classified;
+    const isPatient =
+      classified.kind === 'give-way' && (await mayWaitLong(claim, classified.failure, config, deps));
+    const isGivenUp = classified.kind === 'give-way' && !isPatient && failedRuns >= MAX_GIVE_WAYS;
+    const action = isGivenUp ? classified.failure : classified;
     if (action.kind === 'fail') {
       log.error('export.failed', { code: action.code, error });
       await failExport(deps.control, claim.id, claim.runAttempt, action);
       // An export that is being cancelled stays so, and is only released.
       await releaseExport(deps.control, claim, { delayMs: 0, isCounted: true });
     } else if (action.kind === 'retry') {
-      const delayMs = runDelayMs(claim.runCount);
       const report = action.isForeseen ? log.warn : log.error;
-      report('export.run_lost', { error, runCount: claim.runCount, delayMs });
-      await releaseExport(deps.control, claim, { delayMs, isCounted: true });
+      report('export.run_lost', { error, failedRuns, delayMs });
+      await releaseExport(deps.control, claim, { delayMs, isCounted: true, isFailed: true });
     } else if (action.kind === 'give-way') {
-      const delayMs = runDelayMs(claim.runCount);
-      log.warn('export.gave_way', { error, runCount: claim.runCount, delayMs });
-      await releaseExport(deps.control, claim, { delayMs, isCounted: true });
+      log.warn('export.gave_way', { error, failedRuns, delayMs });
+      await releaseExport(deps.control, claim, { delayMs, isCounted: !isPatient, isFailed: true });
     } else {
       log.info('export.let_go', { reason: error instanceof Error ? error.name : String(error) });
       await releaseExport(deps.control, claim, { delayMs: 0, isCounted: action.kind === 'abandon' });
@@ -196,13 +197,12 @@ async function endRun(
 }
 
 /** A chunked export keeps what it has read, and holds up nobody while it waits for a table. */
-async function mayGiveWay(
+async function mayWaitLong(
   claim: ClaimedExport,
   { code }: Extract<FailureAction, { kind: 'fail' }>,
   { exportTimeoutMs }: HoldExportsConfig,
   { control }: RunExportDeps,
 ): Promise<boolean> {
-  if (claim.runCount < MAX_GIVE_WAYS) return true;
-  const isPatient = code === 'table_locked' && (await readReading(control, claim))?.kind === 'chunked';
-  return isPatient && runDelaysMs(claim.runCount) < exportTimeoutMs;
+  if (code !== 'table_locked' || runDelaysMs(claim.failedRuns + 1) >= exportTimeoutMs) return false;
+  return (await readReading(control, claim))?.kind === 'chunked';
 }

@@ -5,7 +5,7 @@ import { parseSnapshot, type Snapshot } from '../../../shared/domain/snapshot.ts
 import { quoteTable } from '../../../shared/postgres/quote.ts';
 import { WAL_MESSAGES } from '../../../shared/protocol/wal-messages.ts';
 import { sleep } from '../../../shared/runtime/sleep.ts';
-import { ExportFailedError } from '../extraction-errors.ts';
+import { ExportFailedError, TableWantedError } from '../extraction-errors.ts';
 import { isSqlState, LOCK_NOT_AVAILABLE, type SourceSession } from '../source/source-session.ts';
 
 /** A snapshot that the session keeps open, so that other sessions can import it. */
@@ -19,15 +19,15 @@ export interface HeldSnapshot {
   readonly takenAt: string;
 }
 
-/** Each attempt waits up to the session's lock_timeout, then releases its locks; about a minute in all. */
-const LOCK_ATTEMPTS = 40;
+/** Each attempt waits up to the session's lock_timeout, then releases its locks. After some 20 s the run gives way. */
+const LOCK_ATTEMPTS = 15;
 const LOCK_PAUSE_MS = 1_000;
 
 /**
  * Takes the export's snapshot. It locks the tables first, because LOCK does not fix the snapshot. Without the lock, after a
  * TRUNCATE or a rewriting ALTER between snapshot and read, a table would look empty without an error.
  *
- * @throws ExportFailedError when a table stays locked
+ * @throws TableWantedError when a table stays locked
  */
 export async function takeSnapshot(
   session: SourceSession,
@@ -44,13 +44,7 @@ export async function takeSnapshot(
       await session.query('rollback');
       if (!isSqlState(error, LOCK_NOT_AVAILABLE)) throw error;
       signal.throwIfAborted();
-      if (attempt === LOCK_ATTEMPTS) {
-        throw new ExportFailedError(
-          'table_locked',
-          'Another session holds a table locked, probably an ALTER TABLE: start the export again once it is done.',
-          { cause: error },
-        );
-      }
+      if (attempt === LOCK_ATTEMPTS) throw new TableWantedError('snapshot', { cause: error });
       await sleep(LOCK_PAUSE_MS, signal);
     }
   }

@@ -1,7 +1,12 @@
 import type { Pool } from 'pg';
 import type { Queryable } from '../../postgres/queryable.ts';
 import { inTransaction } from '../../postgres/transaction.ts';
-import { type ReadSince, type StoredReadSince, toReadSince } from '../exports/chunked-reading.ts';
+import {
+  type ReadSince,
+  type StoredReadSince,
+  type StoredSeen,
+  toReadSince,
+} from '../exports/chunked-reading.ts';
 import { isKnownRequest } from '../exports/export-request.ts';
 import { EXPORT_LEASE_SECONDS } from '../leases.ts';
 
@@ -118,7 +123,7 @@ with reading as (
     (rows_written, part_name, bytes_written, schema_id, written_at) = (
       select c.rows_written, c.part_name, c.bytes_written, c.schema_id, c.written_at where c.snapshot_name is not null
     ),
-    record_keys = null, read_lsn = null
+    record_keys = null, read_lsn = null, seen = null
   from wanted w, counted e
   where c.export_id = w.export_id and c.resource = w.resource and c.chunk = w.chunk
     and e.id = c.export_id and e.run_attempt = c.run_attempt
@@ -291,16 +296,18 @@ export interface ReadChunk {
   readonly recordKeys: Buffer | null;
   /** Of a chunk that was read from a replica: everything that it has was written before this position, `X/Y`. */
   readonly readLsn: string | null;
+  /** Of a chunk whose records have the account of a parent, read from the primary: the snapshot that it was read under. */
+  readonly seen: StoredSeen | null;
 }
 
 /** All or none: a chunk that is another reader's now says that this one was too slow for all of them. */
 const FINISH = `${HELD}
 update export_chunks c set state = 'extracted', rows_extracted = h.rows, extracted_at = now(), lease_owner = null,
-  lease_expires_at = null, record_keys = n.record_keys, read_lsn = n.read_lsn,
+  lease_expires_at = null, record_keys = n.record_keys, read_lsn = n.read_lsn, seen = n.seen::jsonb,
   -- A chunk with a snapshot of its own may have no row, and then no writer hears of it.
   rows_written = case when n.record_keys is not null and h.rows = 0 then 0 else c.rows_written end
-from held h join unnest($4::text[], $5::int[], $7::bytea[], $8::pg_lsn[])
-  as n(resource, chunk, record_keys, read_lsn) using (resource, chunk)
+from held h join unnest($4::text[], $5::int[], $7::bytea[], $8::pg_lsn[], $9::text[])
+  as n(resource, chunk, record_keys, read_lsn, seen) using (resource, chunk)
 where ${IS_HELD} and (select count(*) from held) = cardinality($5::int[])`;
 
 /**
@@ -318,12 +325,14 @@ export function finishChunks(pool: Pool, batch: ChunkBatch, read: readonly ReadC
       read.map(({ rows }) => rows),
       read.map(({ recordKeys }) => recordKeys),
       read.map(({ readLsn }) => readLsn),
+      read.map(({ seen }) => seen && JSON.stringify(seen)),
     ]);
     if (finished.rowCount !== batch.length) return false;
     await db.query(SUM_EXTRACTED, [exportId]);
     // A chunk that is read is kept by the next run, so a run that got so far was not in vain.
     await db.query(
-      `update exports set run_count = 1 where id = $1 and snapshot_kind = 'chunked' and run_count > 1`,
+      `update exports set run_count = 1, failed_runs = 0
+       where id = $1 and snapshot_kind = 'chunked' and (run_count > 1 or failed_runs > 0)`,
       [exportId],
     );
     return true;

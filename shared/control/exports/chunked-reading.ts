@@ -1,5 +1,8 @@
 import type { TableForm } from '../../catalog/table-form.ts';
+import { parseLsn } from '../../domain/lsn.ts';
+import { parseSnapshot } from '../../domain/snapshot.ts';
 import type { Queryable } from '../../postgres/queryable.ts';
+import type { SeenSnapshot } from '../routes.ts';
 import type { ClaimedExport } from './queue-exports.ts';
 
 // The reading of a chunked export. It outlives its runs: a run that is lost leaves its chunks to the next one.
@@ -87,7 +90,7 @@ export async function decideReading(
 ): Promise<boolean> {
   const { rowCount } = await db.query(
     `with held as (
-       update exports set snapshot_kind = $4, snapshot_reason = $5, read_since = null,
+       update exports set snapshot_kind = $4, snapshot_reason = $5, read_since = null, all_planned = false,
          snapshot = null, start_lsn = null, seal_token = null, sealed_lsn = null
        where ${HELD} returning id
      ), gone as (delete from export_chunks where export_id in (select id from held))
@@ -161,6 +164,38 @@ export async function readLatestReplayed(db: Queryable, exportId: string): Promi
     [exportId],
   );
   return rows[0]?.lsn ?? null;
+}
+
+/** The snapshot of a chunk. */
+export interface StoredSeen {
+  /** `xmin:xmax:xip,…` */
+  readonly snapshot: string;
+  /** The feed's settled position before the snapshot, `X/Y`. */
+  readonly from_lsn: string;
+  /** WAL insert position after the snapshot, `X/Y`. */
+  readonly lsn: string;
+}
+
+/**
+ * The snapshots of the chunks of these resources that were read from the primary, each once; undefined when an extractor of an earlier
+ * version read one and did not note its snapshot.
+ */
+export async function readSeenSnapshots(
+  db: Queryable,
+  exportId: string,
+  resources: readonly string[],
+): Promise<SeenSnapshot[] | undefined> {
+  const { rows } = await db.query<{ seen: StoredSeen | null }>(
+    'select distinct seen from export_chunks where export_id = $1 and resource = any($2) and read_lsn is null',
+    [exportId, resources],
+  );
+  const seen = rows.flatMap((row) => row.seen ?? []);
+  if (seen.length < rows.length) return undefined;
+  return seen.map((each) => ({
+    snapshot: parseSnapshot(each.snapshot),
+    from: parseLsn(each.from_lsn),
+    to: parseLsn(each.lsn),
+  }));
 }
 
 /** Ends of a resource's chunks in order, without the last one's, which is open. */

@@ -140,7 +140,13 @@ export async function addChunks(
   return rowCount === chunks.length;
 }
 
-/** All chunks of all resources are there. @returns false when the run is no longer this holder's */
+/** All chunks of all resources are there, so it is known how many rows there are. @returns false when the run is no longer this holder's */
+export async function noteAllPlanned(db: Queryable, claim: ClaimedExport): Promise<boolean> {
+  const { rowCount } = await db.query(`update exports set all_planned = true where ${HELD}`, fence(claim));
+  return rowCount === 1;
+}
+
+/** All chunks are read, and nothing that was found forbids to publish them: the writer may. @returns false when the run is no longer this holder's */
 export async function finishPlanning(db: Queryable, claim: ClaimedExport): Promise<boolean> {
   const { rowCount } = await db.query(`update exports set planned_at = now() where ${HELD}`, fence(claim));
   return rowCount === 1;
@@ -155,19 +161,25 @@ export async function finishRun(db: Queryable, claim: ClaimedExport): Promise<bo
   return rowCount === 1;
 }
 
-/**
- * Lets the export go: a running one is claimed again after `delayMs`, a cancelling one ends. `isCounted: false` takes the
- * run back out of the count of tries, for a process that stops in good order.
- */
+/** How a run ends that is not the last. */
+export interface RunRelease {
+  readonly delayMs: number;
+  /** False takes the run back out of the count of runs: for a process that stops in good order, or an export that may wait for long. */
+  readonly isCounted: boolean;
+  /** It ended with an error, or gave way. */
+  readonly isFailed?: boolean;
+}
+
+/** Lets the export go: a running one is claimed again after `delayMs`, a cancelling one ends. */
 export async function releaseExport(
   db: Queryable,
   claim: ClaimedExport,
-  { delayMs, isCounted }: { delayMs: number; isCounted: boolean },
+  { delayMs, isCounted, isFailed = false }: RunRelease,
 ): Promise<void> {
   await db.query(
     `update exports set lease_owner = null, lease_expires_at = now() + $4 * interval '1 millisecond',
-       run_count = run_count - $5
+       run_count = run_count - $5, failed_runs = failed_runs + $6
      where id = $1 and run_attempt = $2 and lease_owner = $3 and status in ('running', 'cancelling')`,
-    [...fence(claim), delayMs, isCounted ? 0 : 1],
+    [...fence(claim), delayMs, isCounted ? 0 : 1, isFailed ? 1 : 0],
   );
 }

@@ -74,7 +74,10 @@ export interface ClaimedExport {
   readonly request: unknown;
   /** Fences everything this run writes. */
   readonly runAttempt: number;
+  /** Runs since a chunked export last read a chunk, this one included, whatever ended them: a limit for one that kills its process. */
   readonly runCount: number;
+  /** Earlier runs among them that ended with an error, or gave way. */
+  readonly failedRuns: number;
   readonly owner: string;
   /** Of the request; null when it is not traced. */
   readonly traceparent?: string | null;
@@ -125,9 +128,10 @@ update exports e set
   paused_ms = e.paused_ms + case when e.started_at is null then 0 else
     coalesce(round(extract(epoch from now() - e.paused_at) * 1000), 0) end,
   snapshot = null, start_lsn = null, system_id = null, timeline = null, seal_token = null, sealed_lsn = null, planned_at = null,
+  all_planned = false,
   run_traceparent = null
 where e.id = $1
-returning e.id, e.account_id, e.resources, e.request, e.run_attempt, e.run_count, e.traceparent,
+returning e.id, e.account_id, e.resources, e.request, e.run_attempt, e.run_count, e.failed_runs, e.traceparent,
   (select a.source_id from accounts a where a.id = e.account_id) as source_id, e.snapshot_kind`;
 
 const REMOVE_CHUNKS = 'delete from export_chunks where export_id = $1';
@@ -149,6 +153,7 @@ interface StartedRow {
   request: unknown;
   run_attempt: number;
   run_count: number;
+  failed_runs: number;
   snapshot_kind: string | null;
   traceparent: string | null;
 }
@@ -201,6 +206,7 @@ export function claimExport(
       request: row.request,
       runAttempt: row.run_attempt,
       runCount: row.run_count,
+      failedRuns: row.failed_runs,
       owner,
       traceparent: row.traceparent,
     };

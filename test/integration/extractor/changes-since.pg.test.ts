@@ -48,6 +48,7 @@ const CLAIM: ClaimedExport = {
   request: {},
   runAttempt: 1,
   runCount: 1,
+  failedRuns: 0,
   owner: 'me',
 };
 

@@ -23,6 +23,7 @@ import {
 import {
   addChunks,
   finishPlanning,
+  noteAllPlanned,
   readRunStatus,
   recordSnapshot,
   releaseExport,
@@ -100,10 +101,10 @@ async function startRun(
 const claimChunk = async (owner: string) =>
   (await claimChunks(pool, owner, { maxChunks: 1, maxRows: 0 }))?.[0];
 const renewChunk = (chunk: ClaimedChunk, rows: number) => renewChunks(pool, [chunk], [rows]);
-const TEN_ROWS = { rows: 10, recordKeys: null, readLsn: null };
+const TEN_ROWS = { rows: 10, recordKeys: null, readLsn: null, seen: null };
 
 const finishChunk = (chunk: ClaimedChunk, rows: number) =>
-  finishChunks(pool, [chunk], [{ rows, recordKeys: null, readLsn: null }]);
+  finishChunks(pool, [chunk], [{ rows, recordKeys: null, readLsn: null, seen: null }]);
 const releaseChunk = (chunk: ClaimedChunk, how: { delayMs: number; isCounted: boolean }) =>
   releaseChunks(pool, [chunk], how);
 
@@ -323,9 +324,12 @@ test('a lost run is started anew without its chunks, and its holder can add none
   await addExports('acme', ['e1']);
   const first = await startRun(2);
   const reading = await claimChunk('reader');
+  expect(await noteAllPlanned(pool, first)).toBe(true);
   await expireLeases();
   const second = await claim('two');
   expect(second).toMatchObject({ id: 'e1', runCount: 2 });
+  expect(await noteAllPlanned(pool, first)).toBe(false);
+  expect((await pool.query('select all_planned from exports')).rows).toEqual([{ all_planned: false }]);
   expect(second?.runAttempt).toBeGreaterThan(reading?.attempt ?? Number.POSITIVE_INFINITY);
   expect(await renewExport(pool, first)).toBe(false);
   expect(await readRunStatus(pool, first)).toEqual({ state: 'lost' });
@@ -354,6 +358,23 @@ test('an export whose holders keep dying is given up', async () => {
   }
   expect(await claim()).toBeUndefined();
   expect(await statusOf('e1')).toMatchObject({ status: 'failed', error: { code: 'attempts_exhausted' } });
+});
+
+test('a run whose process died lets the next one wait no longer, and a chunk that is read ends the waiting', async () => {
+  await addExports('acme', ['e1']);
+  await startChunked(1);
+  await expireLeases();
+  await claim();
+  await expireLeases();
+  const third = await claim();
+  expect(third).toMatchObject({ runCount: 3, failedRuns: 0 });
+  if (third === undefined) throw new Error('nothing to claim');
+  await releaseExport(pool, third, { delayMs: -1, isCounted: false, isFailed: true });
+  expect(await claim()).toMatchObject({ runCount: 3, failedRuns: 1 });
+  const chunk = await claimChunk('reader');
+  expect(chunk && (await finishChunk(chunk, 10))).toBe(true);
+  await expireLeases();
+  expect(await claim()).toMatchObject({ runCount: 2, failedRuns: 0 });
 });
 
 test('stopping in good order costs an export no try', async () => {

@@ -291,10 +291,13 @@ test('an export is read again once events since its reading began are gone, and 
     snapshot_reason: expect.stringContaining('no longer retained'),
   });
   const unsettled = await readingChunked(['orders']);
-  await fixture.db.query(
-    "/* arranged */ update export_chunks set read_lsn = 'FFFFFFFF/0' where export_id = $1 and state = 'extracted'",
-    [unsettled],
-  );
+  await waitFor('a chunk to be read', async () => {
+    const { rowCount } = await fixture.db.query(
+      "/* arranged */ update export_chunks set read_lsn = 'FFFFFFFF/0' where export_id = $1 and state = 'extracted'",
+      [unsettled],
+    );
+    return (rowCount ?? 0) > 0;
+  });
   await waitFor('the export to fail', async () => {
     const { status, error } = await fixture.readExport(unsettled);
     return status === 'failed' && error?.code === 'feed_not_settled';
