@@ -106,6 +106,9 @@ async function completed(of: Customer, body: object): Promise<ExportView & { as_
   return (await of.client.completedExport(id, EXPORT_LIMIT_MS)) as ExportView & { as_of: string | null };
 }
 
+/** At the least rate that there is. */
+const IN_CHUNKS = { snapshot: 'chunked', max_rows_per_second: 1_000 };
+
 const hashes = ({ files }: ExportView) => files?.map(({ name, rows, sha256 }) => ({ name, rows, sha256 }));
 
 test('the past has the bytes that an export had then, in every format, each time', async () => {
@@ -139,6 +142,15 @@ test('the past has the bytes that an export had then, in every format, each time
   ]);
   expect(pasts.map(hashes)).toEqual(then.map(hashes));
   expect(pasts[0]?.as_of).toBe(moment.replace(/0*Z$/, 'Z'));
+  // Read in short transactions, while rows change.
+  const chunked = await Promise.all([
+    ...SHAPES.map((shape) => completed(customer, { ...shape, ...IN_CHUNKS, as_of: moment })),
+    completed(other, { format: 'csv', ...IN_CHUNKS, as_of: moment }),
+  ]);
+  expect(chunked.map(({ snapshot }) => snapshot)).toEqual(
+    chunked.map(() => expect.objectContaining({ kind: 'chunked', reason: null })),
+  );
+  expect(chunked.map(hashes)).toEqual(then.map(hashes));
   await moreCommits(since, 20);
   await since.stop();
   expect(hashes(await completed(customer, { format: 'parquet', as_of: moment }))).toEqual(
@@ -171,6 +183,18 @@ test('a moment amid the traffic is the earlier export and the feed up to it', as
   await moreCommits(writes, 40);
   const pasts: Awaited<ReturnType<typeof takeExport>>[] = [];
   for (const moment of moments) pasts.push(await takeExport(customer, { resources, as_of: moment }));
+  // The last is of the moment at which the reading begins.
+  for (const moment of [...moments, await sourceTime()]) {
+    const asOf = { resources, as_of: moment };
+    const [chunked, single, digest] = await Promise.all([
+      takeExport(customer, { ...asOf, ...IN_CHUNKS }),
+      takeExport(customer, asOf),
+      completed(customer, { ...asOf, ...IN_CHUNKS, format: 'digest' }),
+    ]);
+    expect(chunked.files).toEqual(single.files);
+    expect(digest.snapshot?.kind).toBe('chunked');
+    expect(hashes(digest)).toEqual(hashes(await completed(customer, { ...asOf, format: 'digest' })));
+  }
   await writes.stop();
 
   const events = await readEvents(first.id);

@@ -106,7 +106,7 @@ export async function runExportQueue(pool: Pool, options: ExportQueueOptions): P
       for (const _ of batch) claims.push({ exportId, atMs: nowMs });
       at(chunkMs * batch.length, async () => {
         reading[extractor] = (reading[extractor] ?? 0) - 1;
-        const rows = batch.map(() => ({ rows: rowsPerChunk, recordKeys: null, readLsn: null }));
+        const rows = batch.map(() => ({ rows: rowsPerChunk, recordKeys: null, readLsn: null, seen: null }));
         if (!(await counted(finishChunks(pool, batch, rows)))) throw new Error('a chunk was lost');
         const one = held.get(exportId);
         if (one === undefined) throw new Error(`nobody holds ${exportId}`);

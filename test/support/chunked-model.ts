@@ -83,10 +83,14 @@ export class Model {
   #reads = new Map<number, Read>();
   #end: { snapshot: Snapshot; lsn: number; settledLsn: number; rows: Row[] } | undefined;
   result: { files: string[]; wanted: string[] } | 'single' | undefined;
+  /** Of an export with as_of, by the cut. */
+  readonly pasts: { cut: number; files: string[]; wanted: string[] }[] = [];
   readonly #fill: Fill;
+  readonly #identity: Identity;
 
-  constructor(fill: Fill) {
+  constructor(fill: Fill, identity: Identity = 'key') {
     this.#fill = fill;
+    this.#identity = identity;
   }
 
   #state(transactions: readonly Transaction[]): Map<number, Row> {
@@ -172,7 +176,7 @@ export class Model {
   capture(): boolean {
     const next = this.log.find(({ isCaptured }) => !isCaptured);
     if (next === undefined || next.lsn > this.#flushed) return false;
-    const lacking = next.writes.filter(lacksBig);
+    const lacking = this.#identity === 'full' ? [] : next.writes.filter(lacksBig);
     if (lacking.length > 0 && this.#fill !== 'unseen' && next.state !== 'visible') return false;
     for (const write of lacking) {
       const row = this.#visible().get(write.after?.id ?? 0);
@@ -230,9 +234,32 @@ export class Model {
     } else if (this.#flushed >= this.#end.lsn) {
       while (this.capture());
       const { lsn: endLsn } = this.#end;
-      if (this.log.every(({ isCaptured, lsn }) => isCaptured || lsn > endLsn))
-        this.result = this.#files(rule);
+      if (!this.log.every(({ isCaptured, lsn }) => isCaptured || lsn > endLsn)) return;
+      this.result = this.#files(rule);
+      if (this.#identity === 'full') for (let cut = 1; cut <= endLsn + 1; cut += 1) this.#past(cut, rule);
     }
+  }
+
+  /** The files of the state of all commits before the cut. */
+  #past(cut: number, rule: Rule): void {
+    const [beginning, end] = [this.#beginning, this.#end];
+    if (beginning === undefined || end === undefined) throw new Error('not read');
+    const isInAll = (xid: bigint, lsn: number) => lsn <= beginning.lsn && isVisible(xid, beginning.snapshot);
+    const isApart = ({ xid, lsn }: Pick<Event, 'xid' | 'lsn'>) =>
+      lsn >= cut
+        ? isVisible(xid, end.snapshot)
+        : !(rule === 'end' ? isVisible(xid, end.snapshot) : isInAll(xid, lsn));
+    const known = this.log.filter(({ lsn }) => lsn <= end.lsn);
+    if (known.some((each) => each.isTruncate && (each.lsn >= cut || isApart(each)))) return;
+    const all = known.flatMap((each) => fullEventsOf(each));
+    const affected = new Set(all.filter(isApart).map(({ id }) => id));
+    const files = ENDS.flatMap((_, chunk) => {
+      const isHere = ({ id }: Event) => id > (ENDS[chunk - 1] ?? 0) && id <= (ENDS[chunk] ?? 0);
+      const events = all.filter((event) => affected.has(event.id) && isHere(event));
+      return mergeOf(this.#reads.get(chunk)?.rows ?? [], events, cut);
+    });
+    const wanted = ours(this.#state(this.log.filter(({ lsn }) => lsn < cut))).map(print);
+    this.pasts.push({ cut, files, wanted });
   }
 
   #read(pick: number, fromLsn: number): void {
@@ -250,7 +277,7 @@ export class Model {
     const [beginning, end] = [this.#beginning, this.#end];
     if (beginning === undefined || end === undefined) throw new Error('not read');
     const isBetween = (xid: bigint, lsn: number, chunk: number) =>
-      rule === 'visibility'
+      rule !== 'positions'
         ? !(lsn <= beginning.lsn && isVisible(xid, beginning.snapshot)) && isVisible(xid, end.snapshot)
         : lsn > (this.#reads.get(chunk)?.lsn ?? 0) && lsn <= end.lsn;
     if (this.log.some(({ isTruncate, xid, lsn }) => isTruncate && isBetween(xid, lsn, 0))) return 'single';
@@ -267,7 +294,11 @@ export class Model {
   }
 }
 
-export type Rule = 'visibility' | 'positions';
+/** `end`: a past state is compared with the last snapshot alone, as under one snapshot. */
+export type Rule = 'visibility' | 'positions' | 'end';
+
+/** What an old row has. Past states need `full`. */
+export type Identity = 'key' | 'full';
 
 /**
  * How capture reads what was not sent. `exact`: once the change is visible, with the position of the reading, and on disk before it
@@ -329,12 +360,32 @@ function eventsOf({ xid, lsn, writes, filled }: Transaction, filledUpTo: number)
   });
 }
 
+/** What capture tells of a table whose old rows have everything. */
+function fullEventsOf({ xid, lsn, writes }: Transaction): Event[] {
+  const valuesOf = ({ id, text, big }: Row) => new Map(Object.entries({ id: String(id), text, big }));
+  return writes.flatMap(({ before, after }) => {
+    const was = before?.account === 'ours' ? before : undefined;
+    const is = after?.account === 'ours' ? after : undefined;
+    const tell = (op: EventRow['op'], row: Row, previous?: Row): Event => ({
+      xid,
+      lsn,
+      id: row.id,
+      row: { op, data: valuesOf(row), previous: previous && valuesOf(previous), unchanged: [] },
+    });
+    if (was !== undefined && was.id === is?.id) return [tell('update', is, was)];
+    return [
+      ...(was === undefined ? [] : [tell('delete', was)]),
+      ...(is === undefined ? [] : [tell('insert', is)]),
+    ];
+  });
+}
+
 /** A chunk's lines, merged as the extractor places the changed records and the writer takes them. */
-function mergeOf(rows: readonly Row[], events: readonly Event[]): string[] {
+function mergeOf(rows: readonly Row[], events: readonly Event[], cut = Infinity): string[] {
   const folds = new Map(
     [...Map.groupBy(events, ({ id }) => id)].map(([id, ofRecord]) => {
       const fold = createRecordFold(ROW_TYPE);
-      for (const { row } of ofRecord) fold.add(false, () => row);
+      for (const { lsn, row } of ofRecord) fold.add(lsn >= cut, () => row);
       return [id, fold.state()] as const;
     }),
   );

@@ -66,8 +66,9 @@ export async function differencesAfter(
 }
 
 /** Creates an export of everything the account has. */
-export function createExport(world: World, customer: Customer): Promise<ExportView> {
+export function createExport(world: World, customer: Customer, options: object = {}): Promise<ExportView> {
   return customer.client.call<ExportView>('POST', '/exports', {
     resources: world.catalog.resources.map(({ name }) => name),
+    ...options,
   });
 }

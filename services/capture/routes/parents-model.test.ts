@@ -10,7 +10,8 @@ import { commitOf, createReferenceChanges, createReferenceCounts } from './refer
  * Children and their parents in a small PostgreSQL without a foreign key: a commit is in the WAL some time before it is visible, in
  * another order than others, and rows are locked until then. A child may be there before its parent and after it, and another parent
  * may come under the key. An export holds by the join what its snapshot sees, and its subscriber gets the changes that it does not see,
- * with the accounts that the routes give as of their commits. He has what is his, or was told to begin anew.
+ * with the accounts that the routes give as of their commits. He has what is his, or was told to begin anew. A chunked export has what
+ * a snapshot between two others sees, with the changes that the last one sees and the first does not.
  */
 type Write =
   /** Of no account: it is deleted. */
@@ -70,18 +71,22 @@ const step: fc.Arbitrary<Step> = fc.record({
 interface Rules {
   /** The extractor does not look whether its snapshot sees parents and children in another order than they committed in. */
   readonly isLateUntold?: boolean;
+  /** Nor whether the first snapshot of a chunked export does, or that of a chunk. */
+  readonly unasked?: 'beginning' | 'chunk';
+}
+
+interface Export {
+  readonly sees: ReadonlySet<Transaction>;
+  readonly from: number;
+  readonly isLate: boolean;
+  readonly rows: ReadonlyMap<string, ReadonlySet<number>>;
 }
 
 /** @returns whether every subscriber has what is his, or was told */
 async function play(steps: readonly Step[], rules: Rules = {}): Promise<boolean> {
   const open: (Transaction | undefined)[] = [];
   const streamed: Transaction[] = [];
-  const exports: {
-    sees: ReadonlySet<Transaction>;
-    from: number;
-    isTold: boolean;
-    rows: ReadonlyMap<string, ReadonlySet<number>>;
-  }[] = [];
+  const exports: Export[] = [];
 
   const rowsOf = (transactions: readonly Transaction[]) => {
     const accounts = new Map(PARENTS.map((row) => [row, 'a']));
@@ -132,8 +137,8 @@ async function play(steps: readonly Step[], rules: Rules = {}): Promise<boolean>
       const sees = new Set(streamed.filter(({ state }) => state === 'visible'));
       const settled = streamed.findIndex((each) => !sees.has(each));
       const from = settled < 0 ? streamed.length : settled;
-      const isTold = rules.isLateUntold !== true && isLate(streamed, sees);
-      exports.push({ sees, from, isTold, rows: stateOf(streamed.filter((each) => sees.has(each))) });
+      const rows = stateOf(streamed.filter((each) => sees.has(each)));
+      exports.push({ sees, from, isLate: isLate(streamed, sees), rows });
     } else {
       const transaction = open[slot] ?? { writes: [], state: 'running' as const };
       open[slot] = transaction;
@@ -151,9 +156,10 @@ async function play(steps: readonly Step[], rules: Rules = {}): Promise<boolean>
     )
   )
     return false;
-  return exports.every(({ sees, from, rows, isTold }) =>
+  if (!areChunkedRight(exports, events, rules)) return false;
+  return exports.every(({ sees, from, rows, isLate }) =>
     ACCOUNTS.every((account) => {
-      if (isTold) return true;
+      if (isLate && rules.isLateUntold !== true) return true;
       const has = new Set(rows.get(account));
       const delivered = events
         .filter((event) => event.account === account && event.place >= from)
@@ -167,6 +173,48 @@ async function play(steps: readonly Step[], rules: Rules = {}): Promise<boolean>
       return [...has].toSorted().join() === [...(end.get(account) ?? [])].toSorted().join();
     }),
   );
+}
+
+/**
+ * Whether the files of each chunked export are those of its last snapshot, unless that is told to begin anew, or the events do not decide
+ * and everything is read under it.
+ */
+function areChunkedRight(
+  exports: readonly Export[],
+  events: readonly FeedEvent[],
+  { unasked }: Rules,
+): boolean {
+  const begun = exports.filter(({ isLate }) => unasked === 'beginning' || !isLate);
+  return begun.every((beginning) => {
+    const chunks = exports.slice(exports.indexOf(beginning));
+    return chunks
+      .filter(({ isLate }) => unasked === 'chunk' || !isLate)
+      .every((chunk) =>
+        exports
+          .slice(exports.indexOf(chunk))
+          .filter(({ isLate }) => !isLate)
+          .every((end) =>
+            ACCOUNTS.every((account) => isChunkedRight(account, { beginning, chunk, end }, events)),
+          ),
+      );
+  });
+}
+
+function isChunkedRight(
+  account: string,
+  { beginning, chunk, end }: Readonly<Record<'beginning' | 'chunk' | 'end', Export>>,
+  events: readonly FeedEvent[],
+): boolean {
+  const changes = events
+    .filter((event) => event.account === account && end.sees.has(event.of) && !beginning.sees.has(event.of))
+    .map(({ change }) => change);
+  const files = new Set(chunk.rows.get(account));
+  for (const change of changes) {
+    if (change === 'reset') return true;
+    if (change.isThere) files.add(change.row);
+    else files.delete(change.row);
+  }
+  return [...files].toSorted().join() === [...(end.rows.get(account) ?? [])].toSorted().join();
 }
 
 /** Whether each account has what is his after each commit, and was told of no other's record, or was told to begin anew. */
@@ -317,6 +365,17 @@ test('an account lacks records, or keeps others, if nobody is told that a snapsh
   );
   expect(details.failed).toBe(true);
 });
+
+test.each(['beginning', 'chunk'] as const)(
+  'a chunked export is wrong if nobody asks whether its %s sees a parent later than its child',
+  async (unasked) => {
+    const details = await fc.check(
+      fc.asyncProperty(steps, (all) => play(all, { unasked })),
+      { numRuns: 20_000, endOnFailure: true },
+    );
+    expect(details.failed).toBe(true);
+  },
+);
 
 /** A parent comes with its children or before them, and goes with them or after them. None moves. */
 const ordinary = fc

@@ -13,21 +13,23 @@ import type { PlacedKey } from './plan-as-of.ts';
 /** Sorting the events of a busy account takes longer than any other statement in the control store. */
 const LONG_TIMEOUT = '10min';
 
+/** The first event that can make the state at the cut differ from the rows. A chunked export's rows are from its beginning on. */
+const FROM_LSN = `least(e.cut_lsn, coalesce((e.read_since->>'start_lsn')::pg_lsn, e.start_lsn))`;
+
 /**
- * Events of the run's account that can make the state at the cut differ from the snapshot: all at or after the cut, and all
- * that the snapshot may not see. The run's seal has arrived, so all events of the snapshot are recorded.
+ * Events of the run's account that can make the state at the cut differ from the rows: all at or after the cut, and all that the
+ * rows may lack. The run's seal has arrived, so all events of the snapshot are recorded.
  */
 const AROUND_CUT = `
   from exports e join events v on v.account_id = e.account_id
-  where e.id = $1 and e.run_attempt = $2
-    and v.commit_lsn >= least(e.cut_lsn, e.start_lsn) and v.commit_lsn <= e.sealed_lsn`;
+  where e.id = $1 and e.run_attempt = $2 and v.commit_lsn >= ${FROM_LSN} and v.commit_lsn <= e.sealed_lsn`;
 
 /** A loss is announced where it is noticed. That can be after the seal although the lost changes were before it. */
 const FIND_RESET = `
 select v.resource, v.committed_at::text ${AROUND_CUT} and v.type = 'feed.reset' and v.resource = any($3)
 union all
 select v.resource, v.committed_at::text from exports e join events v on v.account_id = e.account_id
-where e.id = $1 and v.commit_lsn >= least(e.cut_lsn, e.start_lsn) and v.xid = 0 and v.type = 'feed.reset'
+where e.id = $1 and v.commit_lsn >= ${FROM_LSN} and v.xid = 0 and v.type = 'feed.reset'
   and v.resource = any($3)
 limit 1`;
 
@@ -46,9 +48,13 @@ export async function assertNoResetSince(db: Queryable, { id, runAttempt, resour
   );
 }
 
+/** All rows have the event: under one snapshot it is in that, and in a chunked export in the one with which the reading began. */
+const IS_IN_ALL = `pg_visible_in_snapshot(v.xid::text::xid8, coalesce((e.read_since->>'snapshot')::pg_snapshot, $4::pg_snapshot))
+  and v.commit_lsn < coalesce((e.read_since->>'lsn')::pg_lsn, e.sealed_lsn)`;
+
 /**
- * A key is affected if one of its events is after the cut and in the snapshot, or before the cut and not in the snapshot. The
- * event nearest to the cut is stored for each key: the first after it, otherwise the last before it.
+ * A key is affected if one of its events is after the cut and in the snapshot, so that the rows may have it, or before the cut and not
+ * in all rows. The event nearest to the cut is stored for each key: the first after it, otherwise the last before it.
  */
 const COLLECT = `
 insert into export_keys (export_id, run_attempt, resource, place, record_key, event_lsn, event_idx, event_at, is_known)
@@ -57,8 +63,8 @@ from (
   select distinct on (a.record_key) a.*
   from (
     select v.record_key, v.commit_lsn, v.idx, v.committed_at, v.commit_lsn >= e.cut_lsn as is_behind,
-      bool_or((v.commit_lsn >= e.cut_lsn) = pg_visible_in_snapshot(v.xid::text::xid8, $4::pg_snapshot))
-        over (partition by v.record_key) as is_affected
+      bool_or(case when v.commit_lsn >= e.cut_lsn then pg_visible_in_snapshot(v.xid::text::xid8, $4::pg_snapshot)
+        else not (${IS_IN_ALL}) end) over (partition by v.record_key) as is_affected
     ${AROUND_CUT} and v.resource = $3 and v.type <> 'feed.reset'
   ) a
   where a.is_affected

@@ -1,6 +1,6 @@
 import type { Pool } from 'pg';
 import type { ClaimedExport } from '../../../shared/control/exports/queue-exports.ts';
-import type { Resource } from '../../../shared/domain/catalog.ts';
+import { parentOf, type Resource } from '../../../shared/domain/catalog.ts';
 import {
   awaitChainRecorded,
   awaitRecorded,
@@ -8,6 +8,7 @@ import {
   type RecordingDeps,
 } from '../changes-since/await-recorded.ts';
 import { assertNotSetAside, assertSameCatalog } from '../changes-since/completeness.ts';
+import { ExportFailedError } from '../extraction-errors.ts';
 import type { ChunkPlan } from '../plan/plan-chunks.ts';
 import type { ResourceRows, ResourceRowsSource } from '../plan/resource-rows.ts';
 import type { RowSelection } from '../plan/row-selection.ts';
@@ -37,6 +38,47 @@ export interface AsOfDeps extends RecordingDeps {
   readonly snapshot: string;
 }
 
+/** @throws ExportFailedError for resources whose records have the account of their parent: nobody notes the past of its table for them */
+export function requireOwnAccounts(resources: readonly Resource[]): void {
+  const children = resources.filter((resource) => parentOf(resource) !== undefined);
+  if (children.length === 0) return;
+  throw new ExportFailedError(
+    'invalid_request',
+    `${children.map(({ name }) => name).join(', ')} have the account of another resource, ` +
+      'so exports with as_of are not possible.',
+  );
+}
+
+/** @throws ExportFailedError when the events do not cover the as-of time, or a table may have been another then */
+export async function assertPastKnown(
+  control: Pool,
+  claim: ClaimedExport,
+  asOf: string,
+  session: SourceSession,
+  resources: readonly Resource[],
+  facts: FactsByResource,
+): Promise<void> {
+  await assertCovered(control, claim, asOf);
+  await assertUnchangedSince(control, session, resources, { seenAt: await readTime(session), facts }, asOf);
+}
+
+/**
+ * Cuts the feed at the as-of time. Call it once everything up to the export's seal is recorded.
+ *
+ * @throws ExportFailedError when events since the cut may be missing
+ */
+export async function cutFeed(
+  control: Pool,
+  claim: ClaimedExport,
+  asOf: string,
+  resources: readonly Resource[],
+): Promise<void> {
+  await findCut(control, claim, asOf);
+  await assertNoResetSince(control, claim);
+  await assertNotSetAside(control, claim, null);
+  await assertSameCatalog(control, claim, resources, null);
+}
+
 /** Sent to the source by one statement. */
 const FILL_KEYS = 5_000;
 const IMAGES_AT_ONCE = 500;
@@ -56,15 +98,10 @@ export async function makeKeyTables(holder: SourceSession, count: number): Promi
  */
 export async function openAsOf(claim: ClaimedExport, asOf: string, deps: AsOfDeps): Promise<AsOf> {
   const { control, holder, snapshot, resourceRows, resources, facts } = deps;
-  await assertCovered(control, claim, asOf);
-  const seen = { seenAt: await readTime(holder), facts };
-  await assertUnchangedSince(control, holder, resources, seen, asOf);
+  await assertPastKnown(control, claim, asOf, holder, resources, facts);
   await awaitRecorded(deps);
   await awaitChainRecorded(control, claim, deps);
-  await findCut(control, claim, asOf);
-  await assertNoResetSince(control, claim);
-  await assertNotSetAside(control, claim, null);
-  await assertSameCatalog(control, claim, resources, null);
+  await cutFeed(control, claim, asOf, resources);
   return {
     async *plan(selection, rowsPerChunk) {
       const { resource } = selection;

@@ -5,6 +5,7 @@ import type { ClaimedExport } from '../../../shared/control/exports/queue-export
 import { readRoutesSnapshot } from '../../../shared/control/routes.ts';
 import { type Catalog, parentOf, type Resource } from '../../../shared/domain/catalog.ts';
 import { parseSnapshot, seesAllOf } from '../../../shared/domain/snapshot.ts';
+import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import { ExportFailedError } from '../extraction-errors.ts';
 import { type FactsByResource, type FormsByResource, isSameTable } from '../plan/table-forms.ts';
 import type { SourceSession } from '../source/source-session.ts';
@@ -102,21 +103,31 @@ export async function assertNotSetAside(
 }
 
 /**
- * Capture passes over changes of children that the beginning of its routes sees. So events are complete since the base only if the
- * base's snapshot sees all of that. Call it once the feed has passed the export's seal.
+ * Capture passes over changes of children that the beginning of its routes sees. So events are complete since a snapshot only if that
+ * sees all of it. Call it once the feed has passed the export's seal.
  *
- * @throws ExportFailedError when the routes began anew since the base
+ * @param snapshot `xmin:xmax:xip,…`
  */
+export async function areRoutesSince(
+  control: Queryable,
+  catalog: Catalog,
+  snapshot: string,
+  resources: readonly Resource[],
+): Promise<boolean> {
+  if (resources.every((resource) => parentOf(resource) === undefined)) return true;
+  const begin = await readRoutesSnapshot(control, pathsFingerprint(catalog));
+  return begin !== undefined && seesAllOf(parseSnapshot(snapshot), begin);
+}
+
+/** @throws ExportFailedError when the routes began anew since the base */
 export async function assertSameRoutes(
   control: Pool,
   catalog: Catalog,
   base: { readonly exportId: string; readonly snapshot: string },
   resources: readonly Resource[],
 ): Promise<void> {
+  if (await areRoutesSince(control, catalog, base.snapshot, resources)) return;
   const children = resources.filter((resource) => parentOf(resource) !== undefined);
-  if (children.length === 0) return;
-  const begin = await readRoutesSnapshot(control, pathsFingerprint(catalog));
-  if (begin !== undefined && seesAllOf(parseSnapshot(base.snapshot), begin)) return;
   throw new ExportFailedError(
     'feed_reset',
     `The accounts of ${children.map(({ name }) => name).join(', ')} were read again from their parents since the export ` +

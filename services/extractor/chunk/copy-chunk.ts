@@ -1,5 +1,7 @@
 import type { ChunkBatch, ClaimedChunk, ReadChunk } from '../../../shared/control/chunks/claim-chunk.ts';
-import { type Catalog, type Resource, tablesReadFor } from '../../../shared/domain/catalog.ts';
+import type { StoredSeen } from '../../../shared/control/exports/chunked-reading.ts';
+import { type Catalog, parentOf, type Resource, tablesReadFor } from '../../../shared/domain/catalog.ts';
+import { formatSnapshot } from '../../../shared/domain/snapshot.ts';
 import { RowHeadersWriter } from '../../../shared/kafka/internals/row-headers.ts';
 import { createPace } from '../../../shared/runtime/pace.ts';
 import { currentTrace } from '../../../shared/runtime/tracing.ts';
@@ -7,7 +9,7 @@ import type { PgRow } from '../../../shared/values/pg-row.ts';
 import { type AsOfRows, type ChunkImage, readAsOfRows } from '../as-of/as-of-queries.ts';
 import { keyedRowsQuery, parseRecordKey, readKeyColumns } from '../changes-since/keyed-queries.ts';
 import { packRecordKeys } from '../chunked/record-keys.ts';
-import { makeSeenDurable } from '../export/take-snapshot.ts';
+import { lookAtSnapshot, makeSeenDurable } from '../export/take-snapshot.ts';
 import { ExportFailedError, SourceSessionLostError } from '../extraction-errors.ts';
 import { readReferences } from '../plan/references.ts';
 import type { ResourceRows, ResourceRowsSource } from '../plan/resource-rows.ts';
@@ -69,12 +71,13 @@ async function copyChunk(
   // Of all accounts at once, each row says whose it is; the account column may be a hidden one.
   const isOfAllAccounts = chunk.accountSourceId === null;
   // The rows query says the account itself, which may be a parent's.
-  const isByColumns = request.as_of !== null || request.changes_since !== null;
+  // A chunk under a snapshot of its own is read as it is now, and its files get the records of a past moment.
+  const isOfPast = request.as_of !== null && chunk.held !== undefined;
+  const isByColumns = isOfPast || request.changes_since !== null;
   const wanted = isOfAllAccounts && isByColumns ? [...columns, accountColumn(selection.resource)] : columns;
-  const asOfRows: AsOfRows | undefined =
-    request.as_of === null
-      ? undefined
-      : await readAsOfRows(session, selection, wanted, chunk, await sources.readImages(chunk));
+  const asOfRows: AsOfRows | undefined = isOfPast
+    ? await readAsOfRows(session, selection, wanted, chunk, await sources.readImages(chunk))
+    : undefined;
   const query =
     asOfRows?.query ??
     (request.changes_since === null
@@ -156,6 +159,8 @@ export interface CopyChunkBatchDeps extends ChunkSources {
    * @throws when the batch is no longer this reader's
    */
   planRows(rowCounts: readonly number[]): Promise<void>;
+  /** The feed's settled position, `X/Y`; undefined when it is not known. */
+  readSettled(): Promise<string | undefined>;
   /** A snapshot is held from now on. @returns what to call once it is not */
   holdSnapshot(): () => void;
   /** Called often with the number of rows read so far of the chunk at `index` in the batch. */
@@ -199,10 +204,13 @@ export async function copyChunkBatch(
     held === undefined ? await deps.readSessions.open(what, options, since) : await deps.openSession(options);
   signal.addEventListener('abort', () => session[Symbol.asyncDispose](), { once: true });
   signal.throwIfAborted();
+  const settled = held === undefined ? await deps.readSettled() : undefined;
   if (held !== undefined) await enterSnapshot(session, tables, held);
   else await beginSnapshot(session, tables, since);
   using snapshot = new DisposableStack();
   if (held === undefined) snapshot.defer(deps.holdSnapshot());
+  const mayBeOutOfOrder = since !== undefined && session.role === 'primary' && resources.some(parentOf);
+  const seen = mayBeOutOfOrder ? await readSeen(session, settled ?? since.startLsn) : null;
   const run = `${first.exportId}/${first.runAttempt}`;
   // Between two snapshots of their own a table may have been altered.
   const version = held === undefined ? `/${await readColumnsVersion(session, tablesReadFor(family))}` : '';
@@ -271,7 +279,8 @@ export async function copyChunkBatch(
     const [rowsPlanned, rowCount] = [counted[index] ?? 0, rowCounts[index] ?? 0];
     if (rowCount !== rowsPlanned) throw countMismatch({ resource, chunk, rowsPlanned }, rowCount);
   }
-  if (held !== undefined) return rowCounts.map((rows) => ({ rows, recordKeys: null, readLsn: null }));
+  if (held !== undefined)
+    return rowCounts.map((rows) => ({ rows, recordKeys: null, readLsn: null, seen: null }));
   const readLsn = session.role === 'replica' ? await readReplayed(session) : null;
   if (session.role === 'primary') await makeSeenDurable(session);
   return Promise.all(
@@ -279,6 +288,7 @@ export async function copyChunkBatch(
       rows,
       recordKeys: await packRecordKeys(keysOf[index] ?? []),
       readLsn,
+      seen,
     })),
   );
 }
@@ -296,6 +306,12 @@ async function readReplayed(session: SourceSession): Promise<string> {
   const { is_standby: isStandby, lsn } = rows[0] ?? {};
   if (isStandby === 'true' && lsn != null) return lsn;
   throw new SourceSessionLostError('chunk', { cause: new Error('the replica was promoted') });
+}
+
+/** What says whether the session's snapshot sees parents and children in the order of their commits. */
+async function readSeen(session: SourceSession, settledLsn: string): Promise<StoredSeen> {
+  const { snapshot, lsn } = await lookAtSnapshot(session);
+  return { snapshot: formatSnapshot(snapshot), from_lsn: settledLsn, lsn };
 }
 
 /** Counts the rows of each chunk by its keys, under the session's snapshot. */

@@ -12,6 +12,7 @@ import {
 } from '../../../shared/control/chunks/claim-chunk.ts';
 import { failExport } from '../../../shared/control/exports/end-export.ts';
 import { EXPORT_LEASE_SECONDS } from '../../../shared/control/leases.ts';
+import { formatLsn } from '../../../shared/domain/lsn.ts';
 import { LeaseLostError, renewLease } from '../../../shared/runtime/lease-renewer.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 import { inSpan, type OpenSpan } from '../../../shared/runtime/tracing.ts';
@@ -27,6 +28,7 @@ import {
   TABLE_ALTERED,
 } from '../extraction-errors.ts';
 import type { Notifiers } from '../notifiers.ts';
+import { readFeedState } from '../store/feed-state.ts';
 import { type CopyChunkBatchDeps, copyChunkBatch } from './copy-chunk.ts';
 import type { RowProducers } from './send-rows.ts';
 
@@ -141,6 +143,10 @@ async function readChunkBatch(
         readImages: (claimed) => readChunkImages(control, claimed),
         planRows: async (rowCounts) => {
           if (!(await planRows(control, batch, rowCounts))) throw lostError();
+        },
+        readSettled: async () => {
+          const state = await readFeedState(control);
+          return state && formatLsn(state.settledLsn);
         },
         onProgress: (index, count) => {
           rowsRead[index] = count;

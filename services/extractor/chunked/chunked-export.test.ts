@@ -1,6 +1,14 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { comeToRest, ENDS, type Fill, IDS, Model, type Rule } from '../../../test/support/chunked-model.ts';
+import {
+  comeToRest,
+  ENDS,
+  type Fill,
+  IDS,
+  type Identity,
+  Model,
+  type Rule,
+} from '../../../test/support/chunked-model.ts';
 
 // The law of chunked exports, on a model of PostgreSQL, a replica and capture.
 
@@ -19,8 +27,9 @@ const commands = fc.array(
 function play(
   steps: readonly { do: number; slot: number; id: number; other: number; kind: number }[],
   rule: Rule,
+  identity: Identity = 'key',
 ) {
-  const model = new Model('exact');
+  const model = new Model('exact', identity);
   for (const [index, { do: what, slot, id, other, kind }] of steps.entries()) {
     const action = kind === 40 ? 7 : kind % 7;
     if (what <= 3) model.begin(slot, IDS[id] ?? 1, action, IDS[other] ?? 1, `v${index}`);
@@ -34,7 +43,7 @@ function play(
     else if (what >= 19) model.capture();
     else model.writeAtOnce(slot, IDS[id] ?? 1, action, IDS[other] ?? 1, `v${index}`);
   }
-  return comeToRest(model, rule);
+  return { ...comeToRest(model, rule), pasts: model.pasts };
 }
 
 test('chunks read at different times and the events between two snapshots make the later one', () => {
@@ -50,6 +59,27 @@ test('chunks read at different times and the events between two snapshots make t
     { numRuns: 1_500 },
   );
   expect(exactCount).toBeGreaterThan(700);
+});
+
+test('the same chunks and the events around a cut make the state at that', () => {
+  let pastCount = 0;
+  fc.assert(
+    fc.property(commands, (steps) => {
+      const { pasts } = play(steps, 'visibility', 'full');
+      for (const { files, wanted } of pasts) expect(files).toEqual(wanted);
+      pastCount += pasts.length;
+    }),
+    { numRuns: 500 },
+  );
+  expect(pastCount).toBeGreaterThan(2_000);
+});
+
+test('the last snapshot alone does not say which records of a past state the chunks have', () => {
+  const isWrong = fc.sample(commands, { numRuns: 500, seed: 1 }).filter((steps) => {
+    const { pasts } = play(steps, 'end', 'full');
+    return pasts.some(({ files, wanted }) => files.join() !== wanted.join());
+  });
+  expect(isWrong.length).toBeGreaterThan(3);
 });
 
 test('positions in the WAL cannot decide the same', () => {

@@ -1,7 +1,7 @@
 import type { Pool } from 'pg';
 import type { ClaimedExport } from '../../../shared/control/exports/queue-exports.ts';
 import type { PublicShape } from '../../../shared/values/public-shape.ts';
-import { type KeyEvent, readNextEvents } from '../as-of/affected-keys.ts';
+import { collectAffected, type KeyEvent, readAllEvents, readNextEvents } from '../as-of/affected-keys.ts';
 import { type EventRow, readEventRow } from '../as-of/event-row.ts';
 import { createRecordFold, type RecordFold, type RecordState } from '../as-of/rebuild-record.ts';
 import { type ImageConditions, isInRange, readImageConditions } from '../as-of/select-image.ts';
@@ -24,7 +24,7 @@ interface Rebuilt {
  * Rebuilds the records of one resource that changed since the reading began, as the snapshot sees them and as customers do: so are
  * events, and so are the lines of parts. The last event is enough
  * unless it lacks values that it did not alter; then the events before it may have them, and otherwise the chunk's part. But the
- * part may have another record of that key, from before one was removed or made.
+ * part may have another record of that key, from before one was removed or made. Of a past moment the part has nothing that counts.
  *
  * @returns their number
  * @throws SingleSnapshotNeededError when an event can't be read back, or lacks a value that the part does not have either
@@ -39,7 +39,8 @@ export async function rebuildChanged(
 ): Promise<number> {
   const { name } = selection.resource;
   const { rowType } = shape;
-  const recordCount = await collectChanged(pool, claim, snapshot, name);
+  const isOfPast = selection.request.as_of !== null;
+  const recordCount = await (isOfPast ? collectAffected : collectChanged)(pool, claim, snapshot, name);
   if (recordCount === 0) return 0;
   const conditions = await readImageConditions(selection, rowType, shape, session);
   const rowOf = ({ event }: KeyEvent): EventRow => readEventRow(rowType, event) ?? raiseTooOld(name);
@@ -59,9 +60,9 @@ export async function rebuildChanged(
   for (let fromPlace = 0; fromPlace < recordCount; fromPlace += PAGE_RECORDS) {
     for (const event of await readNextEvents(pool, claim, name, fromPlace, PAGE_RECORDS)) {
       const fold = createRecordFold(rowType);
-      fold.add(false, () => rowOf(event));
-      rebuilt.push(rebuiltOf(event.place, fold));
+      fold.add(event.isBehind, () => rowOf(event));
       foundCount += 1;
+      if (!isOfPast || fold.state().kind !== 'unknown') rebuilt.push(rebuiltOf(event.place, fold));
     }
     await save();
   }
@@ -72,16 +73,22 @@ export async function rebuildChanged(
   let place = -1;
   let fold = createRecordFold(rowType);
   const finish = () => {
-    if (place >= 0) rebuilt.push(rebuiltOf(place, fold));
+    if (place < 0) return;
+    if (isOfPast && fold.state().kind === 'unknown') {
+      throw new SingleSnapshotNeededError(
+        `The state of some records of ${name} at that time was not recorded.`,
+      );
+    }
+    rebuilt.push(rebuiltOf(place, fold));
   };
-  await readEarlierEvents(pool, claim, name, async (event) => {
+  await (isOfPast ? readAllEvents : readEarlierEvents)(pool, claim, name, async (event) => {
     if (event.place !== place) {
       finish();
       place = event.place;
       fold = createRecordFold(rowType);
       if (rebuilt.length >= PAGE_RECORDS) await save();
     }
-    fold.add(false, () => rowOf(event));
+    fold.add(event.isBehind, () => rowOf(event));
   });
   finish();
   await save();

@@ -1,4 +1,4 @@
-import { parentOf, type Resource } from '../../../shared/domain/catalog.ts';
+import type { Resource } from '../../../shared/domain/catalog.ts';
 import type { ExportRequest } from '../../../shared/domain/export-request.ts';
 import { rangeField } from '../plan/row-selection.ts';
 
@@ -11,8 +11,8 @@ export function whySingle(
   resources: readonly Resource[],
   accountId: string | null,
 ): string | undefined {
-  if (request.changes_since !== null || request.as_of !== null) {
-    return 'Exports with changes_since or as_of read only what changed, under one snapshot.';
+  if (request.changes_since !== null) {
+    return 'Exports with changes_since read only what changed, under one snapshot.';
   }
   if (accountId === null) return 'The events of an export of all accounts are not all recorded.';
   const isSelected = (resource: Resource) =>
@@ -21,6 +21,5 @@ export function whySingle(
   if (request.include_related && resources.some(isSelected)) {
     return 'With include_related, references can only be followed under one snapshot, unless include_deleted is true and there is no date_range.';
   }
-  const child = resources.find((resource) => parentOf(resource) !== undefined);
-  return child && `Records of ${child.name} have the account of another record, which may change by itself.`;
+  return undefined;
 }

@@ -7,17 +7,24 @@ import {
   readReading,
   showReading,
 } from '../../../shared/control/exports/chunked-reading.ts';
-import { finishPlanning, finishRun, recordSnapshot } from '../../../shared/control/exports/export-run.ts';
-import { type Resource, tablesReadFor } from '../../../shared/domain/catalog.ts';
+import {
+  finishPlanning,
+  finishRun,
+  noteAllPlanned,
+  recordSnapshot,
+} from '../../../shared/control/exports/export-run.ts';
+import { type Resource, tablesReadFor, withAncestors } from '../../../shared/domain/catalog.ts';
 import { formatLsn, type Lsn, parseLsn } from '../../../shared/domain/lsn.ts';
 import { formatSnapshot } from '../../../shared/domain/snapshot.ts';
 import { LeaseLostError } from '../../../shared/runtime/lease-renewer.ts';
 import { createNotifier } from '../../../shared/runtime/notifier.ts';
 import { readTypedKey } from '../as-of/as-of-queries.ts';
+import { assertCovered, awaitAsOf } from '../as-of/find-cut.ts';
+import { assertPastKnown, requireOwnAccounts } from '../as-of/open-as-of.ts';
 import { readImageConditions } from '../as-of/select-image.ts';
 import { awaitChainRecorded, awaitRecorded, keptAlive } from '../changes-since/await-recorded.ts';
-import { assertNotSetAside, assertSameCatalog } from '../changes-since/completeness.ts';
-import { areEventsKept, findResetSince } from '../chunked/changed-records.ts';
+import { assertComplete } from '../chunked/assert-complete.ts';
+import { areEventsKept } from '../chunked/changed-records.ts';
 import { mergeChanges } from '../chunked/merge-changes.ts';
 import { whySingle } from '../chunked/why-single.ts';
 import { ExportFailedError, SingleSnapshotNeededError } from '../extraction-errors.ts';
@@ -27,7 +34,6 @@ import {
   assertColumnsThere,
   type FormsByResource,
   formsOf,
-  isSameTable,
   readForms,
   readRunFacts,
 } from '../plan/table-forms.ts';
@@ -36,11 +42,13 @@ import { readFeedState } from '../store/feed-state.ts';
 import { awaitSameColumns } from './assert-same-columns.ts';
 import {
   assertSameTimeline,
+  awaitRoutes,
   awaitSettledFeed,
   createFeedWatch,
   createSettleWatch,
   type FeedWatch,
   isSettledPast,
+  MAX_POLL_MS,
 } from './await-feed.ts';
 import { planAll } from './plan-chunked.ts';
 import {
@@ -61,6 +69,7 @@ import {
   sendHeartbeat,
   takeSnapshot,
 } from './take-snapshot.ts';
+import { tellOutOfOrder } from './tell-out-of-order.ts';
 
 /**
  * One run of a chunked export. No transaction lasts longer than a chunk's read. See "Tables too large for one transaction" in
@@ -72,7 +81,7 @@ import {
  *   3. Chunks are planned in short steps, and each is read under a snapshot of its own, which sees what P saw.
  *   4. When all are read, the snapshot S is noted and sealed as any other. It sees what every chunk saw.
  *   5. Once the events up to the seal are recorded, the last one of each record that S sees and P did not decides about it.
- *      The writer puts those records in the place of what was read.
+ *      The writer puts those records in the place of what was read. With as_of, the events around the cut decide.
  *
  * @throws SingleSnapshotNeededError when the events can't make the files exact
  */
@@ -88,6 +97,8 @@ export async function runChunked(
   // The catalog may be another than when the kind was decided.
   const whyNot = whySingle(request, resources, claim.accountId);
   if (whyNot !== undefined) throw new SingleSnapshotNeededError(whyNot);
+  const { as_of: asOf } = request;
+  if (asOf !== null) requireOwnAccounts(resources);
   const startedAtMs = Date.now();
 
   await using cleanup = new AsyncDisposableStack();
@@ -99,8 +110,16 @@ export async function runChunked(
   cleanup.defer(deps.notifiers.onChange(notifier.notify));
   const settle = { settleTimeoutMs: config.settleTimeoutMs, log };
   const settledLsn = await awaitSettledFeed(run, sealing, feed, control, notifier, settle);
+  await awaitRoutes(run, deps.catalog, resources, control, notifier, config.settleTimeoutMs);
   const waitWhile = createWait(run, notifier, [sealing]);
 
+  const tablesRead = withAncestors(resources);
+  if (asOf !== null) {
+    await awaitAsOf(sealing, asOf, () => notifier.wait(MAX_POLL_MS, run.signal));
+    const facts = await readRunFacts(sealing, tablesRead, config.publicationName);
+    // Not only at the end, which may be hours away.
+    await assertPastKnown(control, claim, asOf, sealing, resources, facts);
+  }
   const reading = await openReading(run, sealing, settledLsn, resources, config, deps);
   await ours(showReading(control, claim));
   const references = request.include_related ? await readReferences(sealing, resources) : [];
@@ -120,14 +139,15 @@ export async function runChunked(
   const planner = await openPlanner(`plan ${claim.id}`);
   await planAll(run, planner, selections, waitWhile, config, deps);
   await planner[Symbol.asyncDispose]();
+  await ours(noteAllPlanned(control, claim));
   await waitWhile(({ openChunkCount }) => openChunkCount > 0);
   const readMs = Date.now() - startedAtMs;
 
   await awaitReplayed(claim.id, sealing, feed, waitWhile, config, deps);
   const startLsn = (await readFeedState(control))?.settledLsn ?? settledLsn;
   const seen = await lookAtSnapshot(sealing);
-  const facts = await readRunFacts(sealing, resources, config.publicationName);
-  const formsAtEnd = formsOf(resources, facts);
+  const facts = await readRunFacts(sealing, tablesRead, config.publicationName);
+  const formsAtEnd = formsOf(tablesRead, facts);
   const sealToken = newSealToken();
   await ours(
     recordSnapshot(control, claim, {
@@ -151,17 +171,10 @@ export async function runChunked(
   await awaitRecorded(recording);
   await awaitChainRecorded(control, claim, recording);
   const snapshot = formatSnapshot(seen.snapshot);
-  const { since, tableForms } = reading;
-  await assertComplete(claim, snapshot, since, resources, deps);
-  for (const resource of resources) {
-    const before = tableForms[resource.name];
-    if (before !== undefined && (await isSameTable(sealing, before, resource, facts.get(resource.name)))) {
-      continue;
-    }
-    throw new SingleSnapshotNeededError(
-      `The table of ${resource.name} was altered while its rows were read.`,
-    );
-  }
+  if (asOf !== null) await assertPastKnown(control, claim, asOf, sealing, resources, facts);
+  const { catalog } = deps;
+  const read = { ...reading, snapshot, facts, resources, tablesRead, asOf };
+  await assertComplete(claim, read, { control, catalog, session: sealing });
   let changedCount = 0;
   for (const selection of selections) {
     const merge = mergeChanges(claim, selection, {
@@ -177,6 +190,8 @@ export async function runChunked(
   if (!(await areEventsKept(control, claim))) {
     throw new SingleSnapshotNeededError('Some events since the reading began are no longer retained.');
   }
+  if (asOf !== null) await assertCovered(control, claim, asOf);
+  await tellOutOfOrder(sealing, control, claim, resources, seen, startLsn, log);
   await ours(finishPlanning(control, claim));
   await finishRun(control, claim);
   log.info('export.extracted', { changedCount, readMs, durationMs: Date.now() - startedAtMs });
@@ -257,9 +272,10 @@ async function openReading(
   }
   // With the tables locked, the forms are those under the snapshot.
   const held = await takeSnapshot(sealing, tablesReadFor(resources), signal);
-  const facts = await readRunFacts(sealing, resources, publicationName);
-  assertColumnsThere(resources, facts);
-  const tableForms = formsOf(resources, facts);
+  const tablesRead = withAncestors(resources);
+  const facts = await readRunFacts(sealing, tablesRead, publicationName);
+  assertColumnsThere(tablesRead, facts);
+  const tableForms = formsOf(tablesRead, facts);
   await sealing.query('commit');
   await makeSeenDurable(sealing);
   const since: ReadSince = {
@@ -273,27 +289,4 @@ async function openReading(
   };
   await ours(beginReading(control, claim, since, tableForms));
   return { since, tableForms };
-}
-
-/**
- * Events decide only if all of them are there.
- *
- * @throws SingleSnapshotNeededError when some may be missing
- * @throws ExportFailedError when capture has another catalog, or passed over changes
- */
-async function assertComplete(
-  claim: RunHandle['claim'],
-  snapshot: string,
-  since: ReadSince,
-  resources: readonly Resource[],
-  { control }: RunExportDeps,
-): Promise<void> {
-  const reset = await findResetSince(control, claim, snapshot);
-  if (reset !== undefined) {
-    throw new SingleSnapshotNeededError(
-      `At ${reset.at}, ${reset.resource} was truncated, or changes may have been lost.`,
-    );
-  }
-  await assertNotSetAside(control, claim, since.startLsn);
-  await assertSameCatalog(control, claim, resources, since.startLsn);
 }

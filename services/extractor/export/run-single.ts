@@ -1,10 +1,15 @@
-import { finishPlanning, finishRun, recordSnapshot } from '../../../shared/control/exports/export-run.ts';
-import { parentOf, type Resource, tablesReadFor, withAncestors } from '../../../shared/domain/catalog.ts';
+import {
+  finishPlanning,
+  finishRun,
+  noteAllPlanned,
+  recordSnapshot,
+} from '../../../shared/control/exports/export-run.ts';
+import { tablesReadFor, withAncestors } from '../../../shared/domain/catalog.ts';
 import { formatLsn } from '../../../shared/domain/lsn.ts';
 import { formatSnapshot } from '../../../shared/domain/snapshot.ts';
 import { createNotifier } from '../../../shared/runtime/notifier.ts';
 import { awaitAsOf } from '../as-of/find-cut.ts';
-import { makeKeyTables, openAsOf } from '../as-of/open-as-of.ts';
+import { makeKeyTables, openAsOf, requireOwnAccounts } from '../as-of/open-as-of.ts';
 import { findBase } from '../changes-since/find-base.ts';
 import { openChangesSince } from '../changes-since/open-changes-since.ts';
 import { ExportFailedError } from '../extraction-errors.ts';
@@ -143,6 +148,7 @@ export async function runSingle(run: RunHandle, config: RunExportConfig, deps: R
     }
     if (!areWhole) await waitWhile(({ openChunkCount }) => openChunkCount >= config.chunkWindow);
   }
+  await ours(noteAllPlanned(control, claim));
   // Readers describe only tables with rows, but a file without rows has columns too.
   const withoutRows = resources.filter(({ name }) => !withRows.has(name));
   await deps.resourceRows.ofAll(`${claim.id}/${claim.runAttempt}`, withoutRows, holder, resources);
@@ -163,17 +169,6 @@ export async function runSingle(run: RunHandle, config: RunExportConfig, deps: R
   await ours(finishPlanning(control, claim));
   await finishRun(control, claim);
   log.info('export.extracted', { chunkCount, rowCount, readMs, durationMs: Date.now() - startedAtMs });
-}
-
-/** @throws ExportFailedError for resources whose records have the account of their parent: nobody notes the past of its table for them */
-function requireOwnAccounts(resources: readonly Resource[]): void {
-  const children = resources.filter((resource) => parentOf(resource) !== undefined);
-  if (children.length === 0) return;
-  throw new ExportFailedError(
-    'invalid_request',
-    `${children.map(({ name }) => name).join(', ')} have the account of another resource, ` +
-      'so exports with as_of are not possible.',
-  );
 }
 
 function assertOneServer(sealing: SourceSession, holder: SourceSession): void {

@@ -22,12 +22,13 @@ export async function tellOutOfOrder(
   control: Pool,
   claim: ClaimedExport,
   resources: readonly Resource[],
-  { snapshot, lsn }: HeldSnapshot,
+  { snapshot, lsn }: Pick<HeldSnapshot, 'snapshot' | 'lsn'>,
   startLsn: Lsn,
   log: Log,
 ): Promise<void> {
   const children = childrenOf({ name: '', resources }).map(({ name }) => name);
-  if (children.length === 0 || !(await isOutOfOrder(control, snapshot, startLsn, parseLsn(lsn)))) return;
+  if (children.length === 0) return;
+  if (!(await isOutOfOrder(control, [{ snapshot, from: startLsn, to: parseLsn(lsn) }]))) return;
   const account = claim.accountSourceId ?? EVERY_ACCOUNT;
   await sealing.query('select pg_logical_emit_message(true, $1, $2)', [
     WAL_MESSAGES.account,

@@ -476,7 +476,9 @@ test('the chunks of an export show how far each is, a page at a time, to their o
   const claim = () => claimChunks(api.pool, 'reader', { maxChunks: 1, maxRows: 1 });
   const [first, second] = [await claim(), await claim()];
   if (first === undefined || second === undefined) throw new Error('no chunk is left');
-  expect(await finishChunks(api.pool, first, [{ rows: 10, recordKeys: null, readLsn: null }])).toBe(true);
+  expect(
+    await finishChunks(api.pool, first, [{ rows: 10, recordKeys: null, readLsn: null, seen: null }]),
+  ).toBe(true);
   expect((await chunks('?state=extracted')).json.data).toMatchObject([{ chunk: 0, written_at: null }]);
   const [{ exportId, resource, chunk, attempt }] = first;
   const part = { path: 'p', rows: 10, bytes: 100, schemaId: 1 };
