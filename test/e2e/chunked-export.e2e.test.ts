@@ -205,3 +205,44 @@ test('files are those of one snapshot, byte for byte, and the feed goes on from 
   expect(changed.reduce((sum, { rows }) => sum + rows, 0)).toBeGreaterThan(0);
   expect(changed).toEqual(await since(single[0]?.id));
 }, 600_000);
+
+test('a value that capture read after the snapshot is in the feed, and not in the file', async () => {
+  const memo = (kind: string) => `${kind} ${'0123456789abcdef'.repeat(200)}`;
+  // The last record by its key is read last. Its memo is stored apart, so restoring the record does not send it again.
+  const found = await source.query<{ id: string }>(
+    `update documint.invoices set deleted_at = now(), memo = $2
+     where id = (select max(id) from documint.invoices where account_id = $1) returning id::text`,
+    [customer.sourceId, memo('before')],
+  );
+  const id = found.rows[0]?.id;
+  const begun = await create({ resource: 'invoices', snapshot: 'chunked', max_rows_per_second: 1_000 });
+  await waitFor('some rows to be read', async () => (await read(begun.id)).rows.extracted > 0);
+  world.services.kill('capture', 0, 'SIGSTOP');
+  await source.query('update documint.invoices set deleted_at = null where id = $1', [id]);
+  await waitFor('the snapshot', async () => (await read(begun.id)).snapshot, LIMIT_MS);
+  await source.query('update documint.invoices set memo = $2 where id = $1', [id, memo('after')]);
+  world.services.kill('capture', 0, 'SIGCONT');
+  expect(await completed(begun.id)).toMatchObject({ snapshot: { kind: 'chunked', reason: null } });
+
+  const replica = await loadExport(world, customer, begun.id);
+  const memoInFile = [...replica.records('invoices').values()]
+    .map((text) => JSON.parse(text) as { id: unknown; memo: string })
+    .find((record) => String(record.id) === id)?.memo;
+  expect(memoInFile).toBe(memo('before'));
+  const control = new pg.Client({ connectionString: world.controlUrl });
+  await control.connect();
+  const filled = await control.query<{ memo: string }>(
+    `select payload::jsonb->'data'->>'memo' as memo from tandem.events
+     where account_id = $1 and resource = 'invoices' and json_nulls->'filled'->'columns' ? 'memo' order by commit_lsn desc limit 1`,
+    [customer.id],
+  );
+  await control.end();
+  expect(filled.rows).toEqual([{ memo: memo('after') }]);
+  const query = `after_export=${begun.id}`;
+  const differences = async () => {
+    await pullFeed(customer, query, replica);
+    return (await compareWithSource(world.sourceUrl, world.catalog, customer.sourceId, replica)).differences;
+  };
+  const ofInvoices = (all: readonly string[]) => all.filter((text) => text.startsWith('invoices'));
+  await waitFor('the replica to be the source', async () => ofInvoices(await differences()).length === 0);
+}, 600_000);
