@@ -5,7 +5,7 @@ import { startFakeTracing } from '../../../test/support/fake-tracing.ts';
 import type { Batching, EndpointSettings } from '../endpoints/endpoint.ts';
 import { NO_HEADERS } from '../send/kept-headers.ts';
 import type { SendOutcome, SendRequest } from '../send/send.ts';
-import type { Delivery } from '../store/progress.ts';
+import { type Delivery, NEVER_ASKED } from '../store/progress.ts';
 import type { Attempt } from '../store/record-attempts.ts';
 import { type AttemptDeps, createAttempt, toRequest } from './attempt.ts';
 import { createDeliveryBatch } from './delivery-batch.ts';
@@ -31,6 +31,7 @@ const delivery = (part: Partial<Delivery> = {}): Delivery => ({
   inlineCharacters: 0,
   pending: undefined,
   nextAttemptAtMs: 0,
+  askedXid: NEVER_ASKED,
   ...part,
 });
 

@@ -78,6 +78,7 @@ const start = (log: readonly LoggedEvent[], stored: Stored) => {
       inlineCharacters: 0,
       pending: undefined,
       nextAttemptAtMs: row.nextAttemptAtMs ?? 0,
+      askedXid: row.askedXid,
     });
   }
   const finish = (delivery: Delivery) => {

@@ -1,6 +1,6 @@
 import type { Position } from '../../../shared/domain/position.ts';
 import { type EndpointSettings, isEventWanted } from '../endpoints/endpoint.ts';
-import type { Delivery, Progress } from '../store/progress.ts';
+import { type Delivery, NEVER_ASKED, type Progress } from '../store/progress.ts';
 import type { RecordEvents } from '../store/read-events.ts';
 import type { OrderingQueues } from './ordering-queues.ts';
 import { MAX_RETRIES_OF_ENDPOINT, MAX_RETRIES_OF_RECORD } from './records-behind.ts';
@@ -62,6 +62,7 @@ export function createCatchUp({
             inlineCharacters: 0,
             pending: undefined,
             nextAttemptAtMs: 0,
+            askedXid: NEVER_ASKED,
           }),
         );
         return queues.catchUp(last, deliveries, isAll ? upTo : undefined);

@@ -48,7 +48,7 @@ export function createLedger(endpointId: string): Ledger {
       isDirty = true;
     },
     scheduleRetry(
-      { position, committedAt, record, attemptCount, hasMore = false },
+      { position, committedAt, record, attemptCount, askedXid, hasMore = false },
       state,
       nextAttemptAtMs,
       lastError,
@@ -62,16 +62,17 @@ export function createLedger(endpointId: string): Ledger {
         record,
         attemptCount,
         nextAttemptAtMs,
+        askedXid,
         lastError,
         state,
         hasMore,
       });
       isDirty = true;
     },
-    endRetry({ position, nextAttemptAtMs }) {
+    endRetry({ position, askedXid }) {
       const key = formatPosition(position);
       retries.delete(key);
-      endedRetries.set(key, { endpointId, position, nextAttemptAtMs });
+      endedRetries.set(key, { endpointId, position, askedXid });
       isDirty = true;
     },
     take() {

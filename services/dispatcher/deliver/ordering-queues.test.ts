@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { FEED_LIMIT } from '../../../shared/domain/position.ts';
-import type { Delivery } from '../store/progress.ts';
+import { type Delivery, NEVER_ASKED } from '../store/progress.ts';
 import { createDeliveryBatch, type DeliveryBatch, halve, MAX_BATCH_BYTES } from './delivery-batch.ts';
 import { createOrderingQueues, type OrderingQueues } from './ordering-queues.ts';
 
@@ -17,6 +17,7 @@ const delivery = (n: number, record: string, part: Partial<Delivery> = {}): Deli
   inlineCharacters: 2,
   pending: undefined,
   nextAttemptAtMs: 0,
+  askedXid: NEVER_ASKED,
   ...part,
 });
 const numberOf = ({ position }: Delivery) => Number(position.commitLsn);
@@ -172,7 +173,7 @@ test('what was read before a retry ended is passed over, unless it was asked for
   queues.scheduleRetry(later.deliveries[0]);
   queues.complete(asked);
   for (const row of rows().slice(0, 2)) queues.addRetry(row);
-  queues.addRetry(delivery(3, 'r3', { nextAttemptAtMs: 55 }));
+  queues.addRetry(delivery(3, 'r3', { nextAttemptAtMs: 50, askedXid: '7' }));
   queues.reads.finish();
   expect(numbersOf(queues.take(70))).toEqual([3]);
   expect(queues.take(70)).toBeUndefined();
@@ -190,13 +191,24 @@ test('an event asked for again while it is under way goes once more', () => {
   // As it was read while nobody had asked.
   queues.addRetry(delivery(1, 'a', { nextAttemptAtMs: 50, attemptCount: 2 }));
   expect(under.deliveries[0].askedAgain).toBeUndefined();
-  queues.addRetry(delivery(1, 'a', { nextAttemptAtMs: 55 }));
+  queues.addRetry(delivery(1, 'a', { nextAttemptAtMs: 50, askedXid: '7' }));
   queues.complete(under);
   const again = take(queues, 60);
   expect(again.deliveries[0]).toMatchObject({ position: { commitLsn: 1n }, attemptCount: 0 });
   queues.complete(again);
   expect(numbersOf(queues.take(60))).toEqual([2]);
   expect(queues.retryCount).toBe(0);
+});
+
+test('an event asked for again after it failed, and before that is saved, goes at once', () => {
+  const queues = createOrderingQueues();
+  queues.addRetry(delivery(1, 'a', { nextAttemptAtMs: 50, attemptCount: 2 }));
+  const [failed] = take(queues, 60).deliveries;
+  failed.attemptCount = 3;
+  failed.nextAttemptAtMs = 9_000;
+  queues.addRetry(delivery(1, 'a', { nextAttemptAtMs: 70, askedXid: '7' }));
+  queues.scheduleRetry(failed);
+  expect(take(queues, 70).deliveries[0]).toMatchObject({ attemptCount: 0, askedXid: '7' });
 });
 
 test('a batch holds what may go in the order of positions, a record whole or in its first part', () => {
@@ -288,11 +300,16 @@ test.each(modes)(
         const delivered = new Map<string, number[]>();
         const inTurn: number[] = [];
         const underWay: DeliveryBatch[] = [];
-        /** As the control store has the retries: of each event, for when it is scheduled. */
-        const scheduled = new Map<number, number>();
+        /** As the control store has the retries: of each event, who asked for it last. */
+        const scheduled = new Map<number, string>();
+        const schedule = (item: Delivery) => {
+          if (!scheduled.has(numberOf(item))) scheduled.set(numberOf(item), item.askedXid);
+        };
         const askAgain = (n: number) => {
-          scheduled.set(n, nowMs);
-          queues.addRetry(delivery(n, records[n - 1] ?? '', { nextAttemptAtMs: nowMs }));
+          scheduled.set(n, `${nowMs}`);
+          queues.addRetry(
+            delivery(n, records[n - 1] ?? '', { nextAttemptAtMs: nowMs, askedXid: `${nowMs}` }),
+          );
         };
         let nowMs = 0;
         for (let step = 0; step < 5_000; step++) {
@@ -303,7 +320,7 @@ test.each(modes)(
           const queueOf = ({ record }: Delivery) => (order === 'strict' ? 'all' : record);
           const busy = underWay.flatMap(({ deliveries }) => [...new Set(deliveries.map(queueOf))]);
           expect(busy).toHaveLength(new Set(busy).size);
-          if (roll === 9) for (const item of queues.overflow(2, 50).retries) scheduled.set(numberOf(item), 0);
+          if (roll === 9) for (const item of queues.overflow(2, 50).retries) schedule(item);
           if (roll === 6) for (const n of scheduled.keys()) askAgain(n);
           const batch = underWay.splice(roll % Math.max(1, underWay.length), 1)[0];
           if (batch === undefined) {
@@ -314,15 +331,14 @@ test.each(modes)(
             if (halves !== undefined) continue;
             const [failed] = batch.deliveries;
             failed.nextAttemptAtMs = nowMs + 100;
-            scheduled.set(numberOf(failed), failed.nextAttemptAtMs);
+            schedule(failed);
             queues.scheduleRetry(failed);
           } else if (roll === 8) {
             queues.giveBack(batch);
           } else {
             for (const item of batch.deliveries) {
               const n = numberOf(item);
-              if (item.askedAgain === undefined && scheduled.get(n) === item.nextAttemptAtMs)
-                scheduled.delete(n);
+              if (item.askedAgain === undefined && scheduled.get(n) === item.askedXid) scheduled.delete(n);
               // Asked for again while it was under way it comes twice, and still before all later ones.
               if (inTurn.at(-1) !== n) inTurn.push(n);
               const ofRecord = delivered.get(item.record) ?? [];

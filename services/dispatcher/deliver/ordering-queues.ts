@@ -185,6 +185,13 @@ export function createOrderingQueues(batching?: Batching, order: DeliveryOrder =
     return queue;
   };
 
+  /** The delivery is scheduled as its row was read. */
+  const takeOver = (known: Delivery, { nextAttemptAtMs, attemptCount, askedXid }: Delivery) => {
+    known.nextAttemptAtMs = nextAttemptAtMs;
+    known.attemptCount = attemptCount;
+    known.askedXid = askedXid;
+  };
+
   const addRetry = (delivery: Delivery) => {
     if (reads.isOutdated(delivery)) return;
     const queue = queueOf(delivery);
@@ -193,12 +200,10 @@ export function createOrderingQueues(batching?: Batching, order: DeliveryOrder =
     if (known !== undefined) {
       const isHead = known === queue.retries[0];
       if (queue.isBusy && isHead) {
-        if (delivery.nextAttemptAtMs !== known.nextAttemptAtMs) known.askedAgain = delivery;
+        if (delivery.askedXid !== known.askedXid) known.askedAgain = delivery;
         return;
       }
-      // Wherever it waits: its row is found again by its time only.
-      known.nextAttemptAtMs = delivery.nextAttemptAtMs;
-      known.attemptCount = delivery.attemptCount;
+      takeOver(known, delivery);
       if (isHead && waiting.delete(queue)) place(queue);
       return;
     }
@@ -261,6 +266,8 @@ export function createOrderingQueues(batching?: Batching, order: DeliveryOrder =
     },
     scheduleRetry(delivery) {
       const queue = release(delivery);
+      // Asked for again after its outcome was known: its row is scheduled as that says.
+      if (delivery.askedAgain !== undefined) takeOver(delivery, delivery.askedAgain);
       delete delivery.askedAgain;
       insertRetry(queue, delivery, 0);
       place(queue);

@@ -1,6 +1,6 @@
 import { comparePositions, type Position } from '../../../shared/domain/position.ts';
 import { type EndpointSettings, isEventWanted } from '../endpoints/endpoint.ts';
-import type { Delivery, Progress } from '../store/progress.ts';
+import { type Delivery, NEVER_ASKED, type Progress } from '../store/progress.ts';
 import type { EventRun, LoggedEvent } from '../store/read-events.ts';
 import type { OrderingQueues, Overflow } from './ordering-queues.ts';
 import { MAX_RETRIES_OF_ENDPOINT, MAX_RETRIES_OF_RECORD } from './records-behind.ts';
@@ -120,6 +120,7 @@ export function createReadAhead({
       inlineCharacters: event.payload?.length ?? 0,
       pending: progress.admit(event.position),
       nextAttemptAtMs: 0,
+      askedXid: NEVER_ASKED,
     };
     if (event.traceparent !== undefined) delivery.traceparent = event.traceparent;
     if (!queues.enqueue(delivery)) overflowToRetry(delivery);

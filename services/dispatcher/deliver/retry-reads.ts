@@ -4,7 +4,7 @@ import type { Delivery } from '../store/progress.ts';
 /**
  * Which rows of a read of retries are outdated when they come: while it was under way, a retry may have been delivered, given up or
  * scheduled for later, and that was saved. Taken up then, it would be delivered once more, behind later events of its record. A row
- * whose time is another than the one it was begun with was asked for again, and is not outdated.
+ * that was asked for again since the retry was begun is not outdated.
  */
 export interface RetryReads {
   /** The retry is under way. */
@@ -19,11 +19,11 @@ export interface RetryReads {
 
 export function createRetryReads(): RetryReads {
   /** By position, the retries under way, and those that ended since the read began. */
-  const begun = new Map<string, { readonly nextAttemptAtMs: number; isEnded: boolean }>();
+  const begun = new Map<string, { readonly askedXid: string; isEnded: boolean }>();
   let isReading = false;
   return {
-    start({ position, nextAttemptAtMs }) {
-      begun.set(formatPosition(position), { nextAttemptAtMs, isEnded: false });
+    start({ position, askedXid }) {
+      begun.set(formatPosition(position), { askedXid, isEnded: false });
     },
     end({ position }) {
       const key = formatPosition(position);
@@ -39,9 +39,9 @@ export function createRetryReads(): RetryReads {
       isReading = false;
       for (const [key, { isEnded }] of begun) if (isEnded) begun.delete(key);
     },
-    isOutdated({ position, nextAttemptAtMs }) {
+    isOutdated({ position, askedXid }) {
       const known = begun.get(formatPosition(position));
-      return known?.isEnded === true && known.nextAttemptAtMs === nextAttemptAtMs;
+      return known?.isEnded === true && known.askedXid === askedXid;
     },
   };
 }

@@ -112,7 +112,11 @@ export function createSettlement(initial: EndpointHealth, deps: SettlementDeps):
 
   const scheduleRetryOrBury = (batch: DeliveryBatch, lastError: Readonly<Record<string, unknown>>) => {
     const [delivery] = batch.deliveries;
-    const isAskedAgain = delivery.askedAgain !== undefined;
+    const { askedAgain } = delivery;
+    const isAskedAgain = askedAgain !== undefined;
+    // The outcome counts as the first of those that were asked for.
+    if (isAskedAgain) delivery.askedXid = askedAgain.askedXid;
+    delete delivery.askedAgain;
     delivery.attemptCount = isAskedAgain ? 1 : delivery.attemptCount + 1;
     delivery.payload = undefined;
     const nextAtMs = isAskedAgain

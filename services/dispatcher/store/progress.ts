@@ -13,6 +13,9 @@ export interface Pending {
   isFinished: boolean;
 }
 
+/** Nobody has asked for the delivery again. */
+export const NEVER_ASKED = '0';
+
 /** One event on its way to one endpoint. */
 export interface Delivery {
   readonly position: Position;
@@ -37,6 +40,8 @@ export interface Delivery {
   pending: Pending | undefined;
   /** For a retry, when it is tried next, in epoch milliseconds; 0 when it only waits for its predecessor. */
   nextAttemptAtMs: number;
+  /** For a retry, the transaction that asked for it again last, as it was read. */
+  askedXid: string;
   /** For a retry: later events of its record are in the log only, and have to be read before it may go. */
   hasMore?: boolean;
   /** As it is scheduled now, when its owner asked for it again while it was under way. */

@@ -197,6 +197,7 @@ interface RetryRow {
   record_key: string;
   attempt_count: number;
   next_attempt_at: Date | null;
+  asked_xid: string;
   has_more: boolean;
 }
 
@@ -207,7 +208,7 @@ export async function readRetries(
 ): Promise<Map<string, Delivery[]>> {
   const { rows } = await db.query<RetryRow>({
     name: 'read_retries',
-    text: `select webhook_id, commit_lsn, idx, committed_at::text, record_key, attempt_count, next_attempt_at, has_more
+    text: `select webhook_id, commit_lsn, idx, committed_at::text, record_key, attempt_count, next_attempt_at, has_more, asked_xid
              from webhook_parked where webhook_id = any($1) and state = 'waiting'
             order by webhook_id, commit_lsn, idx`,
     values: [endpointIds],
@@ -228,6 +229,7 @@ export async function readRetries(
       inlineCharacters: 0,
       pending: undefined,
       nextAttemptAtMs: row.next_attempt_at?.getTime() ?? 0,
+      askedXid: row.asked_xid,
       hasMore: row.has_more,
     });
   }

@@ -79,10 +79,12 @@ export async function scheduleRedelivery(
         order by d.committed_at desc limit 1
         for no key update of w
      ), retries as (
-       insert into webhook_parked (webhook_id, commit_lsn, idx, committed_at, record_key, next_attempt_at, state)
-       select webhook_id, commit_lsn, idx, committed_at, record_key, now(), 'waiting' from place where state = 'queued'
+       insert into webhook_parked
+         (webhook_id, commit_lsn, idx, committed_at, record_key, next_attempt_at, state, asked_xid)
+       select webhook_id, commit_lsn, idx, committed_at, record_key, now(), 'waiting', pg_current_xact_id()::text::bigint
+         from place where state = 'queued'
        on conflict (webhook_id, commit_lsn, idx) do update
-         set attempt_count = 0, next_attempt_at = excluded.next_attempt_at, state = 'waiting'
+         set attempt_count = 0, next_attempt_at = excluded.next_attempt_at, state = 'waiting', asked_xid = excluded.asked_xid
        returning webhook_id
      ), touched as (
        update webhooks w set updated_at = now() from retries where w.id = retries.webhook_id

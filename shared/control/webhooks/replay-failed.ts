@@ -85,7 +85,8 @@ const STEP = `
                     where d.account_id = r.account_id and d.commit_lsn = e.commit_lsn and d.idx = e.idx
                       and d.committed_at = e.committed_at)
   ), again as (
-    update webhook_parked k set state = 'waiting', attempt_count = 0, next_attempt_at = now()
+    update webhook_parked k set state = 'waiting', attempt_count = 0, next_attempt_at = now(),
+           asked_xid = pg_current_xact_id()::text::bigint
       from failed f
      where k.webhook_id = f.webhook_id and k.commit_lsn = f.commit_lsn and k.idx = f.idx
        and (k.state = 'dead' or k.attempt_count > 0)

@@ -27,6 +27,7 @@ export interface ScheduledRetry {
   readonly attemptCount: number;
   /** Undefined while it only waits for its predecessor. */
   readonly nextAttemptAtMs: number | undefined;
+  readonly askedXid: string;
   readonly lastError: Readonly<Record<string, unknown>> | undefined;
   readonly state: 'waiting' | 'dead';
   /** Later events of its record are not scheduled for retry, though the cursor has passed them. */
@@ -36,8 +37,8 @@ export interface ScheduledRetry {
 export interface EndedRetry {
   readonly endpointId: string;
   readonly position: Position;
-  /** As it was scheduled; 0 while it only waited for its predecessor. One that has another time now was asked for again. */
-  readonly nextAttemptAtMs: number;
+  /** As it was read. One that has another now was asked for again. */
+  readonly askedXid: string;
 }
 
 /** Everything that several endpoints have come to know since the last save. */
@@ -66,29 +67,33 @@ const SAVE_PROGRESS = `${HELD} select id from held`;
 
 /**
  * One statement, so that the cursor never passes an event whose retry is not saved with it. `webhook_parked` holds what is
- * scheduled for retry, what overflowed to retry behind it, and what was given up (`dead`).
+ * scheduled for retry, what overflowed to retry behind it, and what was given up (`dead`). One that was asked for again since it was
+ * read stays scheduled as it is.
  */
 const SAVE_WITH_RETRIES = `${HELD}, retries as (
     insert into webhook_parked as k
       (webhook_id, commit_lsn, idx, committed_at, record_key, attempt_count, next_attempt_at, last_error, state,
-       has_more)
+       has_more, asked_xid)
     select n.webhook_id, n.commit_lsn, n.idx, n.committed_at, n.record_key, n.attempt_count, n.next_attempt_at,
-           n.last_error, n.state, n.has_more
+           n.last_error, n.state, n.has_more, n.asked_xid
       from unnest($12::text[], $13::pg_lsn[], $14::int[], $15::timestamptz[], $16::text[], $17::int[],
-                  $18::timestamptz[], $19::jsonb[], $20::text[], $25::boolean[])
+                  $18::timestamptz[], $19::jsonb[], $20::text[], $25::boolean[], $26::bigint[])
            as n (webhook_id, commit_lsn, idx, committed_at, record_key, attempt_count, next_attempt_at,
-                 last_error, state, has_more)
+                 last_error, state, has_more, asked_xid)
       join held on held.id = n.webhook_id
     on conflict (webhook_id, commit_lsn, idx) do update set
-      attempt_count = excluded.attempt_count, next_attempt_at = excluded.next_attempt_at,
-      last_error = excluded.last_error, state = excluded.state, has_more = excluded.has_more
+      attempt_count = case when k.asked_xid = excluded.asked_xid then excluded.attempt_count else k.attempt_count end,
+      next_attempt_at =
+        case when k.asked_xid = excluded.asked_xid then excluded.next_attempt_at else k.next_attempt_at end,
+      state = case when k.asked_xid = excluded.asked_xid then excluded.state else k.state end,
+      last_error = excluded.last_error, has_more = excluded.has_more
   ), ended as (
     delete from webhook_parked k
-     using unnest($21::text[], $22::pg_lsn[], $23::int[], $24::timestamptz[]) as u (webhook_id, commit_lsn, idx, next_attempt_at),
+     using unnest($21::text[], $22::pg_lsn[], $23::int[], $24::bigint[]) as u (webhook_id, commit_lsn, idx, asked_xid),
            held
      where held.id = u.webhook_id
        and k.webhook_id = u.webhook_id and k.commit_lsn = u.commit_lsn and k.idx = u.idx
-       and date_trunc('milliseconds', k.next_attempt_at) is not distinct from u.next_attempt_at
+       and k.asked_xid = u.asked_xid
   )
   select id from held`;
 
@@ -133,8 +138,9 @@ export async function saveProgress(
       endedRetries.map((item) => item.endpointId),
       endedRetries.map((item) => formatLsn(item.position.commitLsn)),
       endedRetries.map((item) => item.position.index),
-      endedRetries.map((item) => toDate(item.nextAttemptAtMs)),
+      endedRetries.map((item) => item.askedXid),
       retries.map((item) => item.hasMore),
+      retries.map((item) => item.askedXid),
     );
   }
   const { rows } = await db.query<{ id: string }>({

@@ -2,7 +2,10 @@ import fc from 'fast-check';
 import type pg from 'pg';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { HEALTHY } from '../../../services/dispatcher/endpoints/endpoint-health.ts';
+import { type Delivery, NEVER_ASKED } from '../../../services/dispatcher/store/progress.ts';
+import { readRetries } from '../../../services/dispatcher/store/read-events.ts';
 import { migrate } from '../../../shared/control/migrate.ts';
+import { scheduleRedelivery } from '../../../shared/control/webhooks/deliver-again.ts';
 import {
   claimEndpoints,
   noteApplied,
@@ -14,6 +17,7 @@ import {
   renewDispatcher,
 } from '../../../shared/control/webhooks/lease-endpoints.ts';
 import { saveProgress } from '../../../shared/control/webhooks/save-progress.ts';
+import { parseLsn } from '../../../shared/domain/lsn.ts';
 import { createControlPool } from '../../../shared/postgres/pool.ts';
 import { silentLog } from '../../../shared/runtime/log.ts';
 import { createLeaseTables } from '../../simulation/lease-store.ts';
@@ -172,6 +176,73 @@ test('what an earlier claim saves late changes nothing, even when the same dispa
   const { rows } = await pool.query('select cursor_lsn from webhooks');
   expect(rows).toEqual([{ cursor_lsn: '0/14' }]);
 });
+
+test.each(['waiting', 'dead', 'delivered'] as const)(
+  'a redelivery that is asked for before an outcome is saved stays scheduled, whatever the outcome was: %s',
+  async (outcome) => {
+    await addEndpoints(1, 1);
+    await renewDispatcher(pool, 'd1', LONG_MS);
+    const [claimed] = await claimEndpoints(pool, 'd1', 1);
+    const { rows } = await pool.query<{ commit_lsn: string; occurred_at: string }>(
+      `insert into account_events (commit_lsn, account_id, type, resource, subject_id, occurred_at, payload)
+       values ('80000000/1', 'acct_1', 'export.completed', 'export', 'exp_1', now(), '{}')
+       on conflict (commit_lsn) do update set type = excluded.type returning commit_lsn, occurred_at::text`,
+    );
+    const [event] = rows;
+    const position = { commitLsn: parseLsn(event?.commit_lsn ?? ''), index: 0 };
+    const read = async () => (await readRetries(pool, ['whk_1'])).get('whk_1')?.[0];
+    const save = (known: Delivery | undefined, as: typeof outcome) =>
+      saveProgress(pool, 'd1', {
+        endpoints: [
+          {
+            endpointId: 'whk_1',
+            cursorEpoch: 0,
+            leaseEpoch: claimed?.lease_epoch ?? 0,
+            cursor: { commitLsn: 0n, index: 0 },
+            done: [],
+            health: HEALTHY,
+            disabledBy: undefined,
+          },
+        ],
+        retries:
+          as === 'delivered'
+            ? []
+            : [
+                {
+                  endpointId: 'whk_1',
+                  position,
+                  committedAt: event?.occurred_at ?? '',
+                  record: 'export/exp_1',
+                  attemptCount: 3,
+                  nextAttemptAtMs: Date.now() + LONG_MS,
+                  askedXid: known?.askedXid ?? NEVER_ASKED,
+                  lastError: { class: 'timeout' },
+                  state: as,
+                  hasMore: false,
+                },
+              ],
+        endedRetries:
+          as === 'delivered'
+            ? [{ endpointId: 'whk_1', position, askedXid: known?.askedXid ?? NEVER_ASKED }]
+            : [],
+      });
+    const ask = () => scheduleRedelivery(pool, 'acct_1', 'whk_1', position);
+    await save(undefined, 'waiting');
+    const known = await read();
+    expect(known?.attemptCount).toBe(3);
+    expect(await ask()).toBe('queued');
+    await save(known, outcome);
+    const again = await read();
+    expect(again).toMatchObject({ attemptCount: 0 });
+    expect(again?.nextAttemptAtMs).toBeLessThanOrEqual(Date.now());
+    // The same save once more, as after a lost response, also when the redelivery has ended meanwhile and is asked for again.
+    await save(again, 'delivered');
+    expect(await read()).toBeUndefined();
+    expect(await ask()).toBe('queued');
+    await save(again, 'delivered');
+    expect(await read()).toMatchObject({ attemptCount: 0 });
+  },
+);
 
 test('two that claim at once never get the same endpoint', async () => {
   await addEndpoints(1, 300);
