@@ -27,6 +27,7 @@ import {
   type Publisher,
 } from './publish/publisher.ts';
 import {
+  behindCommit,
   classifyStart,
   GapPossibleError,
   publishedTo,
@@ -42,7 +43,7 @@ import {
   SlotHeldError,
   SourceLostError,
 } from './replication/source-queries.ts';
-import { openWalStream, StreamLostError } from './replication/stream.ts';
+import { openWalStream, StreamLostError, UnsendableChangeError } from './replication/stream.ts';
 import { RoutesStaleError, TransactionToRepeatError } from './routes/route-errors.ts';
 import type { SessionConfig, SessionDeps } from './session-deps.ts';
 
@@ -199,7 +200,33 @@ export async function runSession(
   });
   deps.onStreaming();
   const isResumed = progress === stored;
-  await runCaptureLoop({ config, deps, stream, publisher, notifier, progress, isResumed }, signal);
+  try {
+    await runCaptureLoop({ config, deps, stream, publisher, notifier, progress, isResumed }, signal);
+  } catch (error) {
+    if (!(error instanceof UnsendableChangeError)) throw error;
+    await stream.close();
+    await passUnsendable(error, config, deps);
+  }
+}
+
+/**
+ * Moves the slot behind a transaction that the server can't send, if an operator has accepted that. The next session then finds the
+ * slot ahead, and announces the gap.
+ *
+ * @throws GapPossibleError if nobody has
+ */
+async function passUnsendable(
+  { message, commitLsn, xid }: UnsendableChangeError,
+  { slotName, acceptedGapAfter }: SessionConfig,
+  { source, log }: SessionDeps,
+): Promise<void> {
+  if (acceptedGapAfter !== commitLsn) {
+    throw new GapPossibleError('change_unsendable', slotName, commitLsn, message);
+  }
+  const target = formatLsn(behindCommit(commitLsn));
+  // This decodes without sending.
+  await source.query('select pg_replication_slot_advance($1, $2::pg_lsn)', [slotName, target]);
+  log.warn('slot.advanced', { slot: slotName, xid, to: target });
 }
 
 /** The position from which the feed continues. After an accepted gap, every subscriber gets a reset first. */

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { type CaptureProgress, fromCaptureState, toCaptureState } from './capture-progress.ts';
-import { classifyStart, GapPossibleError, publishedTo, startAnew } from './resume.ts';
+import { behindCommit, classifyStart, GapPossibleError, publishedTo, startAnew } from './resume.ts';
 
 const STORED: CaptureProgress = {
   systemId: '7',
@@ -53,6 +53,15 @@ test.for(Object.entries(GAPS))('%s is a gap, until the stored position is accept
 
 test('a position that was accepted once is no gap any more', () => {
   expect(classifyStart('s', STORED, SOURCE, 1_000n).kind).toBe('resume');
+});
+
+test('a slot that was moved behind a transaction that can not be sent is no surprise to who accepted that', () => {
+  const source = (confirmedFlushLsn: bigint) => ({ ...SOURCE, confirmedFlushLsn });
+  const start = classifyStart('s', STORED, source(behindCommit(1_200n)), 1_200n);
+  expect(start).toEqual({ kind: 'after_gap', stored: STORED });
+  expect(behindCommit(1_200n)).toBeGreaterThan(publishedTo({ ...STORED, lastCommitLsn: 1_200n }));
+  for (const elsewhere of [1_200n, 1_201n, 1_203n])
+    expect(reasonOf(() => classifyStart('s', STORED, source(elsewhere), 1_200n))).toBe('slot_ahead');
 });
 
 test('a gap amid a transaction that was published in part is told behind that part', () => {

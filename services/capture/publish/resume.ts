@@ -8,7 +8,13 @@ import { type CaptureProgress, fromCaptureState } from './capture-progress.ts';
 import type { ProducerPool } from './publisher.ts';
 
 /** What was found that the feed may have missed changes by. */
-export type GapReason = 'slot_missing' | 'slot_lost' | 'slot_ahead' | 'timeline_changed' | 'other_system';
+export type GapReason =
+  | 'slot_missing'
+  | 'slot_lost'
+  | 'slot_ahead'
+  | 'timeline_changed'
+  | 'other_system'
+  | 'change_unsendable';
 
 const REMEDIES: Record<GapReason, string> = {
   slot_missing: 'The slot is gone: make it again with `tandem source prepare`, and start capture once more.',
@@ -22,6 +28,9 @@ const REMEDIES: Record<GapReason, string> = {
   other_system:
     'This is another database cluster, whose positions mean other things: set DATABASE_URL back if the feed should ' +
     'follow the old one.',
+  change_unsendable:
+    'It is larger than 1 GB as text (a bytea counts twice), or has a character that UTF-8 lacks: correct the row, so that no ' +
+    'later change sends it. The rest of its transaction is lost with it.',
 };
 
 /**
@@ -37,8 +46,8 @@ export class GapPossibleError extends Error {
   constructor(reason: GapReason, slotName: string, passedLsn: Lsn, found: string) {
     super(
       `gap possible: the feed of slot ${slotName} stands at ${formatLsn(passedLsn)}, but ${found}. ` +
-        `${REMEDIES[reason]} To go on from where the slot is then, with feed.reset for every resource, start capture ` +
-        `once with ACCEPT_GAP_AFTER=${formatLsn(passedLsn)}.`,
+        `${REMEDIES[reason]} To go on ${reason === 'change_unsendable' ? 'behind the transaction' : 'from where the slot is then'}, ` +
+        `with feed.reset for every resource, start capture once with ACCEPT_GAP_AFTER=${formatLsn(passedLsn)}.`,
     );
     this.reason = reason;
     this.passedLsn = passedLsn;
@@ -59,7 +68,7 @@ export type Start =
   | { readonly kind: 'after_gap'; readonly stored: CaptureProgress };
 
 /**
- * @param acceptedGapAfter the position after which an operator has accepted a gap
+ * @param acceptedGapAfter the position after which an operator has accepted a gap, or of the commit that capture has moved the slot behind
  * @throws GapPossibleError when changes between the stored state and the slot's position may be lost
  */
 export function classifyStart(
@@ -71,7 +80,13 @@ export function classifyStart(
   if (stored === undefined) return { kind: 'first' };
   const gap = findGap(stored, source);
   if (gap === undefined) return { kind: 'resume', stored };
-  if (acceptedGapAfter === stored.passedLsn) return { kind: 'after_gap', stored };
+  const { confirmedFlushLsn } = source;
+  const isPassedOver =
+    acceptedGapAfter !== undefined &&
+    acceptedGapAfter > stored.passedLsn &&
+    gap.reason === 'slot_ahead' &&
+    confirmedFlushLsn === behindCommit(acceptedGapAfter);
+  if (acceptedGapAfter === stored.passedLsn || isPassedOver) return { kind: 'after_gap', stored };
   throw new GapPossibleError(gap.reason, slotName, stored.passedLsn, gap.found);
 }
 
@@ -90,6 +105,14 @@ function findGap(
   if (confirmedFlushLsn <= stored.passedLsn) return undefined;
   const found = `the slot gives only what comes after ${formatLsn(confirmedFlushLsn)}`;
   return { reason: 'slot_ahead', found };
+}
+
+/**
+ * Where a slot goes on behind a transaction that it can't send, by the LSN of its commit record. Past `publishedTo`, because the first
+ * changes of the transaction may have been published.
+ */
+export function behindCommit(commitLsn: Lsn): Lsn {
+  return commitLsn + 2n;
 }
 
 /**

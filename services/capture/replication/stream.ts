@@ -2,6 +2,7 @@ import pg from 'pg';
 import type { Lsn } from '../../../shared/domain/lsn.ts';
 import { quoteIdent, quoteLiteral } from '../../../shared/postgres/quote.ts';
 import { Session } from '../../../shared/postgres/session.ts';
+import { exceedsRowLimit } from '../../../shared/postgres/size-limit.ts';
 import { rawTypes, TEXT_SESSION_OPTIONS } from '../../../shared/postgres/text-session.ts';
 import type { Secret } from '../../../shared/runtime/env.ts';
 import { type PgOutputMessage, readPgOutput } from './pgoutput.ts';
@@ -28,6 +29,7 @@ export interface WalStream {
    * Entries that have arrived, oldest first, up to either limit but at least one; empty when none has arrived.
    *
    * @throws StreamLostError once the connection is lost, even if entries are left: the server sends them again
+   * @throws UnsendableChangeError once all entries before such a change were taken
    */
   take(maxCount: number, maxBytes: number): WalEntry[];
   /**
@@ -42,6 +44,29 @@ export interface WalStream {
 /** The replication connection broke or timed out. The slot is unchanged, and the stream can be opened again. */
 export class StreamLostError extends Error {
   override readonly name = 'StreamLostError';
+}
+
+/** What the server says of a change that it can't send: the transaction is decoded again at each start, and fails again. */
+export class UnsendableChangeError extends Error {
+  override readonly name = 'UnsendableChangeError';
+  /** Of the transaction. */
+  readonly commitLsn: Lsn;
+  readonly xid: number;
+
+  constructor({ commitLsn, xid }: Begin, cause: unknown) {
+    super(`the server can't send a row of the transaction ${xid}`, { cause });
+    this.commitLsn = commitLsn;
+    this.xid = xid;
+  }
+}
+
+type Begin = Extract<PgOutputMessage, { kind: 'begin' }>;
+
+/** `untranslatable_character`, `character_not_in_repertoire`: a text that has no form in UTF-8. */
+const NO_UTF8 = ['22P05', '22021'];
+
+function isUnsendable(error: unknown): boolean {
+  return exceedsRowLimit(error) || (error instanceof pg.DatabaseError && NO_UTF8.includes(error.code ?? ''));
 }
 
 /** Node-pg knows the option and passes it on, though its types do not name it. */
@@ -77,9 +102,13 @@ export async function openWalStream(config: WalStreamConfig, onActivity: () => v
     connectionTimeoutMillis: 10_000,
   };
   const client = new Session(clientConfig);
-  let lost: StreamLostError | undefined;
+  let lost: StreamLostError | UnsendableChangeError | undefined;
+  let begun: Begin | undefined;
   const fail = (cause?: unknown) => {
-    lost ??= new StreamLostError('the replication connection is lost', { cause });
+    lost ??=
+      begun !== undefined && isUnsendable(cause)
+        ? new UnsendableChangeError(begun, cause)
+        : new StreamLostError('the replication connection is lost', { cause });
     onActivity();
   };
   client.on('error', fail);
@@ -115,12 +144,10 @@ export async function openWalStream(config: WalStreamConfig, onActivity: () => v
       } else {
         acker.received(frame.lsn);
         const bytes = frame.payload.length + ENTRY_OVERHEAD_BYTES;
-        queue.push({
-          kind: 'message',
-          lsn: frame.lsn,
-          message: readPgOutput(frame.payload, decoding),
-          bytes,
-        });
+        const message = readPgOutput(frame.payload, decoding);
+        if (message.kind === 'begin') begun = message;
+        else if (message.kind === 'commit') begun = undefined;
+        queue.push({ kind: 'message', lsn: frame.lsn, message, bytes });
         queuedBytes += bytes;
         if (queuedBytes > config.maxQueuedBytes && !isPaused) {
           isPaused = true;
@@ -165,7 +192,8 @@ export async function openWalStream(config: WalStreamConfig, onActivity: () => v
       systemId,
       timeline,
       take(maxCount, maxBytes) {
-        if (lost !== undefined) throw lost;
+        const isOver = lost instanceof StreamLostError || queueHead === queue.length;
+        if (lost !== undefined && isOver) throw lost;
         const start = queueHead;
         let bytes = 0;
         while (queueHead < queue.length && queueHead - start < maxCount && bytes < maxBytes) {

@@ -3,6 +3,7 @@ import type { StoredSeen } from '../../../shared/control/exports/chunked-reading
 import { type Catalog, parentOf, type Resource, tablesReadFor } from '../../../shared/domain/catalog.ts';
 import { formatSnapshot } from '../../../shared/domain/snapshot.ts';
 import { RowHeadersWriter } from '../../../shared/kafka/internals/row-headers.ts';
+import { exceedsRowLimit } from '../../../shared/postgres/size-limit.ts';
 import { createPace } from '../../../shared/runtime/pace.ts';
 import { currentTrace } from '../../../shared/runtime/tracing.ts';
 import type { PgRow } from '../../../shared/values/pg-row.ts';
@@ -89,6 +90,7 @@ async function copyChunk(
   const headers = new RowHeadersWriter(chunk, currentTrace()?.traceparent);
   headers.account = chunk.accountSourceId ?? '';
   let seq = 0;
+  let lastKey = chunk.lowerKey === null ? undefined : JSON.stringify(chunk.lowerKey);
   const onRow = (row: PgRow) => {
     if (isOfAllAccounts) headers.account = row.text(columns.length) ?? '';
     headers.seq = seq;
@@ -98,6 +100,7 @@ async function copyChunk(
       const key = recordKey.ofPgRow(row);
       sender.add({ key, value: codec.encodeRow(row, schemaId), headers, target });
       context.onKey?.(key);
+      lastKey = key;
     } else {
       const image = asOfRows.imageAt(imagePlace);
       const bytes = codec.encodeWire(image, schemaId);
@@ -113,7 +116,20 @@ async function copyChunk(
   };
   const reading = context.readRows(session.client, query, onRow, signal);
   context.onReading(reading);
-  return reading.done;
+  return reading.done.catch((cause: unknown) => {
+    throw exceedsRowLimit(cause) ? unprintable(chunk.resource, lastKey, cause) : cause;
+  });
+}
+
+/** Rows come in the order of their keys, so the one that the server stopped at is the next. */
+function unprintable(resource: string, lastKey: string | undefined, cause: unknown): ExportFailedError {
+  const place = lastKey === undefined ? 'The first record' : `The record after the key ${lastKey}`;
+  return new ExportFailedError(
+    'row_too_large',
+    `${place} of ${resource} is larger than PostgreSQL can send, which is 1 GB as text, and a bytea counts twice: ` +
+      'make the record smaller, or hide its largest column in the catalog.',
+    { cause },
+  );
 }
 
 /** @throws ExportFailedError for a resource without a column of its own */
