@@ -1,6 +1,7 @@
-import net from 'node:net';
+import type { ConnectionOptions } from 'node:tls';
 import pg from 'pg';
 import { readConnectionUrl } from './connection-url.ts';
+import { wantsTls } from './settle-tls.ts';
 import { SESSION_OPTIONS } from './text-session.ts';
 
 /** Settings that only newer servers know, by the first major that does: an unknown one at start-up refuses the connection. */
@@ -94,11 +95,11 @@ export class Session extends pg.Client {
     return this;
   }
 
-  /** `pg` knows TLS or none. So the server is asked first what it offers, as libpq does on the connection itself. */
   async #settleTls(): Promise<void> {
-    const offersTls = await asksForTls(this.host, this.port, this.#connectLimitMs);
-    if (offersTls) return;
-    const internals = this as unknown as { ssl: unknown; connection: { ssl: unknown } };
+    const { host, port, user = '', database = user } = this;
+    const internals = this as unknown as { ssl: ConnectionOptions | false; connection: { ssl: unknown } };
+    const target = { host, port, user, database, ssl: internals.ssl || {} };
+    if (await wantsTls(target, this.#connectLimitMs)) return;
     internals.ssl = false;
     internals.connection.ssl = false;
   }
@@ -115,35 +116,3 @@ const CONNECT_LIMIT_MS = 10_000;
 
 /** A server closes a connection at once when it is told to. Over a network that has fallen silent it never hears of it. */
 const END_LIMIT_MS = 2_000;
-
-/** What a server offers changes with a restart of it at most. */
-const ANSWER_KEPT_MS = 60_000;
-
-const answers = new Map<string, { readonly offersTls: boolean; readonly atMs: number }>();
-
-/** Length and code of PostgreSQL's SSLRequest. */
-const SSL_REQUEST = Buffer.from([0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f]);
-
-/** False also where nothing answers: the connection itself then says what is wrong. A local socket needs no TLS. */
-async function asksForTls(host: string, port: number, limitMs: number): Promise<boolean> {
-  if (host.startsWith('/')) return false;
-  const key = `${host} ${port}`;
-  const known = answers.get(key);
-  if (known !== undefined && Date.now() - known.atMs < ANSWER_KEPT_MS) return known.offersTls;
-  const answer = await new Promise<string | undefined>((resolve) => {
-    const socket = net.connect({ host, port });
-    const end = (found?: string) => {
-      resolve(found);
-      socket.destroy();
-    };
-    socket.setTimeout(limitMs, () => end());
-    socket.once('connect', () => socket.write(SSL_REQUEST));
-    socket.once('data', (data) => end(String.fromCharCode(data[0] ?? 0)));
-    socket.once('error', () => end());
-    socket.once('close', () => end());
-  });
-  if (answer === undefined) return false;
-  const offersTls = answer === 'S';
-  answers.set(key, { offersTls, atMs: Date.now() });
-  return offersTls;
-}

@@ -11,6 +11,8 @@ import { type OwnPostgres, openOwnPostgres } from '../../support/own-postgres.ts
 import { testStack } from '../../support/stack.ts';
 
 const CERT_ROLE = 'by_certificate';
+/** Let in without TLS alone, with TLS alone, and not at all. */
+const HBA_ROLES = ['plain_only', 'tls_only', 'nobody'] as const;
 
 let directory: string;
 let files: Certificates;
@@ -31,7 +33,13 @@ beforeAll(async () => {
   const hba = join(directory, 'pg_hba.conf');
   writeFileSync(
     hba,
-    `hostssl all ${CERT_ROLE} all cert\nhost all ${CERT_ROLE} all reject\nhost all all all scram-sha-256\n`,
+    `hostssl all ${CERT_ROLE} all cert
+host all ${CERT_ROLE} all reject
+hostnossl all plain_only all scram-sha-256
+hostssl all tls_only all scram-sha-256
+host all plain_only,tls_only,nobody all reject
+host all all all scram-sha-256
+`,
   );
   server = await openOwnPostgres({
     ssl: 'on',
@@ -43,6 +51,7 @@ beforeAll(async () => {
   const admin = new Session({ connectionString: server.url('postgres') });
   await admin.connect();
   await admin.query(`create role ${CERT_ROLE} login`);
+  for (const role of HBA_ROLES) await admin.query(`create role ${role} login password '${role}'`);
   await admin.end();
 });
 
@@ -86,6 +95,28 @@ test.each([
   [undefined, true],
 ])('sslmode=%s of a server with a certificate that nobody vouches for: encrypted %s', async (sslmode, is) => {
   expect(await isEncrypted(urlWith(sslmode === undefined ? {} : { sslmode }))).toBe(is);
+});
+
+const asRole = (role: string, sslmode: string, password = role) => {
+  const url = new URL(urlWith({ sslmode }, { user: role }));
+  url.password = password;
+  return url.href;
+};
+
+test.each(['allow', 'prefer'])(
+  'sslmode=%s connects as pg_hba.conf lets in: with TLS alone, or without it alone',
+  async (sslmode) => {
+    expect(await isEncrypted(asRole('tls_only', sslmode))).toBe(true);
+    expect(await isEncrypted(asRole('plain_only', sslmode))).toBe(false);
+    await expect(isEncrypted(asRole('plain_only', 'require'))).rejects.toThrow(/pg_hba.conf rejects/);
+    await expect(isEncrypted(asRole('nobody', sslmode))).rejects.toThrow(
+      /pg_hba.conf rejects.*no encryption/,
+    );
+  },
+);
+
+test('a wrong password is no reason to send it without TLS', async () => {
+  await expect(isEncrypted(asRole('tls_only', 'prefer', 'wrong'))).rejects.toThrow(/password authentication/);
 });
 
 test.each([
