@@ -3,7 +3,7 @@ import type { ColumnDescription } from '../catalog/describe-table.ts';
 import { whereSql } from '../catalog/where-sql.ts';
 import { type Comparison, FilterError, type FilterNode, type FilterValue } from '../domain/bulk-filter.ts';
 import { toColumnFilter } from '../domain/public-names.ts';
-import { quoteIdent } from '../postgres/quote.ts';
+import { quoteIdent, quoteLiteral } from '../postgres/quote.ts';
 import { type BulkTable, comparableType } from './bulk-table.ts';
 import type { CatalogValue } from './operation.ts';
 import { inputText } from './value-form.ts';
@@ -26,6 +26,32 @@ function columnOf({ column: name, pointer }: Condition, table: BulkTable): Colum
   throw new FilterError(field, `${table.resource.name} has no field ${JSON.stringify(name)}`);
 }
 
+/** What a condition compares: SQL of the value, its type to cast to, and the OID of that type. */
+interface Operand {
+  readonly place: string;
+  readonly type: string;
+  readonly typeOid: number;
+}
+
+const TEXT_OID = 25;
+const JSONB_OID = 3802;
+
+/** @throws FilterError for a column that is not there or is hidden */
+function operandOf(node: Condition, table: BulkTable): Operand {
+  const column = columnOf(node, table);
+  if (node.member === undefined) {
+    return { place: columnSql(node.column), type: comparableType(column), typeOid: column.baseTypeOid };
+  }
+  const { path, type } = node.member;
+  const steps = path.map(quoteLiteral);
+  const outer = [columnSql(node.column), ...steps.slice(0, -1)].join(' -> ');
+  const last = steps.at(-1);
+  // As in files: a member that is not there is null, and so is a JSON null. No step leads into an array.
+  return type === 'text'
+    ? { place: `(${outer} ->> ${last})`, type: 'text', typeOid: TEXT_OID }
+    : { place: `nullif((${outer} -> ${last})::jsonb, 'null')`, type: 'jsonb', typeOid: JSONB_OID };
+}
+
 /** A filter of a request, which is on fields. @throws FilterError for a field that is not there or is hidden */
 export function filterSql(node: FilterNode, table: BulkTable, { bind }: Binder): string {
   const sql = (part: FilterNode): string => {
@@ -33,23 +59,24 @@ export function filterSql(node: FilterNode, table: BulkTable, { bind }: Binder):
       if (part.nodes.length === 0) return 'true';
       return `(${part.nodes.map(sql).join(` ${part.by} `)})`;
     }
-    const found = columnOf(part, table);
-    const place = columnSql(part.column);
-    const type = comparableType(found);
+    const { place, type, typeOid } = operandOf(part, table);
     switch (part.kind) {
       case 'compare': {
-        const value = `${bind(inputText(part.value.text, found.baseTypeOid))}::text::${type}`;
+        const value = `${bind(inputText(part.value.text, typeOid))}::text::${type}`;
         // A record without a value is different from any value; SQL's own <> would leave it out.
         if (part.by === 'ne') return `${place} is distinct from ${value}`;
-        return `${place} ${OPERATORS[part.by]} ${value}`;
+        const holds = `${place} ${OPERATORS[part.by]} ${value}`;
+        // PostgreSQL puts values of different JSON types in an order, which says nothing of a member that may be any of them.
+        const isOfOneType = `jsonb_typeof(${place}) = jsonb_typeof(${value})`;
+        return part.member?.type === 'json' && part.by !== 'eq' ? `(${isOfOneType} and ${holds})` : holds;
       }
       case 'in':
         if (type.endsWith('[]')) throw new FilterError(part.pointer, 'cannot be used on list fields');
-        return `${place} = any (${bind(part.values.map(({ text }) => inputText(text, found.baseTypeOid)))}::text[]::${type}[])`;
+        return `${place} = any (${bind(part.values.map(({ text }) => inputText(text, typeOid)))}::text[]::${type}[])`;
       case 'is_null':
         return `${place} is ${part.isNull ? '' : 'not '}null`;
       case 'prefix':
-        if (!TEXT_TYPES.has(found.baseTypeOid)) {
+        if (!TEXT_TYPES.has(typeOid)) {
           throw new FilterError(part.pointer, 'is for text fields only');
         }
         return `starts_with(${place}::text, ${bind(part.prefix)}::text)`;
@@ -114,14 +141,10 @@ export function typedValues(node: FilterNode, table: BulkTable): TypedValue[] {
 
 function columnValues(node: FilterNode, table: BulkTable): TypedValue[] {
   if (node.kind === 'group') return node.nodes.flatMap((part) => columnValues(part, table));
-  const column = columnOf(node, table);
+  const { type, typeOid } = operandOf(node, table);
   if (node.kind === 'is_null' || node.kind === 'prefix') return [];
   const values = node.kind === 'in' ? node.values : [node.value];
-  return values.map((value) => ({
-    ...value,
-    type: comparableType(column),
-    typeOid: column.baseTypeOid,
-  }));
+  return values.map((value) => ({ ...value, type, typeOid }));
 }
 
 /** Collects a statement's values; `bind` returns the placeholder. No value ever becomes SQL. */

@@ -1,3 +1,5 @@
+import type { PathField } from './public-field.ts';
+
 /** A filter as clients write it: `{status: {eq: 'open'}, or: [{total: {gt: 5}}, {memo: {is_null: true}}]}`. */
 export type FilterInput = Readonly<Record<string, unknown>>;
 
@@ -7,26 +9,18 @@ export type Comparison = (typeof COMPARISONS)[number];
 /** A filter whose form is right; whether its columns exist and its values fit is the table's to say. */
 export type FilterNode =
   | { readonly kind: 'group'; readonly by: 'and' | 'or'; readonly nodes: readonly FilterNode[] }
-  | {
-      readonly kind: 'compare';
-      readonly column: string;
-      readonly by: Comparison;
-      readonly value: FilterValue;
-      readonly pointer: string;
-    }
-  | {
-      readonly kind: 'in';
-      readonly column: string;
-      readonly values: readonly FilterValue[];
-      readonly pointer: string;
-    }
-  | {
-      readonly kind: 'is_null';
-      readonly column: string;
-      readonly isNull: boolean;
-      readonly pointer: string;
-    }
-  | { readonly kind: 'prefix'; readonly column: string; readonly prefix: string; readonly pointer: string };
+  | (Operand & { readonly kind: 'compare'; readonly by: Comparison; readonly value: FilterValue })
+  | (Operand & { readonly kind: 'in'; readonly values: readonly FilterValue[] })
+  | (Operand & { readonly kind: 'is_null'; readonly isNull: boolean })
+  | (Operand & { readonly kind: 'prefix'; readonly prefix: string });
+
+/** What a condition is on. */
+interface Operand {
+  readonly column: string;
+  /** A member of the column's JSON in place of the column's own value. */
+  readonly member?: Pick<PathField, 'path' | 'type'>;
+  readonly pointer: string;
+}
 
 export interface FilterValue {
   readonly text: string;

@@ -84,9 +84,12 @@ export function toColumnFilter(
   const field = fields.find((each) => each.name === node.column);
   if (field === undefined)
     throw new FilterError(place, `${name} has no field ${JSON.stringify(node.column)}`);
+  if ('path' in field) {
+    const { column, path, type } = field;
+    return { ...node, column, member: { path, type } };
+  }
   if (isPlain(field)) return { ...node, column: field.column };
   if ('value' in field) throw new FilterError(place, 'has the same value in every record: leave it out');
-  if ('path' in field) throw new FilterError(place, 'is a part of a document, which filters do not search');
   return mappedFilter(node, field, canHold);
 }
 

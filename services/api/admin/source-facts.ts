@@ -138,7 +138,12 @@ export function createSourceFacts(
         return !columns.some(({ name, baseTypeOid }) => name === column && DATE_TYPES.has(baseTypeOid));
       });
       if (without.length > 0) {
-        const detail = `${without.map(({ name }) => name).join(', ')} has no date or timestamp column "${field}"`;
+        const isMember = without.some(({ fields }) =>
+          fields?.some((each) => each.name === field && 'path' in each),
+        );
+        const detail =
+          `${without.map(({ name }) => name).join(', ')} has no date or timestamp column "${field}"` +
+          (isMember ? ', which is a member of a document' : '');
         throw invalid([{ pointer: '/date_range/field', detail }]);
       }
     },

@@ -18,6 +18,7 @@ import {
   columnOfField,
   isPlain,
   type MappedField,
+  type PathType,
   type PublicField,
 } from '../../../shared/domain/public-field.ts';
 import { publicKey, publicRange } from '../../../shared/domain/public-names.ts';
@@ -28,6 +29,7 @@ import { DATE_TYPES, type SourceFacts } from '../admin/source-facts.ts';
 import { relatedOf } from '../exports/request.ts';
 import { exampleRow } from './example-row.ts';
 import {
+  type FilterOperator,
   filterOperatorsOf,
   type JsonType,
   jsonTypeOf,
@@ -37,9 +39,9 @@ import {
 } from './field-types.ts';
 import type { ShownField, ShownOperation, ShownResource } from './schemas.ts';
 
-/** A resource as customers see it, and the row type of its files. */
+/** A resource as customers see it, without whether its table fits, and the row type of its files. */
 export interface ResourceDescription {
-  readonly shown: ShownResource;
+  readonly shown: Omit<ShownResource, 'unfit'>;
   readonly rowType: RowType;
 }
 
@@ -164,10 +166,17 @@ function describeFields(
       is_key: false,
       values: valuesOf(field, column && traits.get(column.baseTypeOid)?.labels),
       max_length: null,
-      filters: 'map' in field ? ['eq', 'ne', 'in', 'is_null'] : [],
+      filters:
+        'map' in field ? ['eq', 'ne', 'in', 'is_null'] : 'path' in field ? MEMBER_FILTERS[field.type] : [],
     };
   });
 }
+
+/** The conditions that a filter may have on a member of a document. */
+const MEMBER_FILTERS: Record<PathType, FilterOperator[]> = {
+  text: ['eq', 'ne', 'in', 'gt', 'gte', 'lt', 'lte', 'prefix', 'is_null'],
+  json: ['eq', 'ne', 'in', 'gt', 'gte', 'lt', 'lte', 'is_null'],
+};
 
 /** Types of what the catalog makes, as PostgreSQL calls them. */
 const MADE_TYPES: Partial<Record<JsonType, string>> = {

@@ -32,6 +32,7 @@ resources:
       mark: { column: note, map: { x: marked } }
       is_large: { column: size, map: { 1: false }, otherwise: true }
       city: { column: data, path: [city], type: text }
+      volume: { column: data, path: [box, size], type: json }
       total: total
       kept: kept
       openedAt: created_at
@@ -114,7 +115,7 @@ test('a resource and its events are described by their fields', async () => {
     ['type', 'text', true, false, ['prospect', 'deal'], named],
     ['mark', 'text', true, false, null, named],
     ['is_large', 'boolean', true, false, null, named],
-    ['city', 'text', true, false, null, []],
+    ['city', 'text', true, false, null, ['eq', 'ne', 'in', 'gt', 'gte', 'lt', 'lte', 'prefix', 'is_null']],
   ]);
   const [update, win] = json.operations;
   expect(update.params).toMatchObject([
@@ -161,13 +162,54 @@ test('filters hold for what customers see, and say which fields and values there
     fault('status/gt', expect.stringContaining('eq, ne, in')),
   );
   expect(await found({ type: { eq: 'none' } })).toEqual(fault('type/eq', 'is not a shop.kind'));
-  expect(await found({ city: { eq: 'Bern' } })).toEqual(
-    fault('city', expect.stringContaining('part of a document')),
-  );
   expect(await found({ object: { eq: 'deal' } })).toEqual(
     fault('object', expect.stringContaining('the same value')),
   );
   expect(await found({ secret: { is_null: true } })).toEqual(fault('secret', 'deals has no field "secret"'));
+});
+
+test('filters on members of documents hold for the values that files show, and only for those of the type asked for', async () => {
+  await fill();
+  const documents = {
+    1: '{"city": "Bern", "box": {"size": 10}}',
+    2: '{"city": 7, "box": {"size": "10"}}',
+    3: '{"city": null, "box": {"size": null}}',
+    4: '{"box": [{"size": 10}]}',
+    5: '{"city": "Basel", "box": {"size": 9.50}}',
+  };
+  for (const [id, data] of Object.entries(documents))
+    await api.pool.query('update shop.deals set data = $2 where id = $1', [id, data]);
+  expect(await found({ city: { eq: 'Bern' } })).toEqual(['1']);
+  expect(await found({ city: { in: ['Bern', '7'] } })).toEqual(['1', '2']);
+  expect(await found({ city: { prefix: 'B' } })).toEqual(['1', '5']);
+  expect(await found({ city: { ne: 'Bern' } })).toEqual(['2', '3', '4', '5']);
+  expect(await found({ city: { is_null: true } })).toEqual(['3', '4']);
+  expect(await found({ city: { gte: 'Bb' } })).toEqual(['1']);
+  expect(await found({ volume: { eq: 10 } })).toEqual(['1']);
+  expect(await found({ volume: { eq: '"10"' } })).toEqual(['2']);
+  expect(await found({ volume: { in: [10, 9.5] } })).toEqual(['1', '5']);
+  expect(await found({ volume: { lt: 10 } })).toEqual(['5']);
+  expect(await found({ volume: { gt: 0 } })).toEqual(['1', '5']);
+  expect(await found({ volume: { is_null: true } })).toEqual(['3', '4']);
+  expect(await found({ volume: { is_null: false } })).toEqual(['1', '2', '5']);
+  expect(await found({ volume: { ne: 10 } })).toEqual(['2', '3', '4', '5']);
+  const fault = (pointer: string, detail: string) => [{ pointer: `/filter/${pointer}`, detail }];
+  expect(await found({ city: { eq: 7 } })).toEqual(fault('city/eq', 'must be a string'));
+  expect(await found({ volume: { eq: 'ten' } })).toEqual(fault('volume/eq', 'is not a jsonb'));
+  expect(await found({ volume: { prefix: '1' } })).toEqual(fault('volume/prefix', 'is for text fields only'));
+  const range = { from: '2026-01-01T00:00:00Z', field: 'city' };
+  const { status, json } = await api.call('POST', '/exports', {
+    key: account.key,
+    body: { resource: 'deals', date_range: range },
+  });
+  expect(status).toBe(422);
+  expect(json.errors[0]).toEqual({
+    pointer: '/date_range/field',
+    detail: 'deals has no date or timestamp column "city", which is a member of a document',
+  });
+  const live = { async: true, semantics: 'live', filter: { city: { eq: 'Bern' } } };
+  const job = (await submit({ operation: 'win', ...live })).json;
+  expect(await workUnder(job.job_id, '', '')).toMatchObject({ status: 'completed', succeeded: 1 });
 });
 
 test('parameters and samples have the public names and values', async () => {
@@ -190,6 +232,7 @@ test('parameters and samples have the public names and values', async () => {
         mark: 'marked',
         is_large: false,
         city: 'Bern',
+        volume: null,
         total: '1.10',
         kept: null,
         openedAt: '2026-01-31T09:30:00Z',
