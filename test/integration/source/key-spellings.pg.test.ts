@@ -9,6 +9,8 @@ import {
   presentKeysQuery,
   readKeyColumns,
 } from '../../../services/extractor/changes-since/keyed-queries.ts';
+import { findKeysAmong } from '../../../services/extractor/chunked/key-order.ts';
+import { rowsQuery } from '../../../services/extractor/plan/row-selection.ts';
 import type { SourceSession } from '../../../services/extractor/source/source-session.ts';
 import { canBeNamed } from '../../../shared/bulk/item-ids.ts';
 import { checkCatalog } from '../../../shared/catalog/check-catalog.ts';
@@ -174,6 +176,73 @@ test.each(Object.entries(TYPES))(
           }),
         );
         expect({ run, was }).toEqual({ run, was: earlier });
+      }
+    } finally {
+      client.release();
+    }
+  },
+);
+
+/** Orders of one's own: capitals first, and `w` as a `v` with an accent where the server knows rules, since 16. */
+const TAILORED: Readonly<Record<string, string>> = {
+  tailored: `provider = icu, locale = 'und-u-kf-upper'`,
+  tailored_blind: `provider = icu, locale = 'und-u-ks-level2', deterministic = false`,
+};
+const RULES = `, rules = '&V << w <<< W'`;
+
+test.each(Object.entries(TAILORED))(
+  'the order of keys under a collation with rules of its own is the database’s in every part: %s',
+  async (name, definition) => {
+    const { rows: versions } = await db.query<{ v: string }>(
+      "select current_setting('server_version_num') as v",
+    );
+    const hasRules = Number(versions[0]?.v) >= 160_000;
+    await db.query(`create collation app.${name} (${definition}${hasRules ? RULES : ''}); drop table if exists app.items;
+      create table app.items (id text collate app.${name} primary key, account_id text not null default 'acme', n int)`);
+    const client = await db.connect();
+    const session = {
+      client,
+      query: async (text: string, values: unknown[] = []) => {
+        const { rows, rowCount } = await client.query(text, values);
+        return { rows, rowCount: rowCount ?? 0 };
+      },
+    } as unknown as SourceSession;
+    try {
+      const letters = ['v', 'V', 'w', 'W', 'u', 'x', '0', '1', '2', 'é', ' '];
+      const texts = letters.flatMap((a) => ['', ...letters].map((b) => `${a}${b}`));
+      await client.query('insert into app.items (id) select unnest($1::text[]) on conflict do nothing', [
+        texts,
+      ]);
+      const ordered = (await client.query('select id from app.items order by id')).rows.map(
+        ({ id }) => id as string,
+      );
+      if (hasRules) expect(ordered.indexOf('w')).toBeLessThan(ordered.indexOf('vx'));
+      const key = await readTypedKey(session, RESOURCE);
+
+      const halves = [ordered.filter((_, n) => n % 2 === 0), ordered.filter((_, n) => n % 2 === 1)];
+      const [fixed = [], asked = []] = halves.map((half) => half.map((text) => [text]));
+      const among = await findKeysAmong(session, key, fixed, 'wire', asked.toReversed());
+      expect(among.map(({ index, before }) => [asked.toReversed()[index], before])).toEqual(
+        asked.map((texts, n) => [texts, n + 1]),
+      );
+
+      const cuts = [0, 17, 40, 41, ordered.length];
+      for (const [n, to] of cuts.entries()) {
+        const from = cuts[n - 1] ?? 0;
+        const keyAt = (end: number) => (end === 0 ? null : [ordered[end - 1] ?? '']);
+        const bounds = { lowerKey: keyAt(from), upperKey: keyAt(to || ordered.length) };
+        const { text, values } = rowsQuery(SELECTION, ['id'], bounds, { keyCasts: [''] });
+        const { rows } = await client.query(text, [...values]);
+        const expected = ordered.slice(from, to || ordered.length);
+        expect(rows.map(({ id }) => id)).toEqual(expected);
+        const images = expected.map((id) => ({ texts: [id], isIn: true })).toReversed();
+        const past = rowsAsOfQuery(SELECTION, ['id'], bounds, key, images);
+        const rebuilt = await client.query<(string | null)[]>({
+          text: past.text,
+          values: [...past.values],
+          rowMode: 'array',
+        });
+        expect(rebuilt.rows.map(([id]) => id)).toEqual(expected);
       }
     } finally {
       client.release();
