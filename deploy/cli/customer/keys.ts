@@ -49,15 +49,18 @@ const createCommand = customerCommand<{ scopes: string[]; name?: string }>({
   },
 });
 
-const revokeCommand = customerCommand<unknown>({
+const revokeCommand = customerCommand<{ withMade?: true }>({
   name: 'keys revoke',
   summary: 'revoke an API key: its next request is refused',
   notes: 'Needs the scope keys:write. It revokes any key of the account, also the one that you use.',
-  examples: ['tandem keys revoke key_01kb8z'],
-  declare: (program) => program.argument('<id>', 'ID of the key'),
-  async run({ client, signal, print }, _, args) {
+  examples: ['tandem keys revoke key_01kb8z', 'tandem keys revoke key_01kb8z --with-made'],
+  declare: (program) =>
+    program
+      .argument('<id>', 'ID of the key')
+      .option('--with-made', 'revokes the keys that it made too, and those that they made'),
+  async run({ client, signal, print }, { withMade }, args) {
     const id = first(args);
-    await client().keys.revoke(id, { signal });
+    await client().keys.revoke(id, { signal, ...(withMade ? { with_made: 'true' } : {}) });
     print({ id, revoked: true }, [`revoked ${id}`]);
   },
 });

@@ -19,6 +19,7 @@ import {
   keyScopes,
   newKeySchema,
   presentKey,
+  REVOKE_QUERY,
 } from '../keys/key-schemas.ts';
 import { createKey, listKeys, revokeKey } from '../keys/key-store.ts';
 import {
@@ -224,7 +225,7 @@ export function accountRoutes({ pool, cursorSigner, source }: AccountDeps): Rout
           if ((await findAccount(db, accountId)) === undefined) throw noAccount(accountId);
           const { key, ...row } = await createKey(
             db,
-            { accountId, name: body.name, scopes: body.scopes },
+            { accountId, name: body.name, scopes: body.scopes, makers: [] },
             'operator',
           );
           return jsonResponse(201, { ...presentKey(row), key });
@@ -267,12 +268,15 @@ export function accountRoutes({ pool, cursorSigner, source }: AccountDeps): Rout
       operationId: 'revokeKey',
       tag: 'operator',
       summary: 'Revoke a key',
-      description: 'The next request with the key is refused.',
+      description:
+        'The next request with the key is refused. Keys that it made stay valid: `with_made` revokes them too.',
       params: { id: 'ID of the account.', key_id: 'ID of the key.' },
       example: { params: { id: EXAMPLE.account, key_id: EXAMPLE.key } },
+      query: REVOKE_QUERY,
       responses: { 204: { description: 'Revoked. The next request with the key is refused.' } },
-      handle: async ({ param }) => {
-        await inTransaction(pool, (db) => revokeKey(db, param('id'), param('key_id'), 'operator'));
+      handle: async ({ param, query }) => {
+        const withMade = query.with_made === 'true';
+        await inTransaction(pool, (db) => revokeKey(db, param('id'), param('key_id'), 'operator', withMade));
         return noContent();
       },
     }),

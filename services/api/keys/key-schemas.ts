@@ -17,6 +17,13 @@ export const KEYS_QUERY = z.strictObject({
     .meta({ description: 'Only keys that are in use, or only revoked ones. Without it: all.' }),
 });
 
+export const REVOKE_QUERY = z.strictObject({
+  with_made: z.enum(['true', 'false']).optional().meta({
+    description:
+      'true: revokes the keys that the key made too, and those that they made. Also for a key that is revoked already.',
+  }),
+});
+
 export const keySchema = z
   .strictObject({
     id: z.string(),
@@ -27,6 +34,9 @@ export const keySchema = z
       .nullable()
       .meta({ description: 'How the key begins. Null: the key is older than this field.' }),
     scopes: z.array(z.string()),
+    made_by: z.string().nullable().meta({
+      description: 'ID of the key that made it. Null: the operator did, or the key is older than this field.',
+    }),
     created_at: timestamp,
     last_used_at: timestamp
       .nullable()
@@ -45,6 +55,7 @@ export const EXAMPLE_KEY: z.input<typeof keySchema> = {
   name: 'Warehouse',
   prefix: 'tk_3q2-7w',
   scopes: ['exports:read', 'exports:write'],
+  made_by: null,
   created_at: EXAMPLE.at,
   last_used_at: EXAMPLE.later,
   revoked_at: null,
@@ -64,6 +75,7 @@ export function presentKey(row: KeyRow): z.input<typeof keySchema> {
     name,
     prefix,
     scopes,
+    made_by: row.makers.at(-1) ?? null,
     created_at: row.created_at.toISOString(),
     last_used_at: row.last_used_at?.toISOString() ?? null,
     revoked_at: row.revoked_at?.toISOString() ?? null,

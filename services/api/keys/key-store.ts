@@ -12,6 +12,8 @@ export interface KeyRow {
   /** How the key begins. Null for keys that were made before this was kept. */
   prefix: string | null;
   scopes: string[];
+  /** IDs of the keys through which it was made, the first of them first. */
+  makers: string[];
   created_at: Date;
   created_at_text: string;
   last_used_at: Date | null;
@@ -19,13 +21,16 @@ export interface KeyRow {
 }
 
 const COLUMNS =
-  'id, account_id, name, prefix, scopes, created_at, created_at::text as created_at_text, last_used_at, revoked_at';
+  'id, account_id, name, prefix, scopes, makers, created_at, created_at::text as created_at_text, last_used_at, revoked_at';
 
 /** Keys in use that an account may have. */
 const MAX_KEYS = 100;
 
 /** Revoked keys that an account's list keeps. The oldest give way; the audit log still names them. */
 const MAX_REVOKED = 1_000;
+
+/** Keys that make one another. A longer chain would only grow, and each key names all keys before it. */
+const MAX_MAKERS = 20;
 
 /** Characters of a key that are shown again: three of them are the same in each, six are 36 of 256 bits. */
 const PREFIX_CHARACTERS = 9;
@@ -38,6 +43,8 @@ export interface NewKey {
   readonly accountId: string;
   readonly name: string | undefined;
   readonly scopes: readonly Scope[];
+  /** Of `holdMaker`. */
+  readonly makers: readonly string[];
 }
 
 /**
@@ -49,15 +56,21 @@ export interface NewKey {
  */
 export async function createKey(
   db: Queryable,
-  { accountId, name, scopes }: NewKey,
+  { accountId, name, scopes, makers }: NewKey,
   actor: string,
 ): Promise<KeyRow & { readonly key: string }> {
+  if (makers.length > MAX_MAKERS) {
+    throw new AppError(
+      'conflict',
+      `This key was made by a key that was made by another, ${MAX_MAKERS} times over: make the new one with an earlier key.`,
+    );
+  }
   const key = newKey();
   // Two requests at once would both see one key fewer than there are.
   await db.query('select from accounts where id = $1 for no key update', [accountId]);
   const { rows } = await db.query<KeyRow>(
-    `insert into api_keys (id, account_id, name, prefix, key_hash, scopes)
-     select $1, $2, $3, $4, $5, $6
+    `insert into api_keys (id, account_id, name, prefix, key_hash, scopes, makers)
+     select $1, $2, $3, $4, $5, $6, $7
      where (select count(*) from api_keys where account_id = $2 and revoked_at is null) < ${MAX_KEYS}
      returning ${COLUMNS}`,
     [
@@ -67,6 +80,7 @@ export async function createKey(
       key.slice(0, PREFIX_CHARACTERS),
       hashKey(key),
       SCOPES.filter((scope) => scopes.includes(scope)),
+      makers,
     ],
   );
   const [row] = rows;
@@ -89,18 +103,24 @@ export async function createKey(
  * it has made, and it makes no other.
  *
  * @param id of a key or of a session
+ * @returns the makers of the key that it makes
  * @throws AppError `unauthorized` when it has ended
  */
-export async function holdMaker(db: Queryable, id: string): Promise<void> {
+export async function holdMaker(db: Queryable, id: string): Promise<readonly string[]> {
   const session = await db.query<{ key_id: string | null }>(
     'select key_id from portal_sessions where id = $1 and revoked_at is null and expires_at > now() for share',
     [id],
   );
   const [found] = session.rows;
   const keyId = found === undefined ? id : found.key_id;
-  if (keyId === null) return;
-  const key = await db.query('select from api_keys where id = $1 and revoked_at is null for share', [keyId]);
-  if (key.rowCount === 0) throw new AppError('unauthorized', 'The key is unknown or revoked.');
+  if (keyId === null) return [];
+  const key = await db.query<Pick<KeyRow, 'makers'>>(
+    'select makers from api_keys where id = $1 and revoked_at is null for share',
+    [keyId],
+  );
+  const [maker] = key.rows;
+  if (maker === undefined) throw new AppError('unauthorized', 'The key is unknown or revoked.');
+  return [...maker.makers, keyId];
 }
 
 /** Newest first. Without a status the revoked ones too. */
@@ -125,22 +145,44 @@ export async function listKeys(
  * Revokes a key, with its entry in the audit log: its next request is refused. Run it in a transaction. A second time is no
  * error, and is not recorded.
  *
+ * @param withMade revokes the keys that it made too, and those that they made, also if the key itself was revoked before
  * @throws AppError `not_found`
  */
-export async function revokeKey(db: Queryable, accountId: string, id: string, actor: string): Promise<void> {
-  const { rows } = await db.query<{ name: string | null }>(
-    'update api_keys set revoked_at = now() where account_id = $1 and id = $2 and revoked_at is null returning name',
-    [accountId, id],
+export async function revokeKey(
+  db: Queryable,
+  accountId: string,
+  id: string,
+  actor: string,
+  withMade: boolean,
+): Promise<void> {
+  // A key that was revoked long ago is gone, and those that it made are not.
+  const { rowCount } = await db.query(
+    'select from api_keys where account_id = $1 and (id = $2 or ($3 and $2 = any(makers))) for update',
+    [accountId, id, withMade],
   );
-  const [revoked] = rows;
-  if (revoked !== undefined) {
-    const details = revoked.name === null ? {} : { name: revoked.name };
-    await recordAudit(db, { accountId, actor, action: 'key.revoked', subjectId: id, details });
-    return;
-  }
-  const { rowCount } = await db.query('select from api_keys where account_id = $1 and id = $2', [
-    accountId,
-    id,
-  ]);
   if (rowCount === 0) throw new AppError('not_found', `There is no key ${id}.`);
+  // A key that is made meanwhile holds its maker. So the update waits for it, and only the next one sees it.
+  while ((await revokeOnce(db, accountId, id, actor, withMade)) > 0);
+}
+
+async function revokeOnce(
+  db: Queryable,
+  accountId: string,
+  id: string,
+  actor: string,
+  withMade: boolean,
+): Promise<number> {
+  const { rows } = await db.query<Pick<KeyRow, 'id' | 'name'>>(
+    `update api_keys set revoked_at = now()
+     where account_id = $1 and (id = $2 or ($3 and $2 = any(makers))) and revoked_at is null returning id, name`,
+    [accountId, id, withMade],
+  );
+  for (const revoked of rows) {
+    const details = {
+      ...(revoked.name === null ? {} : { name: revoked.name }),
+      ...(revoked.id === id ? {} : { made_by: id }),
+    };
+    await recordAudit(db, { accountId, actor, action: 'key.revoked', subjectId: revoked.id, details });
+  }
+  return rows.length;
 }

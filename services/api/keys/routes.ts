@@ -18,6 +18,7 @@ import {
   keyScopes,
   newKeySchema,
   presentKey,
+  REVOKE_QUERY,
 } from './key-schemas.ts';
 import { createKey, holdMaker, listKeys, revokeKey } from './key-store.ts';
 
@@ -94,8 +95,8 @@ export function keyRoutes({ pool, cursorSigner }: KeyDeps): Route[] {
               },
             );
           }
-          if (caller.kind === 'account') await holdMaker(db, caller.keyId);
-          const wanted = { accountId: oneAccount(accountId), name: body.name, scopes: body.scopes };
+          const makers = caller.kind === 'account' ? await holdMaker(db, caller.keyId) : [];
+          const wanted = { accountId: oneAccount(accountId), name: body.name, scopes: body.scopes, makers };
           const { key, ...row } = await createKey(db, wanted, actorOf(caller));
           return jsonResponse(201, { ...presentKey(row), key });
         }),
@@ -107,13 +108,17 @@ export function keyRoutes({ pool, cursorSigner }: KeyDeps): Route[] {
       operationId: 'revokeAccountKey',
       summary: 'Revoke an API key of the account',
       description:
-        'The next request with the key is refused, and dashboard sessions that it opened end. Any key of the account can be revoked, also the one that sends this request.',
+        'The next request with the key is refused, and dashboard sessions that it opened end. Any key of the account can be revoked, also the one that sends this request. Keys that it made stay valid: `with_made` revokes them too.',
       params: { id: 'ID of the key.' },
-      example: { params: { id: EXAMPLE.key } },
+      example: { params: { id: EXAMPLE.key }, query: { with_made: 'true' } },
       access: 'keys:write',
+      query: REVOKE_QUERY,
       responses: { 204: { description: 'Revoked. The next request with the key is refused.' } },
-      async handle({ param, accountId, caller }) {
-        await inTransaction(pool, (db) => revokeKey(db, oneAccount(accountId), param('id'), actorOf(caller)));
+      async handle({ param, accountId, caller, query }) {
+        const withMade = query.with_made === 'true';
+        await inTransaction(pool, (db) =>
+          revokeKey(db, oneAccount(accountId), param('id'), actorOf(caller), withMade),
+        );
         return noContent();
       },
     }),

@@ -167,6 +167,74 @@ test('a key is made before its maker is revoked, or not at all', async () => {
   expect((await made).status).toBe(401);
 });
 
+test('a revoked key takes the keys that it made with it if asked, over any number of hands, and a chain has an end', async () => {
+  const account = await api.account();
+  const scopes = ['keys:read', 'keys:write'];
+  const made = async (key: string) => (await post(key, { scopes })).json as { id: string; key: string };
+  const leaked = await made(account.key);
+  const child = await made(leaked.key);
+  const grandchild = await made(child.key);
+  const beside = await made(account.key);
+  const makerOf = async (id: string) =>
+    (await api.call('GET', '/keys?limit=100', { key: account.key })).json.data.find(
+      (each: { id: string }) => each.id === id,
+    ).made_by;
+  expect(await makerOf(grandchild.id)).toBe(child.id);
+  const statusOf = async ({ key }: { key: string }) => (await api.call('GET', '/keys', { key })).status;
+  const all = async () => Promise.all([leaked, child, grandchild, beside].map(statusOf));
+  // Whoever has the leaked key may cover it up: a maker that is revoked, and gone from the list.
+  await api.call('DELETE', `/keys/${child.id}`, { key: grandchild.key });
+  await api.pool.query('delete from api_keys where id = $1', [child.id]);
+  await api.call('DELETE', `/keys/${leaked.id}`, { key: account.key });
+  expect(await all()).toEqual([401, 401, 200, 200]);
+  const revoke = (id: string) => api.call('DELETE', `/keys/${id}?with_made=true`, { key: account.key });
+  expect((await revoke(child.id)).status).toBe(204);
+  expect(await all()).toEqual([401, 401, 401, 200]);
+  expect((await auditOf(account))[0]).toMatchObject({
+    action: 'key.revoked',
+    subject_id: grandchild.id,
+    details: { made_by: child.id },
+  });
+  expect((await revoke(leaked.id)).status).toBe(204);
+  expect((await revoke('key_none')).status).toBe(404);
+  let last = beside;
+  for (let depth = 1; depth < 20; depth += 1) last = await made(last.key);
+  expect((await post(last.key, { scopes })).status).toBe(409);
+  expect((await post(account.key, { scopes })).status).toBe(201);
+  const first = await operator('GET', `/admin/accounts/${account.id}/keys?limit=100`);
+  const own = first.json.data.at(-1).id;
+  await operator('DELETE', `/admin/accounts/${account.id}/keys/${own}?with_made=true`);
+  expect(await statusOf(account)).toBe(401);
+  expect(await statusOf(last)).toBe(401);
+});
+
+test('a key that is made while its maker is revoked with all that it made is revoked with it', async () => {
+  const account = await api.account();
+  const [{ id }] = (await api.call('GET', '/keys', { key: account.key })).json.data;
+  const db = await api.pool.connect();
+  onTestFinished(() => db.release());
+  await db.query('begin');
+  // As a request that has made a key and has not committed.
+  await db.query('select from api_keys where id = $1 for share', [id]);
+  await db.query(
+    `insert into api_keys (id, account_id, key_hash, scopes, makers) values ('key_late', $1, '\\x01', '{}', array[$2])`,
+    [account.id, id],
+  );
+  const revoked = operator('DELETE', `/admin/accounts/${account.id}/keys/${id}?with_made=true`);
+  await waitFor('the revocation to wait for the new key', async () => {
+    const { rows } = await api.doorPool.query(
+      `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`,
+    );
+    return rows.length > 0;
+  });
+  await db.query('commit');
+  expect((await revoked).status).toBe(204);
+  const { rows } = await api.pool.query('select from api_keys where account_id = $1 and revoked_at is null', [
+    account.id,
+  ]);
+  expect(rows).toHaveLength(0);
+});
+
 test('without scopes the operator makes a key that makes no keys, and lists the keys', async () => {
   const { id } = await api.account();
   const made = await operator('POST', `/admin/accounts/${id}/keys`, {});

@@ -53,8 +53,15 @@ export class AdminKeys {
     return this.#api.pages('listKeys', { params: { id: accountId } }, options);
   }
 
-  async revoke(accountId: string, keyId: string, options: CallOptions = {}): Promise<void> {
-    await this.#api.call('revokeKey', { params: { id: accountId, key_id: keyId } }, options);
+  /** `with_made` revokes the keys that it made too. */
+  async revoke(
+    accountId: string,
+    keyId: string,
+    options: CallOptions & Query<'revokeKey'> = {},
+  ): Promise<void> {
+    const { with_made: withMade, ...call } = options;
+    const query = withMade === undefined ? {} : { with_made: withMade };
+    await this.#api.call('revokeKey', { params: { id: accountId, key_id: keyId }, query }, call);
   }
 }
 

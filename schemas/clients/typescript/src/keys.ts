@@ -24,8 +24,10 @@ export class Keys {
     return this.#api.pages('listAccountKeys', { query }, options);
   }
 
-  /** The next request with the key is refused. */
-  async revoke(id: string, options: CallOptions = {}): Promise<void> {
-    await this.#api.call('revokeAccountKey', { params: { id } }, options);
+  /** The next request with the key is refused. `with_made` revokes the keys that it made too. */
+  async revoke(id: string, options: CallOptions & Query<'revokeAccountKey'> = {}): Promise<void> {
+    const { with_made: withMade, ...call } = options;
+    const query = withMade === undefined ? {} : { with_made: withMade };
+    await this.#api.call('revokeAccountKey', { params: { id }, query }, call);
   }
 }

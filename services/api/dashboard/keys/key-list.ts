@@ -36,14 +36,22 @@ ${listLinks(visit, { path: SECTION, fields: { status }, next, words: { first: te
 function entry(key: Key, visit: Visit): Html {
   const text = visit.text.keys;
   const { formats, session } = visit;
-  const { id, prefix, scopes, last_used_at: used, created_at: created, revoked_at: revoked } = key;
+  const {
+    id,
+    prefix,
+    scopes,
+    last_used_at: used,
+    created_at: created,
+    revoked_at: revoked,
+    made_by: maker,
+  } = key;
   const name = key.name ?? text.unnamed;
   const isOwn = session.keyId === id;
   const activity = html`<a class="button" href="${searchHref(visit, '/dashboard/audit', { actor: id })}">${text.activity} <span class="hidden">${text.ofKey(name)}</span></a>`;
   return html`<li>
 <div class="key-head"><strong class="clip">${name}</strong> <code>${prefix === null ? id : `${prefix}…`}</code>${isOwn ? html` <span class="badge" data-tone="blue">${text.yours}</span>` : null}</div>
 <p class="scopes">${scopes.map((scope) => html`<code>${scope}</code> `)}</p>
-<div class="key-foot"><p class="muted">${used === null ? text.neverUsed : html`${text.usedLabel}: ${formats.time(used)}`} · ${text.created}: ${formats.time(created)}${revoked === null ? null : html` · ${text.revokedAt}: ${formats.time(revoked)}`}</p>
+<div class="key-foot"><p class="muted">${used === null ? text.neverUsed : html`${text.usedLabel}: ${formats.time(used)}`} · ${text.created}: ${formats.time(created)}${maker === null ? null : html` · ${text.madeBy}: <code>${maker}</code>`}${revoked === null ? null : html` · ${text.revokedAt}: ${formats.time(revoked)}`}</p>
 ${AUDIT_SCOPES.every((scope) => visit.may(scope)) ? activity : null}
 ${
   revoked === null && visit.may('keys:write')
@@ -51,6 +59,7 @@ ${
         action: visit.href(`${SECTION}/${id}/revoke`),
         title: text.revoke,
         question: `${text.confirmRevoke(key.name ?? prefix ?? id)}${isOwn ? ` ${text.confirmOwn}` : ''}`,
+        fields: html`<label class="check"><input type="checkbox" name="with_made" value="true"> ${text.withMade}</label>`,
       })
     : null
 }</div></li>`;

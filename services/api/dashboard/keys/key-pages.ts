@@ -61,7 +61,11 @@ export function keyPages(deps: Pick<VisitDeps, 'frameAncestors'>): DashboardPage
       method: 'POST',
       path: `${SECTION}/{id}/revoke`,
       async handle(visit) {
-        await visit.send('revokeAccountKey', { params: { id: visit.request.param('id') } });
+        const withMade = visit.form.get('with_made') === 'true';
+        await visit.send('revokeAccountKey', {
+          params: { id: visit.request.param('id') },
+          ...(withMade ? { query: { with_made: 'true' } } : {}),
+        });
         return seeOther(visit.may('keys:read') ? SECTION : '/dashboard');
       },
     },

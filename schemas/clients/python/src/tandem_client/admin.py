@@ -24,6 +24,7 @@ from ._generated import (
     OperatorSession,
     PortalLink,
     PortalSession,
+    RevokeKeyQuery,
     Source,
     Status,
     UpdateAccountRequest,
@@ -63,8 +64,9 @@ class AdminKeys:
     def list(self, account_id: str) -> Pages[Key]:
         return self._api.pages("listKeys", params={"id": account_id})
 
-    def revoke(self, account_id: str, key_id: str) -> None:
-        self._api.call("revokeKey", params={"id": account_id, "key_id": key_id})
+    def revoke(self, account_id: str, key_id: str, **query: Unpack[RevokeKeyQuery]) -> None:
+        """``with_made`` revokes the keys that it made too."""
+        self._api.call("revokeKey", params={"id": account_id, "key_id": key_id}, query=query)
 
 
 class AdminPortal:

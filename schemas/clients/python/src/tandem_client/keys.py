@@ -5,7 +5,13 @@ from __future__ import annotations
 from typing import Unpack, cast
 
 from ._api import Api
-from ._generated import CreateAccountKeyRequest, Key, ListAccountKeysQuery, NewKey
+from ._generated import (
+    CreateAccountKeyRequest,
+    Key,
+    ListAccountKeysQuery,
+    NewKey,
+    RevokeAccountKeyQuery,
+)
 from ._pages import Pages
 
 
@@ -23,6 +29,6 @@ class Keys:
         """Newest first, revoked ones too."""
         return self._api.pages("listAccountKeys", query=query)
 
-    def revoke(self, key_id: str) -> None:
-        """The next request with the key is refused."""
-        self._api.call("revokeAccountKey", params={"id": key_id})
+    def revoke(self, key_id: str, **query: Unpack[RevokeAccountKeyQuery]) -> None:
+        """The next request with the key is refused. ``with_made`` revokes the keys that it made too."""
+        self._api.call("revokeAccountKey", params={"id": key_id}, query=query)

@@ -22,6 +22,8 @@ export const keys: typeof en = {
   revoke: 'Widerrufen',
   confirmRevoke: (name) =>
     `„${name}“ widerrufen? Anfragen mit diesem Schlüssel werden sofort abgelehnt, und Sitzungen im Dashboard, die er geöffnet hat, enden. Das lässt sich nicht rückgängig machen.`,
+  withMade: 'Auch die damit erstellten Schlüssel widerrufen, und die von diesen erstellten',
+  madeBy: 'Erstellt von',
   confirmOwn: 'Sie sind mit diesem Schlüssel angemeldet und werden ebenfalls abgemeldet.',
   form: {
     title: 'Neuer API-Schlüssel',

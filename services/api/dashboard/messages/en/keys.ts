@@ -21,6 +21,8 @@ export const keys = {
   revoke: 'Revoke',
   confirmRevoke: (name: string) =>
     `Revoke “${name}”? Requests with this key are refused at once, and dashboard sessions that it opened end. This cannot be undone.`,
+  withMade: 'Revoke the keys that it made too, and those that they made',
+  madeBy: 'Made by',
   confirmOwn: 'You signed in with this key: you are signed out as well.',
   form: {
     title: 'New API key',
