@@ -123,7 +123,7 @@ export async function reviewPreparation(
   return {
     statements: [...identities, ...publication, ...ledger, ...slot],
     blocking: ofSource.map(showFinding),
-    refused,
+    refused: new Map([...refused].map(([name, { text }]) => [name, text])),
   };
 }
 

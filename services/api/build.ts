@@ -33,6 +33,7 @@ import { createFeedGuard } from './admin/feed-guard.ts';
 import { createFeedStallWatch } from './admin/feed-stall-watch.ts';
 import { readChecks } from './admin/health-routes.ts';
 import { createSourceFacts } from './admin/source-facts.ts';
+import { createUnfitResources } from './admin/unfit-resources.ts';
 import type { ApiConfig } from './config.ts';
 import { createActiveSessions } from './dashboard/active-sessions.ts';
 import { createLiveHub } from './dashboard/frame/live-hub.ts';
@@ -185,6 +186,7 @@ export async function buildApi(config: ApiConfig, context: ServiceContext): Prom
     (error: unknown) => log.warn('source.not_asked', { error }),
   );
   const sourceFacts = createSourceFacts(catalog, { source, log, now: Date.now });
+  const unfit = createUnfitResources(catalog, { source: sourceFacts, now: Date.now });
   const feedGuard = createFeedGuard(slotWatch);
   const notifyRelay = () => notifier.notify();
   const retention = () => ({ nowMs: Date.now(), eventRetentionDays: config.eventRetentionDays });
@@ -236,6 +238,7 @@ export async function buildApi(config: ApiConfig, context: ServiceContext): Prom
       catalog,
       storage,
       source: sourceFacts,
+      unfit,
       feedGuard,
       retention,
       notifyRelay,
@@ -253,6 +256,7 @@ export async function buildApi(config: ApiConfig, context: ServiceContext): Prom
       catalog,
       storage,
       source: bulkSource,
+      unfit,
       feedGuard,
       notifyRelay,
       maxQueuedBulk: config.maxQueuedBulk,
@@ -286,7 +290,7 @@ export async function buildApi(config: ApiConfig, context: ServiceContext): Prom
       cursorSigner,
       now: Date.now,
     },
-    catalog: { catalog, source: sourceFacts, cursorSigner, now: Date.now },
+    catalog: { catalog, source: sourceFacts, unfit, cursorSigner, now: Date.now },
     admin: {
       pool,
       reservedPool,

@@ -1,7 +1,7 @@
 import { checkCatalog } from '../../shared/catalog/check-catalog.ts';
 import { showFinding } from '../../shared/catalog/finding.ts';
 import { readKeyLimits } from '../../shared/catalog/key-limits.ts';
-import { sortFindings, withoutRefused } from '../../shared/catalog/refused-resources.ts';
+import { type Refusal, sortFindings, withoutRefused } from '../../shared/catalog/refused-resources.ts';
 import type { Catalog } from '../../shared/domain/catalog.ts';
 import { createAnnouncer } from '../../shared/kafka/announcer.ts';
 import { connectAdmin } from '../../shared/kafka/connect-admin.ts';
@@ -183,7 +183,7 @@ async function checkSource(
   catalog: Catalog,
   setAside: ReadonlySet<string>,
   log: Log,
-): Promise<ReadonlyMap<string, string>> {
+): Promise<ReadonlyMap<string, Refusal>> {
   const client = new Session({
     connectionString: sourceUrl.reveal(),
     application_name: applicationOf('extractor', 'check'),
@@ -199,7 +199,7 @@ async function checkSource(
     if (ofSource.length + unprepared.length > 0 || !isAnyLeft) {
       throw new SetupError('the catalog does not fit the source', findings.map(showFinding));
     }
-    for (const [resource, finding] of refused) log.error('catalog.unfit', { resource, finding });
+    for (const [resource, { text }] of refused) log.error('catalog.unfit', { resource, finding: text });
     for (const limit of await readKeyLimits(client, catalog)) log.warn('catalog.key_limit', { limit });
     return refused;
   } finally {

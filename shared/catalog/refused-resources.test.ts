@@ -30,10 +30,15 @@ test('a resource that no preparation mends is refused with those below it, and w
   ]);
   expect(sorted.ofSource.map(({ code }) => code)).toEqual(['wal_level']);
   expect(sorted.preparable.map(({ resource }) => resource)).toEqual(['notes']);
+  const ofParent = (name: string) =>
+    [
+      name,
+      { code: 'account_path', text: `${name}: its account is that of orders, which is refused.` },
+    ] as const;
   expect([...sorted.refused]).toEqual([
-    ['orders', 'orders: no_key. Run: CREATE INDEX; orders: row_security.'],
-    ['lines', 'lines: its account is that of orders, which is refused.'],
-    ['parts', 'parts: its account is that of orders, which is refused.'],
+    ['orders', { code: 'no_key', text: 'orders: no_key. Run: CREATE INDEX; orders: row_security.' }],
+    ofParent('lines'),
+    ofParent('parts'),
   ]);
   expect(withoutRefused(CATALOG, sorted.refused).resources.map(({ name }) => name)).toEqual(['notes']);
 });

@@ -6,6 +6,7 @@ import type pg from 'pg';
 import { findAccount } from '../../services/api/admin/accounts.ts';
 import { createFeedGuard } from '../../services/api/admin/feed-guard.ts';
 import { createSourceFacts } from '../../services/api/admin/source-facts.ts';
+import { createUnfitResources } from '../../services/api/admin/unfit-resources.ts';
 import { createActiveSessions } from '../../services/api/dashboard/active-sessions.ts';
 import { createLiveHub, type LiveLimits } from '../../services/api/dashboard/frame/live-hub.ts';
 import { createPresigner } from '../../services/api/exports/download.ts';
@@ -141,6 +142,7 @@ export async function openTestApi({ connections, ...overrides }: ApiOverrides = 
   const urls = overrides.urls ?? createPublicUrls(() => url);
   const presigner = createPresigner(createSigner(SECRET_KEY, 'downloads'), () => urls.absolute('/files'));
   const unseen = { latest: () => undefined };
+  const sourceFacts = createSourceFacts(overrides.catalog ?? catalog, { source, log: silentLog, now });
   const shared = {
     pool: overrides.pool ?? pool,
     catalog: overrides.catalog ?? catalog,
@@ -156,11 +158,11 @@ export async function openTestApi({ connections, ...overrides }: ApiOverrides = 
     }),
     feedGuard: createFeedGuard(overrides.slotWatch ?? unseen),
     notifyRelay: () => undefined,
+    unfit: createUnfitResources(overrides.catalog ?? catalog, { source: sourceFacts, now }),
     retention: () => ({ nowMs: now(), eventRetentionDays: 30 }),
     now,
   };
   const { maxBodyBytes = 10_000, maxQueuedExports = 3, maxQueuedBulk = 3 } = overrides;
-  const sourceFacts = createSourceFacts(shared.catalog, { source, log: silentLog, now });
   const log = overrides.log ?? silentLog;
   const { liveLimits = {}, ...dashboardOverrides } = overrides.dashboard ?? {};
   const idleSeconds = dashboardOverrides.idleSeconds ?? 1_800;

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type pg from 'pg';
 import { checkCatalog } from '../../../shared/catalog/check-catalog.ts';
 import { loadCatalog } from '../../../shared/catalog/load-catalog.ts';
-import { sortFindings } from '../../../shared/catalog/refused-resources.ts';
+import { type Refusal, sortFindings } from '../../../shared/catalog/refused-resources.ts';
 import type { Catalog } from '../../../shared/domain/catalog.ts';
 import { createKafka, readKafkaConfig } from '../../../shared/kafka/client.ts';
 import { createUncommittedAdmin } from '../../../shared/kafka/internals/uncommitted-admin.ts';
@@ -104,8 +104,8 @@ async function verify(values: VerifyOptions, context: CommandContext, report: Re
   const catalog = await loadCatalog(source.catalogPath);
   const chosen = chosenResources(catalog, values.resource);
   const refused =
-    values.resource.length === 0 ? await findRefused(source, catalog) : new Map<string, string>();
-  for (const line of refused.values()) context.note(`not verified, as it is refused: ${line}`);
+    values.resource.length === 0 ? await findRefused(source, catalog) : new Map<string, Refusal>();
+  for (const { text } of refused.values()) context.note(`not verified, as it is refused: ${text}`);
   const resources = chosen.filter((name) => !refused.has(name));
 
   await using cleanup = new AsyncDisposableStack();
@@ -191,7 +191,7 @@ function chosenResources(catalog: Catalog, names: readonly string[]): string[] {
 function findRefused(
   { databaseUrl }: SourceSettings,
   catalog: Catalog,
-): Promise<ReadonlyMap<string, string>> {
+): Promise<ReadonlyMap<string, Refusal>> {
   return withSource(
     databaseUrl,
     async (db) => sortFindings(catalog, await checkCatalog(db, catalog)).refused,

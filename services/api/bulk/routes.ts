@@ -13,6 +13,7 @@ import { AppError } from '../../../shared/runtime/errors.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 import { sourceIdOf } from '../admin/accounts.ts';
 import type { FeedGuard } from '../admin/feed-guard.ts';
+import type { UnfitResources } from '../admin/unfit-resources.ts';
 import { recordAudit } from '../http/audit-log.ts';
 import { actorOf, hasScope, oneAccount } from '../http/caller.ts';
 import type { ConcurrencyLimiter, ConcurrencyLimits } from '../http/concurrency-limiter.ts';
@@ -46,6 +47,7 @@ export interface BulkDeps {
   readonly catalog: Catalog;
   /** Changes and reads the source's rows. */
   readonly source: Pool;
+  readonly unfit: Pick<UnfitResources, 'requireFit'>;
   readonly feedGuard: FeedGuard;
   /** Call it after a commit that left messages in the outbox. */
   readonly notifyRelay: () => void;
@@ -95,6 +97,7 @@ export function bulkRoutes(deps: BulkDeps): Route[] {
       example: exampleRequest(catalog),
       problems: {
         not_found: 'There is no file `file_id`, or it has expired.',
+        conflict: 'Records of the resource cannot be changed as its table is: `errors` says why.',
         too_many:
           'The quota does not cover the items, the queue of bulk jobs is full (`active_jobs` lists them), or a limit of the account is reached.',
         feed_behind:
@@ -167,6 +170,7 @@ export function bulkRoutes(deps: BulkDeps): Route[] {
             const release = await acquireApply(body, accountId);
             try {
               // Before the transaction, so that none is open while the source checks the request.
+              await deps.unfit.requireFit([body.resource], () => '/resource');
               const sourceId = await sourceIdOf(pool, accountId);
               const checked = await checkBulkRequest(body, catalog, source, sourceId);
               return await once((db) => work(db, sourceId, checked));

@@ -10,6 +10,7 @@ test('without the source, event types are listed without examples of records, an
   const routes = catalogRoutes({
     catalog,
     source: { read: () => Promise.reject(new AppError('unavailable', 'away')) },
+    unfit: { among: async () => new Map() },
     cursorSigner: createSigner('a key of thirty-two characters!!', 'cursors'),
     now: () => 0,
   });

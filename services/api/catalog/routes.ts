@@ -3,6 +3,7 @@ import { type Catalog, findResource, type Resource } from '../../../shared/domai
 import { AppError } from '../../../shared/runtime/errors.ts';
 import type { Signer } from '../../../shared/runtime/signing.ts';
 import type { SourceFacts } from '../admin/source-facts.ts';
+import type { UnfitResources } from '../admin/unfit-resources.ts';
 import { eventExamples } from '../events/event-examples.ts';
 import { meaningOf } from '../events/event-meanings.ts';
 import { ANY_KEY } from '../http/caller.ts';
@@ -17,11 +18,18 @@ import {
   type DescribeResources,
   type ResourceDescription,
 } from './resource-descriptions.ts';
-import { eventTypeSchema, exampleResource, resourceSchema, type ShownEventType } from './schemas.ts';
+import {
+  eventTypeSchema,
+  exampleResource,
+  resourceSchema,
+  type ShownEventType,
+  type ShownResource,
+} from './schemas.ts';
 
 export interface CatalogDeps {
   readonly catalog: Catalog;
   readonly source: Pick<SourceFacts, 'read'>;
+  readonly unfit: Pick<UnfitResources, 'among'>;
   readonly cursorSigner: Signer;
   readonly now: () => number;
 }
@@ -30,8 +38,13 @@ export interface CatalogDeps {
  * What records, events and requests may hold: pages and clients build their forms from it. It is the same for every
  * account, and shows nothing that does not leave the source.
  */
-export function catalogRoutes({ catalog, source, cursorSigner, now }: CatalogDeps): Route[] {
+export function catalogRoutes({ catalog, source, unfit, cursorSigner, now }: CatalogDeps): Route[] {
   const describe = createResourceDescriber(catalog, { source, now });
+  const show = async (resources: readonly Resource[]): Promise<ShownResource[]> => {
+    const described = await describe(resources);
+    const reasons = await unfit.among(resources.map(({ name }) => name));
+    return described.map(({ shown }) => ({ ...shown, unfit: reasons.get(shown.name) ?? null }));
+  };
   const types = eventTypes(catalog);
   const [first] = catalog.resources;
   const [name, event] = [first?.name ?? 'records', first?.event ?? 'record'];
@@ -57,8 +70,7 @@ export function catalogRoutes({ catalog, source, cursorSigner, now }: CatalogDep
       },
       async handle({ query }) {
         const { items, ...rest } = page('resources', catalog.resources, query);
-        const described = await describe(items);
-        return jsonResponse(200, { data: described.map(({ shown }) => shown), ...rest });
+        return jsonResponse(200, { data: await show(items), ...rest });
       },
     }),
     defineRoute({
@@ -78,10 +90,9 @@ export function catalogRoutes({ catalog, source, cursorSigner, now }: CatalogDep
       },
       async handle({ param }) {
         const resource = findResource(catalog, param('name'));
-        const [described] = resource === undefined ? [] : await describe([resource]);
-        if (described === undefined)
-          throw new AppError('not_found', `There is no resource ${param('name')}.`);
-        return jsonResponse(200, described.shown);
+        const [shown] = resource === undefined ? [] : await show([resource]);
+        if (shown === undefined) throw new AppError('not_found', `There is no resource ${param('name')}.`);
+        return jsonResponse(200, shown);
       },
     }),
     defineRoute({

@@ -88,6 +88,10 @@ export const resourceSchema = z
     }),
     max_sync_items: count.meta({ description: 'Items of a request without `async`.' }),
     event_types: z.array(z.string()),
+    unfit: z.strictObject({ code: z.string(), detail: z.string() }).nullable().meta({
+      description:
+        'Why exports and bulk jobs of the resource are refused: its table does not fit the catalog, and the operator must act. Null: they are not.',
+    }),
     example: z.record(z.string(), z.unknown()).meta({
       description: 'A record made from the types of the fields, not from anybody’s data.',
     }),
@@ -165,6 +169,7 @@ export function exampleResource(name: string, event: string): ShownResource {
     selectable_by_ids: true,
     max_sync_items: 100,
     event_types: [`${event}.created`, `${event}.updated`, `${event}.deleted`],
+    unfit: null,
     example: { id: 1_001, status: 'text', deleted_at: null },
   };
 }

@@ -11,6 +11,7 @@ import type { Signer } from '../../../shared/runtime/signing.ts';
 import { sourceIdOf } from '../admin/accounts.ts';
 import type { FeedGuard } from '../admin/feed-guard.ts';
 import type { SourceFacts } from '../admin/source-facts.ts';
+import type { UnfitResources } from '../admin/unfit-resources.ts';
 import { changeRecorded, recordAudit } from '../http/audit-log.ts';
 import { actorOf } from '../http/caller.ts';
 import { EXAMPLE } from '../http/example-values.ts';
@@ -20,7 +21,7 @@ import { defineRoute, type Route } from '../http/route.ts';
 import { listOf, pageOf } from '../http/schema.ts';
 import { acceptedHeaders, type ExportCommandDeps, exportCommandRoutes, noExport } from './export-commands.ts';
 import { estimateChanges, requireRecordedChanges } from './recorded-changes.ts';
-import { exportBodyRules, exportBodySchema, resolveExport, resourcesOf } from './request.ts';
+import { type ExportBody, exportBodyRules, exportBodySchema, resolveExport, resourcesOf } from './request.ts';
 import { estimateSchema, exampleEstimate, exampleExport, exportSchema, presentExport } from './response.ts';
 import { countWaitingExports, type ExportRow, findExport, listExports, recentExportRate } from './store.ts';
 
@@ -28,6 +29,7 @@ export interface ExportDeps extends ExportCommandDeps {
   readonly feedGuard: FeedGuard;
   readonly cursorSigner: Signer;
   readonly source: SourceFacts;
+  readonly unfit: Pick<UnfitResources, 'requireFit'>;
   readonly storage: { deleteFolder(folder: string): Promise<void> };
   /** Queued and paused exports that an account may have. */
   readonly maxQueuedExports: number;
@@ -66,7 +68,8 @@ export function exportRoutes(deps: ExportDeps): Route[] {
       example: { body: { resource: first, format: 'csv', compression: 'gzip' } },
       problems: {
         not_found: 'There is no export `changes_since`.',
-        conflict: 'The export `changes_since` has not completed.',
+        conflict:
+          'A resource cannot be exported as its table is: `errors` says why. Or the export `changes_since` has not completed.',
         too_many:
           'The queue of exports is full (`active_jobs` lists them), or a limit of the account is reached.',
         feed_behind:
@@ -94,6 +97,7 @@ export function exportRoutes(deps: ExportDeps): Route[] {
         const response = await once(async (db) => {
           const asked = resolveExport(body, catalog, deps.now());
           const resources = resourcesOf(asked, catalog);
+          await deps.unfit.requireFit(resources, (name) => pointerOf(name, body));
           const fields = asked.fields === null ? null : await source.resolveFields(resources, asked.fields);
           const request = { ...asked, fields };
           if (request.date_range?.field != null) {
@@ -226,6 +230,13 @@ export function exportRoutes(deps: ExportDeps): Route[] {
       },
     }),
   ];
+}
+
+/** Where the request names a resource; one that it does not name came along as a related one. */
+function pointerOf(name: string, { resource, resources }: ExportBody): string {
+  if (resource === name) return '/resource';
+  const index = resources?.indexOf(name) ?? -1;
+  return index === -1 ? '/include_related' : `/resources/${index}`;
 }
 
 /** Bytes of all files. Null: it depends on how many keys are in some buckets. */

@@ -1,6 +1,5 @@
-import { checkCatalog } from '../../../shared/catalog/check-catalog.ts';
-import { sortFindings } from '../../../shared/catalog/refused-resources.ts';
-import { type Catalog, type Resource, withAncestors } from '../../../shared/domain/catalog.ts';
+import { findRefused } from '../../../shared/catalog/refused-resources.ts';
+import type { Catalog, Resource } from '../../../shared/domain/catalog.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import { ExportFailedError } from '../extraction-errors.ts';
 
@@ -14,13 +13,12 @@ export interface Refusals {
   assertFit(db: Queryable, resources: readonly Resource[]): Promise<void>;
 }
 
-export function createRefusals(catalog: Catalog, found: ReadonlyMap<string, string>): Refusals {
+export function createRefusals(catalog: Catalog, found: ReadonlyMap<string, unknown>): Refusals {
   const refused = new Set(found.keys());
   return {
     async assertFit(db, resources) {
       if (!resources.some(({ name }) => refused.has(name))) return;
-      const asked = { ...catalog, resources: withAncestors(resources) };
-      const still = sortFindings(asked, await checkCatalog(db, asked)).refused;
+      const still = await findRefused(db, catalog, resources);
       for (const { name } of resources) if (!still.has(name)) refused.delete(name);
       const names = resources.map(({ name }) => name).filter((name) => refused.has(name));
       if (names.length === 0) return;

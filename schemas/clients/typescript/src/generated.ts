@@ -886,6 +886,8 @@ export type Key = {
   /** How the key begins. Null: the key is older than this field. */
   readonly prefix: string | null;
   readonly scopes: readonly (string)[];
+  /** ID of the key that made it. Null: the operator did, or the key is older than this field. */
+  readonly made_by: string | null;
   readonly created_at: string;
   /** The last request with the key, to the minute. Null: no request is known. */
   readonly last_used_at: string | null;
@@ -898,6 +900,8 @@ export type NewKey = {
   /** How the key begins. Null: the key is older than this field. */
   readonly prefix: string | null;
   readonly scopes: readonly (string)[];
+  /** ID of the key that made it. Null: the operator did, or the key is older than this field. */
+  readonly made_by: string | null;
   readonly created_at: string;
   /** The last request with the key, to the minute. Null: no request is known. */
   readonly last_used_at: string | null;
@@ -948,6 +952,11 @@ export type Resource = {
   /** Items of a request without `async`. */
   readonly max_sync_items: number;
   readonly event_types: readonly (string)[];
+  /** Why exports and bulk jobs of the resource are refused: its table does not fit the catalog, and the operator must act. Null: they are not. */
+  readonly unfit: {
+    readonly code: string;
+    readonly detail: string;
+  } | null;
   /** A record made from the types of the fields, not from anybody’s data. */
   readonly example: Readonly<Record<string, unknown>>;
 };
@@ -1732,7 +1741,10 @@ export interface Operations {
   /** Revoke an API key of the account */
   revokeAccountKey: {
     params: { id: string };
-    query: undefined;
+    query: {
+      /** true: revokes the keys that the key made too, and those that they made. Also for a key that is revoked already. */
+      readonly with_made?: "true" | "false" | undefined;
+    };
     body: undefined;
     response: undefined;
   };
@@ -1826,7 +1838,10 @@ export interface Operations {
   /** Revoke a key */
   revokeKey: {
     params: { id: string; key_id: string };
-    query: undefined;
+    query: {
+      /** true: revokes the keys that the key made too, and those that they made. Also for a key that is revoked already. */
+      readonly with_made?: "true" | "false" | undefined;
+    };
     body: undefined;
     response: undefined;
   };

@@ -15,12 +15,16 @@ export function choicesBody(resources: readonly Resource[], account: Account, vi
 <p class="lead">${able.length === 0 ? text.nothing : text.lead}</p>
 ${limitsCard(account, visit)}
 ${able.map(
-  (resource) => html`<section><h2>${resource.name}</h2>
-<ul class="operations">${resource.operations.map(
+  (resource) =>
+    html`<section><h2>${resource.name}</h2>${resource.unfit === null ? operationList(resource, visit) : html`<p class="hint">${text.unfit(resource.unfit.code)}</p>`}</section>`,
+)}`;
+}
+
+function operationList(resource: Resource, visit: Visit): Html {
+  return html`<ul class="operations">${resource.operations.map(
     (operation) =>
       html`<li><a href="${visit.href(newJobPath({ resource: resource.name, operation: operation.name }))}">${operation.name}<span class="hidden"> ${resource.name}</span></a> <span class="muted">${descriptionOf(operation, resource, visit)}</span></li>`,
-  )}</ul></section>`,
-)}`;
+  )}</ul>`;
 }
 
 /** What an operation does, in words. */

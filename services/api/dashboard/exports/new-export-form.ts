@@ -143,12 +143,14 @@ function resources(form: URLSearchParams, { resources: all, feed }: FormFacts, v
   const total = all.reduce((sum, { fields }) => sum + fields.length, 0);
   return html`<fieldset class="of-records"><legend>${text.resources}</legend>
 <ul class="plain">${all.map((resource) => {
-    const isOn = chosen.has(resource.name);
+    const { unfit } = resource;
+    const isOn = unfit === null && chosen.has(resource.name);
     const lists = resource.fields.length > 0 && (isOn || total <= MAX_LISTED_FIELDS);
     const count = visit.formats.number(resource.fields.length);
-    return html`<li><label class="check"><input type="checkbox" name="resource" value="${resource.name}"${flag('checked', isOn)}> ${resource.name}</label>
+    return html`<li><label class="check"><input type="checkbox" name="resource" value="${resource.name}"${flag('checked', isOn)}${flag('disabled', unfit !== null)}> ${resource.name}</label>
 ${lists ? fieldChoice(form, resource, visit) : resource.fields.length > 0 && html`<span class="muted">${text.fields(count)}</span>`}
-${aside.has(resource.name) ? html`<p class="hint">${text.setAside}</p>` : null}</li>`;
+${unfit === null ? null : html`<p class="hint">${text.unfit(unfit.code)}</p>`}
+${unfit === null && aside.has(resource.name) ? html`<p class="hint">${text.setAside}</p>` : null}</li>`;
   })}</ul></fieldset>`;
 }
 

@@ -1060,6 +1060,8 @@ class Key(TypedDict):
     #: How the key begins. Null: the key is older than this field.
     prefix: str | None
     scopes: list[str]
+    #: ID of the key that made it. Null: the operator did, or the key is older than this field.
+    made_by: str | None
     created_at: str
     #: The last request with the key, to the minute. Null: no request is known.
     last_used_at: str | None
@@ -1073,6 +1075,8 @@ class NewKey(TypedDict):
     #: How the key begins. Null: the key is older than this field.
     prefix: str | None
     scopes: list[str]
+    #: ID of the key that made it. Null: the operator did, or the key is older than this field.
+    made_by: str | None
     created_at: str
     #: The last request with the key, to the minute. Null: no request is known.
     last_used_at: str | None
@@ -1111,6 +1115,11 @@ class ResourceExports(TypedDict):
     date_range: ResourceExportsDateRange
 
 
+class ResourceUnfit(TypedDict):
+    code: str
+    detail: str
+
+
 class Resource(TypedDict):
     name: str
     #: Fields that identify a record, in this order.
@@ -1129,6 +1138,8 @@ class Resource(TypedDict):
     #: Items of a request without `async`.
     max_sync_items: int
     event_types: list[str]
+    #: Why exports and bulk jobs of the resource are refused: its table does not fit the catalog, and the operator must act. Null: they are not.
+    unfit: ResourceUnfit | None
     #: A record made from the types of the fields, not from anybody’s data.
     example: dict[str, Any]
 
@@ -1826,6 +1837,11 @@ class ListAccountKeysQuery(TypedDict):
     status: NotRequired[Literal["active", "revoked"]]
 
 
+class RevokeAccountKeyQuery(TypedDict):
+    #: true: revokes the keys that the key made too, and those that they made. Also for a key that is revoked already.
+    with_made: NotRequired[Literal["true", "false"]]
+
+
 class ListResourcesQuery(TypedDict):
     #: Size of the page.
     limit: NotRequired[int]
@@ -1856,6 +1872,11 @@ class ListKeysQuery(TypedDict):
     cursor: NotRequired[str]
     #: Only keys that are in use, or only revoked ones. Without it: all.
     status: NotRequired[Literal["active", "revoked"]]
+
+
+class RevokeKeyQuery(TypedDict):
+    #: true: revokes the keys that the key made too, and those that they made. Also for a key that is revoked already.
+    with_made: NotRequired[Literal["true", "false"]]
 
 
 class ListPortalSessionsQuery(TypedDict):

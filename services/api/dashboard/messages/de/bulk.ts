@@ -101,6 +101,8 @@ export const bulk: typeof en = {
   create: {
     title: 'Neuer Massenauftrag',
     lead: 'Wählen Sie, was geschehen soll. Auf der nächsten Seite wählen Sie die Datensätze und sehen, wie viele es sind, bevor etwas geändert wird.',
+    unfit: (code) =>
+      `Ihre Datensätze lassen sich nicht ändern, weil ihre Tabelle nicht zum Katalog passt (${code}). Der Betreiber muss handeln.`,
     nothing: 'Der Katalog bietet keine Operationen, daher gibt es nichts auszuführen.',
     kind: {
       update: (fields) => `Setzt ${fields}`,

@@ -46,6 +46,8 @@ export const exports: typeof en = {
     ofResource: (name) => `von ${name}`,
     setAside:
       'Änderungen dieser Ressource werden zurzeit nicht aufgezeichnet. Sie können ihren jetzigen Zustand exportieren, aber nicht von dort aus fortfahren.',
+    unfit: (code) =>
+      `Sie lässt sich nicht exportieren, weil ihre Tabelle nicht zum Katalog passt (${code}). Der Betreiber muss handeln.`,
     files: 'Dateien',
     format: 'Format',
     compression: 'Komprimierung',

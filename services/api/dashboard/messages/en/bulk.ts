@@ -97,6 +97,8 @@ export const bulk = {
   create: {
     title: 'New bulk job',
     lead: 'Choose what to do. On the next page you choose the records, and see how many they are before anything is changed.',
+    unfit: (code: string) =>
+      `Its records cannot be changed, because its table does not fit the catalog (${code}). The operator must act.`,
     nothing: 'The catalog offers no operations, so there is nothing to run in bulk.',
     kind: {
       update: (fields: string) => `Sets ${fields}`,

@@ -49,6 +49,8 @@ export const exports = {
     ofResource: (name: string) => `of ${name}`,
     setAside:
       'Changes of this resource are not recorded at present. You can export it as it is now, but nothing can continue from there.',
+    unfit: (code: string) =>
+      `It cannot be exported, because its table does not fit the catalog (${code}). The operator must act.`,
     files: 'Files',
     format: 'Format',
     compression: 'Compression',

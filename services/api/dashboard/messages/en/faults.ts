@@ -42,6 +42,21 @@ export const faults = {
   several: 'The request has {0} errors; see errors.',
   severalCut: 'The request has {0} errors; see errors, which lists the first {1}.',
 
+  // Resources whose tables do not fit
+  unfit: '{0} cannot be exported or changed: {=1} ({2})',
+  unfitTable:
+    'A table does not fit the catalog: leave its resource out, and ask the operator, to whom `tandem catalog check` says what to do.',
+  missingTable: 'its table does not exist',
+  notATable: 'it is not a table whose changes the database records',
+  notLogged: 'the database does not record the changes of its table',
+  missingRight: 'its table may not be read',
+  missingColumn: 'its table lacks a column',
+  generatedColumn: 'a column that it needs is computed by the database, which does not record it',
+  wrongColumn: 'a column that it needs has another type',
+  unfitNoKey: 'its records have no unique key',
+  ambiguousAccounts: 'the accounts of its records are ambiguous',
+  otherwiseUnfit: 'its table does not fit the catalog',
+
   // Exports
   resource: 'must be a resource: {0}',
   noResource: 'give one resource, or several in resources',
