@@ -71,10 +71,7 @@ test('the environment is read in one place a process', () => {
 
 test('what reaches into a client stands in its room of internals, and few may use that', () => {
   const users = [
-    'shared/kafka/client.ts',
-    'services/dispatcher/build.ts',
-    'services/extractor/build.ts',
-    'services/capture/publish/publisher.ts',
+    'shared/kafka/kafkajs/kafkajs-client.ts',
     'services/extractor/chunk/copy-chunk.ts',
     'services/extractor/chunk/send-rows.ts',
     'services/extractor/chunk/read-rows.ts',

@@ -1,4 +1,3 @@
-import { Partitioners } from 'kafkajs';
 import type pg from 'pg';
 import { toSigningKeys } from '../../shared/bulk/handler-secrets.ts';
 import { findMissingRights, reportMissingRights } from '../../shared/bulk/role-rights.ts';
@@ -124,15 +123,7 @@ export async function buildApi(config: ApiConfig, context: ServiceContext): Prom
   watchPool(health.metrics, 'source_bulk', bulkSource);
 
   const kafka = openKafka(context, config, 'api');
-  const producer = cleanup.adopt(
-    kafka.producer({
-      idempotent: true,
-      maxInFlightRequests: 1,
-      allowAutoTopicCreation: false,
-      createPartitioner: Partitioners.DefaultPartitioner,
-    }),
-    (connected) => connected.disconnect(),
-  );
+  const producer = cleanup.adopt(kafka.producer({ idempotent: true }), (connected) => connected.disconnect());
   const topics = topicsOf(config.topicPrefix, catalog);
   const notifier = createNotifier();
   const relay = createOutboxRelay({

@@ -1,6 +1,6 @@
-import type { Producer } from 'kafkajs';
 import type { Pool } from 'pg';
 import { deleteOutbox, isOutboxEmpty, type OutboxRow, readOutbox } from '../../shared/control/outbox.ts';
+import type { KafkaProducer } from '../../shared/kafka/kafka-client.ts';
 import {
   isMessageType,
   type MessageCodec,
@@ -18,7 +18,7 @@ import type { Worker } from '../../shared/runtime/worker.ts';
 
 export interface RelayDeps {
   readonly pool: Pool;
-  readonly producer: Pick<Producer, 'send'>;
+  readonly producer: Pick<KafkaProducer, 'send'>;
   readonly codec: Pick<MessageCodec, 'encode'>;
   readonly topics: Readonly<Record<'commands' | 'jobs', string>>;
   readonly notifier: Notifier;
@@ -84,7 +84,6 @@ async function relayBatch({ pool, producer, codec, topics, log }: RelayDeps): Pr
     const requests = Map.groupBy(toSend, ({ topic, key }) => `${topic} ${key}`);
     const sent = [...requests.values()].map((own) =>
       producer.send({
-        acks: -1,
         topic: own[0]?.topic ?? '',
         messages: own.flatMap(({ message }) => message ?? []),
       }),

@@ -1,4 +1,3 @@
-import kafkajs, { type Admin } from 'kafkajs';
 import { findMissingRights } from '../../shared/bulk/role-rights.ts';
 import { childrenOf } from '../../shared/catalog/check-account-paths.ts';
 import { checkCatalog } from '../../shared/catalog/check-catalog.ts';
@@ -8,6 +7,7 @@ import { sortFindings } from '../../shared/catalog/refused-resources.ts';
 import { addSlotMetrics, createSlotWatch } from '../../shared/catalog/slot-health.ts';
 import { connectAdmin } from '../../shared/kafka/connect-admin.ts';
 import { ensureTopics } from '../../shared/kafka/ensure-topics.ts';
+import { type KafkaAdmin, TOPIC_RESOURCE } from '../../shared/kafka/kafka-client.ts';
 import { type AvroSchemaJson, isIncompatibleSchema } from '../../shared/kafka/registry.ts';
 import { topicsOf } from '../../shared/kafka/topics.ts';
 import { createLockWatch, guardPool } from '../../shared/postgres/lock-watch.ts';
@@ -32,9 +32,6 @@ import type { CaptureConfig } from './config.ts';
 import { addCaptureMetrics } from './metrics.ts';
 import { createSourceQueries, readSlot } from './replication/source-queries.ts';
 import { createCaptureWorker, runSession } from './session.ts';
-
-// Node can't see this name among the package's exports, which are CommonJS; only the whole of them.
-const { ConfigResourceTypes } = kafkajs;
 
 const MAX_QUEUED_BYTES = 8 * 1024 * 1024;
 const HEARTBEAT_INTERVAL_MS = 10_000;
@@ -131,7 +128,6 @@ export async function buildCapture(config: CaptureConfig, context: ServiceContex
 
   const sessionConfig = {
     ...config,
-    kafkaClient: config.kafka.client,
     transactionalId: captureTransactionalId(config.topicPrefix),
     maxQueuedBytes: MAX_QUEUED_BYTES,
     maxMessageBytes,
@@ -197,10 +193,10 @@ export async function buildCapture(config: CaptureConfig, context: ServiceContex
   ];
 }
 
-async function readMaxMessageBytes(admin: Admin, topic: string): Promise<number> {
+async function readMaxMessageBytes(admin: KafkaAdmin, topic: string): Promise<number> {
   const { resources } = await admin.describeConfigs({
     includeSynonyms: false,
-    resources: [{ type: ConfigResourceTypes.TOPIC, name: topic, configNames: ['max.message.bytes'] }],
+    resources: [{ type: TOPIC_RESOURCE, name: topic, configNames: ['max.message.bytes'] }],
   });
   return Number(resources[0]?.configEntries[0]?.configValue ?? DEFAULT_MAX_MESSAGE_BYTES);
 }

@@ -1,8 +1,7 @@
-import type { Kafka } from 'kafkajs';
 import type { Finding } from '../../shared/catalog/finding.ts';
 import type { Catalog } from '../../shared/domain/catalog.ts';
 import type { Lsn } from '../../shared/domain/lsn.ts';
-import type { KafkaClientKind } from '../../shared/kafka/client.ts';
+import type { KafkaClient } from '../../shared/kafka/kafka-client.ts';
 import type { MessageCodec } from '../../shared/kafka/messages.ts';
 import type { AvroSchemaJson } from '../../shared/kafka/registry.ts';
 import type { Topics } from '../../shared/kafka/topics.ts';
@@ -22,7 +21,6 @@ export interface SessionConfig {
   readonly slotName: string;
   readonly publicationName: string;
   readonly transactionalId: string;
-  readonly kafkaClient: KafkaClientKind;
   readonly acceptedGapAfter: Lsn | undefined;
   readonly maxQueuedBytes: number;
   readonly maxMessageBytes: number;
@@ -35,7 +33,7 @@ export interface SessionDeps {
   readonly source: Queryable;
   /** For resources whose records have their parents' accounts; undefined in a catalog without any. */
   readonly routes?: RoutesSource | undefined;
-  readonly kafka: Kafka;
+  readonly kafka: KafkaClient;
   readonly codec: MessageCodec;
   readonly catalog: Catalog;
   readonly knownColumns: KnownColumns;

@@ -159,9 +159,8 @@ export async function runSession(
   const notifier = createNotifier();
 
   const openPoolForReading = async () => {
-    const producers = cleanup.adopt(
-      await openProducerPool(deps.kafka, config.transactionalId, config.kafkaClient),
-      (each) => each.close(),
+    const producers = cleanup.adopt(await openProducerPool(deps.kafka, config.transactionalId), (each) =>
+      each.close(),
     );
     return { producers, stored: await readStored(config, deps, producers) };
   };

@@ -19,7 +19,6 @@ import { formatLsn } from '../../shared/domain/lsn.ts';
 import { formatPosition } from '../../shared/domain/position.ts';
 import { connectAdmin } from '../../shared/kafka/connect-admin.ts';
 import { ensureTopics } from '../../shared/kafka/ensure-topics.ts';
-import { createUncommittedAdmin } from '../../shared/kafka/internals/uncommitted-admin.ts';
 import { GROUP_SETTINGS } from '../../shared/kafka/run-consumer.ts';
 import { topicsOf } from '../../shared/kafka/topics.ts';
 import { feedMirrorGroup, recorderGroup } from '../../shared/protocol/names.ts';
@@ -196,7 +195,7 @@ export async function buildDispatcher(config: DispatcherConfig, context: Service
   const wakeUps = createWakeUps(config.controlUrl, self, { onEvents: leases.wake, onWebhooks }, log);
 
   const group = recorderGroup(config.topicPrefix);
-  const ends = cleanup.adopt(createUncommittedAdmin(kafka), (client) => client.disconnect());
+  const ends = cleanup.adopt(kafka.uncommittedAdmin(), (client) => client.disconnect());
   await ends.connect();
   const bounds = createReadBounds(ends, topics.changes, group);
   const recordedChain = createRecordedChain(pool, async () => new Set((await bounds.committed()).keys()));

@@ -6,7 +6,6 @@ import type { Catalog } from '../../shared/domain/catalog.ts';
 import { createAnnouncer } from '../../shared/kafka/announcer.ts';
 import { connectAdmin } from '../../shared/kafka/connect-admin.ts';
 import { ensureTopics } from '../../shared/kafka/ensure-topics.ts';
-import { createUncommittedAdmin } from '../../shared/kafka/internals/uncommitted-admin.ts';
 import { createRecordedChanges } from '../../shared/kafka/recorded-changes.ts';
 import { topicsOf } from '../../shared/kafka/topics.ts';
 import { createLockWatch } from '../../shared/postgres/lock-watch.ts';
@@ -68,9 +67,9 @@ export async function buildExtractor(config: ExtractorConfig, context: ServiceCo
   const topics = topicsOf(config.topicPrefix, catalog);
   const admin = cleanup.adopt(await connectAdmin(kafka, config.kafka), (client) => client.disconnect());
   const partitions = await ensureTopics(admin, topics.declarations, { settings: config.topicSettings, log });
-  const ends = cleanup.adopt(createUncommittedAdmin(kafka), (client) => client.disconnect());
+  const ends = cleanup.adopt(kafka.uncommittedAdmin(), (client) => client.disconnect());
   await ends.connect();
-  const producer = cleanup.adopt(kafka.producer({ allowAutoTopicCreation: false }), (p) => p.disconnect());
+  const producer = cleanup.adopt(kafka.producer(), (p) => p.disconnect());
   await producer.connect();
 
   const { registry, codec } = openRegistry(context, config);

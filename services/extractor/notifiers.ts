@@ -1,4 +1,4 @@
-import type { Kafka } from 'kafkajs';
+import type { KafkaClient } from '../../shared/kafka/kafka-client.ts';
 import type { MessageType } from '../../shared/kafka/messages.ts';
 import { GROUP_SETTINGS, runConsumer } from '../../shared/kafka/run-consumer.ts';
 import { readTypeHeader } from '../../shared/protocol/headers.ts';
@@ -36,7 +36,7 @@ export function createNotifiers(): Notifiers {
  * topic: the control store has everything that was missed.
  */
 export function createCommandNotifiers(
-  kafka: Kafka,
+  kafka: KafkaClient,
   groupId: string,
   topic: string,
   notifiers: Notifiers,

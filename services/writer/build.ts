@@ -53,7 +53,7 @@ export async function buildWriter(config: WriterConfig, context: ServiceContext)
   const admin = cleanup.adopt(await connectAdmin(kafka, config.kafka), (client) => client.disconnect());
   await ensureTopics(admin, topics.declarations, { settings: config.topicSettings, log });
   const { registry, codec } = openRegistry(context, config);
-  const producer = cleanup.adopt(kafka.producer({ allowAutoTopicCreation: false }), (p) => p.disconnect());
+  const producer = cleanup.adopt(kafka.producer(), (p) => p.disconnect());
   await producer.connect();
   const announcer = createAnnouncer(producer, codec, log);
 

@@ -1,5 +1,5 @@
-import type { Producer } from 'kafkajs';
 import type { Log } from '../runtime/log.ts';
+import type { KafkaProducer } from './kafka-client.ts';
 import type { EncodedMessage, MessageCodec, Messages, MessageType } from './messages.ts';
 
 /**
@@ -14,7 +14,7 @@ const MAX_PENDING = 2_000;
 
 /** While one request is on its way the next gathers: what is announced a hundred times a second costs a few requests. */
 export function createAnnouncer(
-  producer: Pick<Producer, 'sendBatch'>,
+  producer: Pick<KafkaProducer, 'sendBatch'>,
   codec: Pick<MessageCodec, 'encode'>,
   log: Log,
 ): Announcer {

@@ -1,7 +1,4 @@
-import kafkajs, { type RecordMetadata } from 'kafkajs';
-
-// Node can't see this name among the package's exports, which are CommonJS; only the whole of them.
-const { KafkaJSError } = kafkajs;
+import { KafkaError, type WrittenRecords } from './kafka-client.ts';
 
 interface TopicPartition {
   readonly topic: string;
@@ -13,14 +10,14 @@ interface TopicPartition {
  * that has responded already, `sendBatch` resolves without their records (`producer/sendMessages.js`). So whoever sends
  * to several partitions at once compares what was sent with what was written.
  *
- * @throws KafkaJSError naming the partitions without a response: nothing is known of their records
+ * @throws KafkaError naming the partitions without a response: nothing is known of their records
  */
-export function assertWritten(sent: readonly TopicPartition[], written: readonly RecordMetadata[]): void {
+export function assertWritten(sent: readonly TopicPartition[], written: readonly WrittenRecords[]): void {
   const known = new Set(written.map(({ topicName, partition }) => `${topicName}/${partition}`));
   const missing = sent
     .map(({ topic, partition }) => `${topic}/${partition}`)
     .filter((name) => !known.has(name));
   if (missing.length > 0) {
-    throw new KafkaJSError(`a leader moved, and records were not sent: ${missing.slice(0, 5).join(', ')}`);
+    throw new KafkaError(`a leader moved, and records were not sent: ${missing.slice(0, 5).join(', ')}`);
   }
 }

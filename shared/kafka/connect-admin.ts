@@ -1,8 +1,8 @@
-import type { Admin, Kafka } from 'kafkajs';
 import { isCertificateCode } from '../runtime/certificate-codes.ts';
 import { SetupError } from '../runtime/errors.ts';
 import { causesOf } from '../runtime/transient.ts';
-import type { KafkaConfig } from './client.ts';
+import type { KafkaConfig } from './client-config.ts';
+import type { KafkaAdmin, KafkaClient } from './kafka-client.ts';
 import { nameOf, settingsOf } from './login/login.ts';
 import { TokenError } from './login/token.ts';
 
@@ -11,7 +11,7 @@ import { TokenError } from './login/token.ts';
  *
  * @throws SetupError when the broker refuses the login, or TLS fails by a certificate
  */
-export async function connectAdmin(kafka: Kafka, config: KafkaConfig): Promise<Admin> {
+export async function connectAdmin(kafka: KafkaClient, config: KafkaConfig): Promise<KafkaAdmin> {
   const admin = kafka.admin();
   try {
     await admin.connect();

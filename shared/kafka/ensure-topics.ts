@@ -1,7 +1,7 @@
-import kafkajs, { type Admin } from 'kafkajs';
 import { SetupError } from '../runtime/errors.ts';
 import type { Log } from '../runtime/log.ts';
 import { sleep } from '../runtime/sleep.ts';
+import { type KafkaAdmin, TOPIC_RESOURCE } from './kafka-client.ts';
 import {
   compareTopic,
   configOf,
@@ -13,9 +13,6 @@ import {
 } from './topic-plan.ts';
 import { CLUSTER_DECIDES, type TopicSettings } from './topic-settings.ts';
 import type { TopicDeclaration } from './topics.ts';
-
-// Node can't see this name among the package's exports, which are CommonJS; only the whole of them.
-const { ConfigResourceTypes } = kafkajs;
 
 export interface EnsureOptions {
   readonly settings?: TopicSettings;
@@ -32,7 +29,7 @@ export interface EnsureOptions {
  *   between partitions, or rows would be compacted away), or when the broker forbids what this needs
  */
 export async function ensureTopics(
-  admin: Admin,
+  admin: KafkaAdmin,
   declarations: readonly TopicDeclaration[],
   { settings = CLUSTER_DECIDES, log }: EnsureOptions = {},
 ): Promise<ReadonlyMap<string, number>> {
@@ -55,7 +52,7 @@ export async function ensureTopics(
 }
 
 /** @throws SetupError as `targetsOf` does */
-export async function readTargets(admin: Admin, settings: TopicSettings): Promise<TopicTargets> {
+export async function readTargets(admin: KafkaAdmin, settings: TopicSettings): Promise<TopicTargets> {
   const { brokers } = await admin.describeCluster();
   return targetsOf(settings, brokers.length);
 }
@@ -81,7 +78,7 @@ function forbidden(topic: string): string {
  * @throws SetupError when the broker refuses, with what to do
  */
 export async function createTopics(
-  admin: Admin,
+  admin: KafkaAdmin,
   declarations: readonly TopicDeclaration[],
   targets: TopicTargets,
 ): Promise<void> {
@@ -122,7 +119,7 @@ function refusalsIn(error: unknown): { type: string; topic: string }[] {
  * @throws SetupError when this user may not read a topic's settings
  */
 export async function readTopics(
-  admin: Admin,
+  admin: KafkaAdmin,
   names: readonly string[],
 ): Promise<ReadonlyMap<string, FoundTopic>> {
   if (names.length === 0) return new Map();
@@ -143,13 +140,13 @@ export async function readTopics(
 }
 
 async function readConfigs(
-  admin: Admin,
+  admin: KafkaAdmin,
   names: readonly string[],
 ): Promise<ReadonlyMap<string, ReadonlyMap<string, string>>> {
   try {
     const { resources } = await admin.describeConfigs({
       includeSynonyms: false,
-      resources: names.map((name) => ({ type: ConfigResourceTypes.TOPIC, name })),
+      resources: names.map((name) => ({ type: TOPIC_RESOURCE, name })),
     });
     return new Map(
       resources.map(({ resourceName, configEntries }) => [

@@ -1,6 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import type { IHeaders } from 'kafkajs';
-import { readTypeHeader, toTypeHeader } from '../protocol/headers.ts';
+import { type MessageHeaders, readTypeHeader, toTypeHeader } from '../protocol/headers.ts';
 import type { Subjects } from '../protocol/names.ts';
 import { currentTrace } from '../runtime/tracing.ts';
 import type { AvroSchemaJson, Registry } from './registry.ts';
@@ -81,7 +80,7 @@ const SCHEMA_FILES: Record<MessageType, string> = {
 export interface EncodedMessage {
   key: string;
   value: Buffer;
-  headers: IHeaders;
+  headers: MessageHeaders;
 }
 
 export interface MessageCodec {
@@ -96,7 +95,7 @@ export interface MessageCodec {
     atMs?: number,
   ): Promise<EncodedMessage>;
   /** @returns undefined for a type this version does not know */
-  decode(message: { value: Buffer | null; headers?: IHeaders }): Promise<Message | undefined>;
+  decode(message: { value: Buffer | null; headers?: MessageHeaders }): Promise<Message | undefined>;
 }
 
 export function isMessageType(name: string): name is MessageType {

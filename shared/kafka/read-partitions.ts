@@ -1,4 +1,4 @@
-import type { Admin } from 'kafkajs';
+import type { KafkaAdmin } from './kafka-client.ts';
 
 /** A partition as the cluster sees it. */
 export interface ClusterPartition {
@@ -13,7 +13,7 @@ export interface ClusterPartition {
 
 /** Of the whole cluster, by topic: a question that names a topic without a leader fails. */
 export async function readPartitions(
-  admin: Admin,
+  admin: KafkaAdmin,
 ): Promise<ReadonlyMap<string, readonly ClusterPartition[]>> {
   const { topics } = await admin.fetchTopicMetadata();
   return new Map(

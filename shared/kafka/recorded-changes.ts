@@ -1,4 +1,4 @@
-import type { Admin } from 'kafkajs';
+import type { KafkaAdmin } from './kafka-client.ts';
 
 /** Where a topic's partitions ended at some moment. */
 export type TopicEnd = ReadonlyMap<number, bigint>;
@@ -16,10 +16,10 @@ export interface RecordedChanges {
  * finds the changes before the topic's end; "uncommitted", because a partition may learn last that the transaction
  * is committed. The recorder's committed offset follows its insert into the event log.
  *
- * @param admin one that `createUncommittedAdmin` made
+ * @param admin an `uncommittedAdmin`
  */
 export function createRecordedChanges(
-  admin: Pick<Admin, 'fetchTopicOffsets' | 'fetchOffsets'>,
+  admin: Pick<KafkaAdmin, 'fetchTopicOffsets' | 'fetchOffsets'>,
   topic: string,
   groupId: string,
 ): RecordedChanges {

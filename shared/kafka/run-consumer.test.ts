@@ -1,7 +1,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { Consumer } from 'kafkajs';
 import { expect, test } from 'vitest';
 import { waitFor } from '../../test/support/wait-for.ts';
+import type { KafkaConsumer } from './kafka-client.ts';
 import { runConsumer } from './run-consumer.ts';
 
 /** What kafkajs tells and is asked, without a broker: how a consumer crashes can't be brought about at will. */
@@ -22,7 +22,7 @@ const setUp = () => {
     async disconnect() {
       asked.push('disconnect');
     },
-  } as unknown as Consumer;
+  } as unknown as KafkaConsumer;
   const stop = new AbortController();
   const ended = runConsumer(consumer, {}, stop.signal);
   const crash = (name: string, restart = false) => {

@@ -1,7 +1,7 @@
-import type { Consumer, ConsumerRunConfig } from 'kafkajs';
 import { backoffMs } from '../runtime/retry.ts';
 import { sleep } from '../runtime/sleep.ts';
 import { classifyTransient } from '../runtime/transient.ts';
+import type { ConsumerRun, KafkaConsumer } from './kafka-client.ts';
 
 /** What kafkajs takes for final though it passes: while brokers come up, or are too busy, none may know a group's coordinator. */
 const PASSING_CRASHES: ReadonlySet<string> = new Set(['KafkaJSGroupCoordinatorNotFound']);
@@ -15,8 +15,8 @@ const RESTART = { initialMs: 100, maxMs: 5_000 };
  * on a crash that does not pass. `onJoin` gets this member's partitions at every (re)join of the group.
  */
 export function runConsumer(
-  consumer: Consumer,
-  config: ConsumerRunConfig,
+  consumer: KafkaConsumer,
+  config: ConsumerRun,
   signal: AbortSignal,
   onJoin: (assignment: Readonly<Record<string, readonly number[]>>) => void = () => undefined,
 ): Promise<void> {
@@ -63,7 +63,6 @@ export const GROUP_SETTINGS = {
   sessionTimeout: 10_000,
   heartbeatInterval: 1_000,
   rebalanceTimeout: 15_000,
-  allowAutoTopicCreation: false,
   // The broker answers a fetch as soon as there is one byte; this only bounds the wait on a quiet topic.
   maxWaitTimeInMs: 500,
   retry: { initialRetryTime: 50, multiplier: 2, maxRetryTime: 2_000, retries: 20 },

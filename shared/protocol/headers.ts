@@ -1,4 +1,5 @@
-import type { IHeaders } from 'kafkajs';
+/** Of a Kafka record, by name. */
+export type MessageHeaders = Record<string, Buffer | string | (Buffer | string)[] | undefined>;
 
 // Headers of Kafka records: of rows, of changes, and the type of every other message.
 
@@ -8,7 +9,7 @@ import type { IHeaders } from 'kafkajs';
  */
 export const TRACEPARENT = 'traceparent';
 
-export function readTraceparent(headers: IHeaders | undefined): string | undefined {
+export function readTraceparent(headers: MessageHeaders | undefined): string | undefined {
   const value = headers?.[TRACEPARENT];
   return value === undefined ? undefined : String(value);
 }
@@ -39,7 +40,7 @@ export interface RowHeaders {
   readonly traceparent?: string | undefined;
 }
 
-export function toKafkaHeaders(row: RowHeaders): IHeaders {
+export function toKafkaHeaders(row: RowHeaders): MessageHeaders {
   return {
     [ROW_HEADERS.export]: row.exportId,
     [ROW_HEADERS.chunk]: String(row.chunk),
@@ -52,7 +53,7 @@ export function toKafkaHeaders(row: RowHeaders): IHeaders {
 }
 
 /** @returns undefined when the headers are not those of an extracted row */
-export function readRowHeaders(headers: IHeaders | undefined): RowHeaders | undefined {
+export function readRowHeaders(headers: MessageHeaders | undefined): RowHeaders | undefined {
   if (headers === undefined) return undefined;
   const {
     [ROW_HEADERS.export]: exportId,
@@ -88,7 +89,7 @@ export interface ChangeHeaders {
 
 const TRUNCATE = 'truncate';
 
-export function toChangeHeaders({ resource, account, op }: ChangeHeaders): IHeaders {
+export function toChangeHeaders({ resource, account, op }: ChangeHeaders): MessageHeaders {
   return { resource, account, op };
 }
 
@@ -99,7 +100,7 @@ export const EVERY_ACCOUNT = '*';
  * The account that a change is of. Undefined when it may concern every account: a truncation, a record of a shared resource,
  * and what an earlier version wrote without headers.
  */
-export function readChangeAccount(headers: IHeaders | undefined): string | undefined {
+export function readChangeAccount(headers: MessageHeaders | undefined): string | undefined {
   if (headers?.account === undefined || headers.op === undefined) return undefined;
   const account = String(headers.account);
   return String(headers.op) === TRUNCATE || account === EVERY_ACCOUNT ? undefined : account;
@@ -124,13 +125,13 @@ export function formatChainLink({ chain, seq }: ChainLink): string {
 }
 
 /** Undefined for a change that an earlier version wrote. */
-export function readChainLink(headers: IHeaders | undefined): ChainLink | undefined {
+export function readChainLink(headers: MessageHeaders | undefined): ChainLink | undefined {
   const [, chain, seq] = /^([0-9a-z]+):([0-9]{1,15})$/.exec(String(headers?.[CHAIN_HEADER] ?? '')) ?? [];
   return chain === undefined ? undefined : { chain, seq: Number(seq) };
 }
 
 /** Header of commands, job events and capture's state: the message's record name, so that a reader may pass over it unread. */
-export function toTypeHeader(type: string, traceparent?: string): IHeaders {
+export function toTypeHeader(type: string, traceparent?: string): MessageHeaders {
   return traceparent === undefined ? { type } : { type, [TRACEPARENT]: traceparent };
 }
 

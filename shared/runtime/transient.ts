@@ -70,7 +70,7 @@ export function classifyTransient(error: unknown): TransientKind | undefined {
     if (typeof code === 'string' && Object.hasOwn(NETWORK_CODES, code)) return NETWORK_CODES[code];
     if (link.name === 'TimeoutError') return 'network';
     // Its class can't be compared: there is more than one copy of it.
-    if (link.name.startsWith('KafkaJS')) return 'kafka';
+    if (link.name.startsWith('KafkaJS') || link.name === 'KafkaError') return 'kafka';
     const status = statusOf(link);
     if (status !== undefined) return isPassingStatus(status) ? 'http' : undefined;
   }

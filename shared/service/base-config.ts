@@ -2,7 +2,7 @@ import { readHandlerSecrets } from '../bulk/handler-secrets.ts';
 import { readSlotThresholds } from '../catalog/slot-health.ts';
 import { readControlMigrations } from '../control/migrate.ts';
 import { type Cidr, parseCidr } from '../domain/address-rules.ts';
-import { type KafkaConfig, readKafkaConfig } from '../kafka/client.ts';
+import { type KafkaConfig, readKafkaConfig } from '../kafka/client-config.ts';
 import { readTopicSettings } from '../kafka/topic-settings.ts';
 import { type EnvReader, Secret } from '../runtime/env.ts';
 import { readSecretKeys } from '../runtime/secret-box.ts';

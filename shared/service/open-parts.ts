@@ -1,11 +1,11 @@
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
-import type { Kafka } from 'kafkajs';
 import type pg from 'pg';
 import { loadCatalog } from '../catalog/load-catalog.ts';
 import { prepareControlStore } from '../control/migrate.ts';
 import type { Catalog } from '../domain/catalog.ts';
 import { createKafka } from '../kafka/client.ts';
+import type { KafkaClient } from '../kafka/kafka-client.ts';
 import { createMessageCodec, type MessageCodec } from '../kafka/messages.ts';
 import { createRegistry, type Registry } from '../kafka/registry.ts';
 import { createControlPool, type PoolOptions } from '../postgres/pool.ts';
@@ -86,7 +86,7 @@ export function openKafka(
   { log }: ServiceContext,
   { kafka }: BaseConfig<'kafka'>,
   service: ServiceName,
-): Kafka {
+): KafkaClient {
   return createKafka(kafka, `tandem-${service}`, log);
 }
 

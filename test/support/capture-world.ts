@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import type { Admin } from 'kafkajs';
 import type pg from 'pg';
 import { prepareSource } from '../../deploy/cli/prepare-source.ts';
 import { createScratchDatabase } from '../../deploy/local/scratch-database.ts';
@@ -12,14 +13,14 @@ import { NODE_FLAGS } from '../../deploy/local/supervise.ts';
 import { buildCapture } from '../../services/capture/build.ts';
 import { readCaptureConfig } from '../../services/capture/config.ts';
 import { loadCatalog, parseCatalog } from '../../shared/catalog/load-catalog.ts';
-import { createKafka } from '../../shared/kafka/client.ts';
 import { ensureTopics } from '../../shared/kafka/ensure-topics.ts';
 import { topicsOf } from '../../shared/kafka/topics.ts';
-import { createLog, type Log, silentLog } from '../../shared/runtime/log.ts';
+import { createLog, type Log } from '../../shared/runtime/log.ts';
 import { runService } from '../../shared/runtime/run-service.ts';
 import { type ChangeReader, openChangeReader } from './change-reader.ts';
-import { CLIENT_ENV, KAFKA_CLIENT } from './kafka-client.ts';
+import { CLIENT_ENV } from './kafka-client.ts';
 import { openProductPool } from './product-pool.ts';
+import { rawKafka } from './raw-kafka.ts';
 import { testStack, topicPrefix } from './stack.ts';
 
 const MAIN = fileURLToPath(new URL('../../services/capture/main.ts', import.meta.url));
@@ -213,16 +214,8 @@ async function deleteTopics(brokers: string, prefix: string): Promise<void> {
   });
 }
 
-async function withAdmin(
-  brokers: string,
-  run: (admin: ReturnType<ReturnType<typeof createKafka>['admin']>) => Promise<void>,
-): Promise<void> {
-  const kafka = createKafka(
-    { client: KAFKA_CLIENT, brokers: brokers.split(','), ssl: false, sasl: undefined },
-    'test-admin',
-    silentLog,
-  );
-  const admin = kafka.admin();
+async function withAdmin(brokers: string, run: (admin: Admin) => Promise<void>): Promise<void> {
+  const admin = rawKafka(brokers).admin();
   await admin.connect();
   try {
     await run(admin);

@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
-import type { Consumer, KafkaMessage } from 'kafkajs';
 import type { DecodedChange, FilledColumns } from '../../shared/domain/change.ts';
 import type { RowType } from '../../shared/domain/row-type.ts';
 import { createKafka } from '../../shared/kafka/client.ts';
+import type { ReceivedMessage } from '../../shared/kafka/kafka-client.ts';
 import {
   type CaptureStateMessage,
   createMessageCodec,
@@ -66,7 +66,7 @@ export async function openChangeReader(stack: TestStack, prefix: string): Promis
     return made;
   };
 
-  const keepChange = async (partition: number, message: KafkaMessage) => {
+  const keepChange = async (partition: number, message: ReceivedMessage) => {
     const value = message.value ?? Buffer.alloc(0);
     const schemaId = readRegistryId(value);
     const { rowType, decode } = await decoderOf(schemaId);
@@ -79,7 +79,7 @@ export async function openChangeReader(stack: TestStack, prefix: string): Promis
     if (decoded?.type === 'FeedSealed') seals.push(decoded.value);
   };
 
-  const consumer: Consumer = kafka.consumer({
+  const consumer = kafka.consumer({
     groupId: `${prefix}.reader.${randomUUID()}`,
     maxWaitTimeInMs: 50,
   });

@@ -1,8 +1,9 @@
-import type { Admin } from 'kafkajs';
 import { loadCatalog } from '../../../shared/catalog/load-catalog.ts';
-import { createKafka, readKafkaConfig } from '../../../shared/kafka/client.ts';
+import { createKafka } from '../../../shared/kafka/client.ts';
+import { readKafkaConfig } from '../../../shared/kafka/client-config.ts';
 import { connectAdmin } from '../../../shared/kafka/connect-admin.ts';
 import { readTargets } from '../../../shared/kafka/ensure-topics.ts';
+import type { KafkaAdmin } from '../../../shared/kafka/kafka-client.ts';
 import {
   configOf,
   showTopicFinding,
@@ -74,7 +75,7 @@ async function apply(context: CommandContext): Promise<number> {
 }
 
 interface TopicWork {
-  readonly admin: Admin;
+  readonly admin: KafkaAdmin;
   readonly declarations: readonly TopicDeclaration[];
   readonly targets: TopicTargets;
   readonly settings: TopicSettings;

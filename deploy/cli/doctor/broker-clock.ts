@@ -1,4 +1,4 @@
-import type { TransactionTimes } from '../../../shared/kafka/internals/transaction-times.ts';
+import type { TransactionTimes } from '../../../shared/kafka/kafka-client.ts';
 import { type Found, ok, warning } from './area.ts';
 
 /** Less does no harm: retention counts in days, and a broker refuses records that are an hour early. */

@@ -1,4 +1,4 @@
-import type { ApiVersions } from '../../../shared/kafka/internals/broker-versions.ts';
+import type { ApiVersions } from '../../../shared/kafka/kafka-client.ts';
 import { type Found, failure, ok, warning } from './area.ts';
 
 /** Kafka's numbers of requests. */

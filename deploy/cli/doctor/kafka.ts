@@ -1,11 +1,10 @@
 import net from 'node:net';
-import type { Admin } from 'kafkajs';
 import type { Catalog } from '../../../shared/domain/catalog.ts';
-import { createKafka, type KafkaConfig } from '../../../shared/kafka/client.ts';
+import { createKafka } from '../../../shared/kafka/client.ts';
+import type { KafkaConfig } from '../../../shared/kafka/client-config.ts';
 import { connectAdmin } from '../../../shared/kafka/connect-admin.ts';
 import { readTargets, readTopics } from '../../../shared/kafka/ensure-topics.ts';
-import { readApiVersions } from '../../../shared/kafka/internals/broker-versions.ts';
-import { readTransactionTimes } from '../../../shared/kafka/internals/transaction-times.ts';
+import type { KafkaAdmin } from '../../../shared/kafka/kafka-client.ts';
 import { tokenFetcher } from '../../../shared/kafka/login/login.ts';
 import { few, readPartitions } from '../../../shared/kafka/read-partitions.ts';
 import { compareTopic, TOPICS_COMMAND, type TopicFinding } from '../../../shared/kafka/topic-plan.ts';
@@ -74,7 +73,7 @@ export async function examineKafka(
   await area.attempt(
     'version',
     'check the brokers, which respond to nothing else',
-    () => readApiVersions(kafka, nodeIds),
+    () => kafka.apiVersions(nodeIds),
     describeVersions,
   );
   if (catalog === undefined) return;
@@ -93,7 +92,7 @@ export async function examineKafka(
   await area.attempt(
     'clock',
     'let the user read the capture topic',
-    () => readTransactionTimes(kafka, admin, capture),
+    () => kafka.transactionTimes(admin, capture),
     (times) => describeBrokerClock(times, Date.now()),
   );
 }
@@ -160,7 +159,7 @@ interface TopicsToExamine {
 }
 
 async function examineTopics(
-  admin: Admin,
+  admin: KafkaAdmin,
   { declarations, settings, changes, nodeIds }: TopicsToExamine,
 ): Promise<ExaminedTopics> {
   const targets = await readTargets(admin, settings);

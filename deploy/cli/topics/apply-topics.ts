@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import kafkajs, { type Admin } from 'kafkajs';
 import { createTopics, readTopics } from '../../../shared/kafka/ensure-topics.ts';
+import { type KafkaAdmin, TOPIC_RESOURCE } from '../../../shared/kafka/kafka-client.ts';
 import { type ClusterPartition, few, readPartitions } from '../../../shared/kafka/read-partitions.ts';
 import {
   compareTopic,
@@ -11,9 +11,6 @@ import {
 import type { TopicDeclaration } from '../../../shared/kafka/topics.ts';
 import { SetupError } from '../../../shared/runtime/errors.ts';
 import { spreadReplicas } from './spread-replicas.ts';
-
-// Node can't see this name among the package's exports, which are CommonJS; only the whole of them.
-const { ConfigResourceTypes } = kafkajs;
 
 /** One topic: how it is declared, how the cluster has it, and what differs. */
 export interface TopicReview {
@@ -34,7 +31,7 @@ export interface FixOptions {
 
 /** @throws SetupError when this user may not read a topic's settings */
 export async function reviewTopics(
-  admin: Admin,
+  admin: KafkaAdmin,
   declarations: readonly TopicDeclaration[],
   targets: TopicTargets,
 ): Promise<TopicReview[]> {
@@ -65,7 +62,7 @@ const LEADER_POLL_MS = 500;
 
 /** As `reviewTopics`, once every topic that exists has its leaders. @throws SetupError when one has none after ten minutes */
 export async function reviewLedTopics(
-  admin: Admin,
+  admin: KafkaAdmin,
   declarations: readonly TopicDeclaration[],
   targets: TopicTargets,
   options: FixOptions,
@@ -119,7 +116,7 @@ const MIN_INSYNC = 'min.insync.replicas';
  * @throws SetupError when a new topic still lacks a leader or replicas after ten minutes
  */
 export async function fixTopics(
-  admin: Admin,
+  admin: KafkaAdmin,
   reviews: readonly TopicReview[],
   targets: TopicTargets,
   options: FixOptions,
@@ -170,7 +167,7 @@ export async function fixTopics(
   }
 }
 
-async function addReplicas(admin: Admin, names: readonly string[], count: number): Promise<void> {
+async function addReplicas(admin: KafkaAdmin, names: readonly string[], count: number): Promise<void> {
   const { brokers } = await admin.describeCluster();
   const { topics } = await admin.fetchTopicMetadata({ topics: [...names] });
   const spread = spreadReplicas(
@@ -183,7 +180,7 @@ async function addReplicas(admin: Admin, names: readonly string[], count: number
 
 /** @throws Error when replicas of these topics are still being copied after the limit */
 async function awaitReassignments(
-  admin: Admin,
+  admin: KafkaAdmin,
   names: readonly string[],
   signal: AbortSignal,
 ): Promise<void> {
@@ -203,7 +200,7 @@ async function awaitReassignments(
  * been copied; one whose broker is away is not waited for longer.
  */
 async function readInSync(
-  admin: Admin,
+  admin: KafkaAdmin,
   names: readonly string[],
   signal: AbortSignal,
 ): Promise<ReadonlyMap<string, number>> {
@@ -224,13 +221,13 @@ async function readInSync(
 
 /** The request replaces all settings of the topic, so those that it has beside these are sent with them. */
 async function configureTopic(
-  admin: Admin,
+  admin: KafkaAdmin,
   name: string,
   changes: readonly { readonly name: string; readonly value: string }[],
 ): Promise<void> {
   const { resources } = await admin.describeConfigs({
     includeSynonyms: false,
-    resources: [{ type: ConfigResourceTypes.TOPIC, name }],
+    resources: [{ type: TOPIC_RESOURCE, name }],
   });
   const entries = new Map<string, string>();
   for (const entry of resources[0]?.configEntries ?? []) {
@@ -241,7 +238,7 @@ async function configureTopic(
     validateOnly: false,
     resources: [
       {
-        type: ConfigResourceTypes.TOPIC,
+        type: TOPIC_RESOURCE,
         name,
         configEntries: [...entries].map(([setting, value]) => ({ name: setting, value })),
       },

@@ -1,4 +1,4 @@
-import type { Admin, Kafka } from 'kafkajs';
+import type { KafkaAdmin, KafkaClient } from '../../../shared/kafka/kafka-client.ts';
 import type { Topics } from '../../../shared/kafka/topics.ts';
 import { commandsGroup, feedMirrorGroup, recorderGroup, rowsGroup } from '../../../shared/protocol/names.ts';
 import type { Status } from './response.ts';
@@ -24,7 +24,7 @@ export interface ConsumerLag extends AsyncDisposable {
 
 /** The groups of all services, by an admin client that connects when it is first needed. */
 export function createConsumerLag(
-  kafka: Pick<Kafka, 'admin'>,
+  kafka: Pick<KafkaClient, 'admin'>,
   {
     topics,
     prefix,
@@ -42,7 +42,7 @@ export function createConsumerLag(
     { group: rowsGroup(prefix), service: 'writer', topics: resources.map(topics.rows), isFromStart: true },
     { group: commandsGroup(prefix), service: 'extractor', topics: [topics.commands], isFromStart: false },
   ];
-  let connecting: Promise<Admin> | undefined;
+  let connecting: Promise<KafkaAdmin> | undefined;
   const connected = () => {
     connecting ??= connect(kafka).catch((error: unknown) => {
       connecting = undefined;
@@ -62,7 +62,7 @@ export function createConsumerLag(
   };
 }
 
-async function connect(kafka: Pick<Kafka, 'admin'>): Promise<Admin> {
+async function connect(kafka: Pick<KafkaClient, 'admin'>): Promise<KafkaAdmin> {
   // Whoever looks at the page waits: a broker that is away is told soon, and asked again with the next reading.
   const admin = kafka.admin({ retry: { initialRetryTime: 50, maxRetryTime: 500, retries: 3 } });
   await admin.connect();
@@ -93,7 +93,7 @@ interface Bounds {
   readonly end: bigint;
 }
 
-async function readGroups(admin: Admin, declared: readonly Group[]): Promise<GroupLag[]> {
+async function readGroups(admin: KafkaAdmin, declared: readonly Group[]): Promise<GroupLag[]> {
   // Topics are made when services start: one that is not there yet has nothing to read.
   const existing = new Set(await admin.listTopics());
   const groups = declared.map((group) => ({

@@ -1,7 +1,7 @@
-import type { Message } from 'kafkajs';
 import { accountPartition } from '../../../shared/domain/account-partition.ts';
 import type { Change, ChangeSource } from '../../../shared/domain/change.ts';
 import { formatLsn, type Lsn } from '../../../shared/domain/lsn.ts';
+import type { OutgoingMessage } from '../../../shared/kafka/kafka-client.ts';
 import { TRACEPARENT, toChangeHeaders } from '../../../shared/protocol/headers.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 import { UnencodableRowError } from '../../../shared/values/row-body.ts';
@@ -195,7 +195,7 @@ export function lingerMs({ commitCount, startedAtMs }: LastBatch, nowMs: number)
 }
 
 /** A record of the changes topic with its partition. */
-export type ChangeMessage = Message & {
+export type ChangeMessage = OutgoingMessage & {
   readonly key: string;
   readonly value: Buffer;
   readonly partition: number;

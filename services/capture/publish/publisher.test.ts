@@ -1,5 +1,5 @@
-import type { TopicMessages } from 'kafkajs';
 import { describe, expect, test } from 'vitest';
+import type { TopicMessages } from '../../../shared/kafka/kafka-client.ts';
 import type { MessageCodec } from '../../../shared/kafka/messages.ts';
 import { topicsOf } from '../../../shared/kafka/topics.ts';
 import { readChainLink } from '../../../shared/protocol/headers.ts';

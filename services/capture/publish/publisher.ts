@@ -1,18 +1,15 @@
 import { randomBytes } from 'node:crypto';
-import type { Kafka, Producer, RecordMetadata, TopicMessages } from 'kafkajs';
 import { catalogFingerprint } from '../../../shared/catalog/catalog-fingerprint.ts';
 import type { Catalog } from '../../../shared/domain/catalog.ts';
-import { assertWritten } from '../../../shared/kafka/assert-written.ts';
-import type { KafkaClientKind } from '../../../shared/kafka/client.ts';
-import {
-  openTunedProducers,
-  TRANSACTION_TIMEOUT_MS,
-} from '../../../shared/kafka/internals/transactional-producer.ts';
+import type {
+  KafkaClient,
+  TopicMessages,
+  TransactionalProducer,
+  WrittenRecords,
+} from '../../../shared/kafka/kafka-client.ts';
 import type { MessageCodec } from '../../../shared/kafka/messages.ts';
 import type { Topics } from '../../../shared/kafka/topics.ts';
 import { CHAIN_HEADER, formatChainLink } from '../../../shared/protocol/headers.ts';
-import { backoffMs } from '../../../shared/runtime/retry.ts';
-import { sleep } from '../../../shared/runtime/sleep.ts';
 import {
   type Batch,
   type ChangeMessage,
@@ -128,7 +125,7 @@ export interface ProducerPool {
    *
    * @returns the offsets of the last request's records
    */
-  publish(requests: readonly TopicMessages[][]): Promise<RecordMetadata[]>;
+  publish(requests: readonly TopicMessages[][]): Promise<WrittenRecords[]>;
   close(): Promise<void>;
 }
 
@@ -137,13 +134,11 @@ const PRODUCER_COUNT = 3;
 
 /** Connects the producers, which fences every earlier producer of the same IDs, and ends what those had open. */
 export async function openProducerPool(
-  kafka: Kafka,
+  kafka: Pick<KafkaClient, 'transactionalProducers'>,
   transactionalId: string,
-  client: KafkaClientKind,
 ): Promise<ProducerPool> {
-  const open = client === 'tuned' ? openTunedProducers : openPlainProducers;
   const ids = Array.from({ length: PRODUCER_COUNT }, (_, index) => `${transactionalId}.${index}`);
-  const { producers, close }: TransactionalProducers = await open(kafka, ids);
+  const { producers, close } = await kafka.transactionalProducers(ids);
   let turn = 0;
   return {
     count: PRODUCER_COUNT,
@@ -154,105 +149,4 @@ export async function openProducerPool(
     },
     close,
   };
-}
-
-/** A transactional producer that commits one transaction after the other. */
-export interface TransactionalProducer {
-  /**
-   * Sends the requests one after the other in one transaction, and resolves once it is committed. After an error the outcome
-   * is unknown, and the producer is unusable.
-   *
-   * @returns the offsets of the last request's records
-   */
-  publish(requests: readonly TopicMessages[][]): Promise<RecordMetadata[]>;
-}
-
-/**
- * The producers of these IDs, connected: every earlier producer of the same IDs is fenced, and what those had open is
- * ended.
- */
-export interface TransactionalProducers {
-  readonly producers: readonly TransactionalProducer[];
-  close(): Promise<void>;
-}
-
-/** The markers of the transaction before are still being written: nothing was sent. In all some 10 s. */
-const MARKERS_RETRY = { initialMs: 2, maxMs: 1_000 };
-const MAX_ATTEMPTS = 18;
-
-/** Transactional producers of kafkajs's public interface alone. */
-async function openPlainProducers(
-  kafka: Kafka,
-  transactionalIds: readonly string[],
-): Promise<TransactionalProducers> {
-  const producers = transactionalIds.map((transactionalId) =>
-    kafka.producer({
-      transactionalId,
-      transactionTimeout: TRANSACTION_TIMEOUT_MS,
-      idempotent: true,
-      maxInFlightRequests: 1,
-      allowAutoTopicCreation: false,
-    }),
-  );
-  // What is broken already need not be closed.
-  const close = async () => {
-    await Promise.allSettled(producers.map((producer) => producer.disconnect()));
-  };
-  try {
-    // Connecting takes hold of the transactional ID.
-    for (const producer of producers) await producer.connect();
-  } catch (error) {
-    await close();
-    throw error;
-  }
-  return { producers: producers.map(toTransactional), close };
-}
-
-function toTransactional(producer: Producer): TransactionalProducer {
-  return {
-    async publish(requests) {
-      const transaction = await producer.transaction();
-      let written: RecordMetadata[] = [];
-      try {
-        for (const topicMessages of requests) {
-          written = await onceMarkersAreWritten(() =>
-            transaction.sendBatch({ topicMessages: inOrder(topicMessages) }),
-          );
-          assertWritten(partitionsOf(topicMessages), written);
-        }
-      } catch (error) {
-        await transaction.abort().catch(() => undefined);
-        throw error;
-      }
-      await transaction.commit();
-      return written;
-    },
-  };
-}
-
-/** Those that messages name; a message without one stands alone in its request, which kafkajs sends again whole. */
-function partitionsOf(request: readonly TopicMessages[]): { topic: string; partition: number }[] {
-  return request.flatMap(({ topic, messages }) =>
-    messages.flatMap(({ partition }) => (partition === undefined ? [] : [{ topic, partition }])),
-  );
-}
-
-/** kafkajs takes a topic's messages once. */
-function inOrder(request: readonly TopicMessages[]): TopicMessages[] {
-  return [...Map.groupBy(request, ({ topic }) => topic)].map(([topic, parts]) => ({
-    topic,
-    messages: parts.flatMap(({ messages }) => messages),
-  }));
-}
-
-async function onceMarkersAreWritten<T>(send: () => Promise<T>): Promise<T> {
-  for (let attempt = 1; ; attempt += 1) {
-    try {
-      return await send();
-    } catch (error) {
-      const { type } = error as { type?: unknown };
-      if (type !== 'CONCURRENT_TRANSACTIONS' || attempt >= MAX_ATTEMPTS) throw error;
-      await sleep(backoffMs(attempt - 1, MARKERS_RETRY));
-    }
-  }
 }

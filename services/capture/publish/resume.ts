@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import type { Kafka } from 'kafkajs';
 import { formatLsn, type Lsn } from '../../../shared/domain/lsn.ts';
+import type { KafkaClient } from '../../../shared/kafka/kafka-client.ts';
 import type { CaptureStateMessage, MessageCodec } from '../../../shared/kafka/messages.ts';
 import { GROUP_SETTINGS } from '../../../shared/kafka/run-consumer.ts';
 import { toTypeHeader } from '../../../shared/protocol/headers.ts';
@@ -157,7 +157,7 @@ export function startAnew(
 }
 
 export interface ResumeDeps {
-  readonly kafka: Kafka;
+  readonly kafka: KafkaClient;
   readonly producers: ProducerPool;
   readonly codec: MessageCodec;
   /** The capture topic, which has one partition. */
@@ -209,7 +209,7 @@ export async function readLastState(deps: ResumeDeps): Promise<CaptureProgress |
   }
 }
 
-async function readFirstOffset(kafka: Kafka, topic: string): Promise<bigint> {
+async function readFirstOffset(kafka: KafkaClient, topic: string): Promise<bigint> {
   const admin = kafka.admin();
   await admin.connect();
   try {
@@ -262,7 +262,7 @@ async function readStates(
 }
 
 /** A leftover group is harmless: the broker removes it after its retention. */
-async function removeGroup(kafka: Kafka, groupId: string): Promise<void> {
+async function removeGroup(kafka: KafkaClient, groupId: string): Promise<void> {
   const admin = kafka.admin();
   try {
     await admin.connect();

@@ -1,4 +1,3 @@
-import type { Admin, Consumer } from 'kafkajs';
 import {
   checkNotRestored,
   formatStoreMark,
@@ -7,6 +6,7 @@ import {
   type StoreMark,
   StoreOlderError,
 } from '../../../shared/control/restored-store.ts';
+import type { KafkaAdmin, KafkaConsumer } from '../../../shared/kafka/kafka-client.ts';
 import type { CaptureStateMessage, MessageCodec } from '../../../shared/kafka/messages.ts';
 import { runConsumer } from '../../../shared/kafka/run-consumer.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
@@ -32,7 +32,7 @@ const STORE_INTERVAL_MS = 20;
  */
 export function createFeedMirror(
   topics: { readonly capture: string; readonly jobs: string },
-  consumer: Consumer,
+  consumer: KafkaConsumer,
   codec: Pick<MessageCodec, 'decode'>,
   db: Queryable,
   findMark: () => Promise<StoreMark | undefined>,
@@ -136,7 +136,7 @@ export function createFeedMirror(
  * @returns undefined when it is not known: the group is new, or has been away for longer than Kafka keeps its offsets
  */
 export async function findStoreMark(
-  admin: Pick<Admin, 'fetchOffsets'>,
+  admin: Pick<KafkaAdmin, 'fetchOffsets'>,
   groupId: string,
   captureTopic: string,
 ): Promise<StoreMark | undefined> {

@@ -1,4 +1,4 @@
-import type { Consumer, TopicPartitionOffsetAndMetadata } from 'kafkajs';
+import type { KafkaConsumer, OffsetToCommit } from '../../../shared/kafka/kafka-client.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 
 /** Offsets that lag by this much cost at most this much reading again, and nothing is recorded twice. */
@@ -30,11 +30,11 @@ export interface OffsetCommits {
 
 /** @param saveFirst what has to be stored before offsets are committed; when it fails, they are tried again with it */
 export function createOffsetCommits(
-  consumer: Pick<Consumer, 'commitOffsets'>,
+  consumer: Pick<KafkaConsumer, 'commitOffsets'>,
   log: Log,
   saveFirst: () => Promise<void> = async () => undefined,
 ): OffsetCommits {
-  const noted = new Map<string, TopicPartitionOffsetAndMetadata>();
+  const noted = new Map<string, OffsetToCommit>();
   let timer: NodeJS.Timeout | undefined;
   let isEnding = false;
   /** How often the group was joined. */

@@ -1,8 +1,8 @@
-import type { IHeaders } from 'kafkajs';
 import {
   CHAIN_HEADER,
   type ChainLink,
   formatChainLink,
+  type MessageHeaders,
   readChainLink,
   readChangeAccount,
   readTraceparent,
@@ -18,7 +18,7 @@ import { classifyLink } from './recorded-chain.ts';
 export interface ChangeMessage {
   readonly offset: string;
   readonly value: Buffer | null;
-  readonly headers?: IHeaders;
+  readonly headers?: MessageHeaders;
 }
 
 /** Reads messages of one partition, in their order, for as long as nobody else reads it. */

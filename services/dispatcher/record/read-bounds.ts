@@ -1,4 +1,4 @@
-import type { Admin } from 'kafkajs';
+import type { KafkaAdmin } from '../../../shared/kafka/kafka-client.ts';
 
 /** Where the partitions of a topic begin and end, and how far a group has read them. */
 export interface ReadBounds {
@@ -16,9 +16,9 @@ export interface PartitionEnds {
 /** What kafkajs says where a group has no offset. */
 const NEVER_COMMITTED = -1n;
 
-/** @param admin one that `createUncommittedAdmin` made */
+/** @param admin an `uncommittedAdmin` */
 export function createReadBounds(
-  admin: Pick<Admin, 'fetchTopicOffsets' | 'fetchOffsets'>,
+  admin: Pick<KafkaAdmin, 'fetchTopicOffsets' | 'fetchOffsets'>,
   topic: string,
   groupId: string,
 ): ReadBounds {

@@ -1,6 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { Consumer, ConsumerRunConfig } from 'kafkajs';
 import { expect, onTestFinished, test } from 'vitest';
+import type { ConsumerRun, KafkaConsumer } from '../../../shared/kafka/kafka-client.ts';
 import { silentLog } from '../../../shared/runtime/log.ts';
 import { createRecorder } from './recorder.ts';
 
@@ -19,7 +19,7 @@ const setUp = async () => {
   const listeners = new Map<string, ((event: { payload: unknown }) => void)[]>();
   const recorded: number[] = [];
   const statements: (() => void)[] = [];
-  let config: ConsumerRunConfig | undefined;
+  let config: ConsumerRun | undefined;
   let committed = 0;
   let resolved: number | undefined;
   let sought: number | undefined;
@@ -35,7 +35,7 @@ const setUp = async () => {
     connect: async () => undefined,
     disconnect: async () => undefined,
     subscribe: async () => undefined,
-    async run(run: ConsumerRunConfig) {
+    async run(run: ConsumerRun) {
       config = run;
     },
     async commitOffsets([first]: readonly { offset: string }[]) {
@@ -44,7 +44,7 @@ const setUp = async () => {
     seek({ offset }: { offset: string }) {
       sought = Number(offset);
     },
-  } as unknown as Consumer;
+  } as unknown as KafkaConsumer;
 
   const recorder = createRecorder({
     topic: TOPIC,

@@ -1,5 +1,5 @@
-import type { Consumer } from 'kafkajs';
 import { StoreOlderError } from '../../../shared/control/restored-store.ts';
+import type { KafkaConsumer } from '../../../shared/kafka/kafka-client.ts';
 import { runConsumer } from '../../../shared/kafka/run-consumer.ts';
 import type { ChainLink } from '../../../shared/protocol/headers.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
@@ -26,7 +26,7 @@ const MAX_BACKLOG_BYTES = 128 * 1_024 * 1_024;
 
 export interface RecorderDeps {
   readonly topic: string;
-  readonly consumer: Consumer;
+  readonly consumer: KafkaConsumer;
   /** What records one partition, for as long as nobody else reads it. */
   readonly createRecord: () => RecordBatch;
   readonly recordedChain: RecordedChain;

@@ -1,7 +1,13 @@
-import type { IHeaders, Kafka, Message, Producer, TopicMessages } from 'kafkajs';
 import { assertWritten } from '../../../shared/kafka/assert-written.ts';
-import type { KafkaClientKind } from '../../../shared/kafka/client.ts';
+import type { KafkaClientKind } from '../../../shared/kafka/client-config.ts';
 import { MultiPartitionBatch } from '../../../shared/kafka/internals/record-batch.ts';
+import type {
+  KafkaClient,
+  KafkaProducer,
+  OutgoingMessage,
+  TopicMessages,
+} from '../../../shared/kafka/kafka-client.ts';
+import type { MessageHeaders } from '../../../shared/protocol/headers.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 import type { ByteWriter } from '../../../shared/values/byte-writer.ts';
 
@@ -18,7 +24,7 @@ export interface RowRecord {
   readonly key: string;
   readonly value: Readonly<Pick<ByteWriter, 'bytes' | 'length'>>;
   /** The same headers in two forms: for kafkajs, or written as a record has them. */
-  readonly headers: { toHeaders(): IHeaders; write(out: ByteWriter): void };
+  readonly headers: { toHeaders(): MessageHeaders; write(out: ByteWriter): void };
   readonly target: RecordTarget;
 }
 
@@ -36,7 +42,7 @@ const OVERHEAD_BYTES = 96;
 
 /** Rows as plain messages, which kafkajs groups and encodes itself. */
 class PlainRowBatch implements RowBatch {
-  readonly #messages = new Map<RecordTarget, Message[]>();
+  readonly #messages = new Map<RecordTarget, OutgoingMessage[]>();
   byteCount = 0;
   recordCount = 0;
 
@@ -91,14 +97,13 @@ export interface RowProducers extends AsyncDisposable {
 /** About ten seconds; a longer outage gives the chunks back, and they are read again from their start. */
 const RETRY = { initialRetryTime: 50, maxRetryTime: 2_000, retries: 8 };
 
-export function createRowProducers(kafka: Kafka, client: KafkaClientKind, log: Log): RowProducers {
-  const idle: Producer[] = [];
-  const disconnect = (producer: Producer) =>
+export function createRowProducers(kafka: KafkaClient, client: KafkaClientKind, log: Log): RowProducers {
+  const idle: KafkaProducer[] = [];
+  const disconnect = (producer: KafkaProducer) =>
     producer.disconnect().catch((error: unknown) => log.debug('row_producer.disconnect_failed', { error }));
   return {
     async use(work) {
-      const producer =
-        idle.pop() ?? kafka.producer({ idempotent: true, allowAutoTopicCreation: false, retry: RETRY });
+      const producer = idle.pop() ?? kafka.producer({ idempotent: true, retry: RETRY });
       try {
         await producer.connect();
         const result = await work({

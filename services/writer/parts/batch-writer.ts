@@ -1,4 +1,3 @@
-import type { IHeaders } from 'kafkajs';
 import {
   type ChunkAttempt,
   type CurrentChunk,
@@ -6,6 +5,7 @@ import {
 } from '../../../shared/control/chunks/chunk-attempts.ts';
 import type { WriterFailure } from '../../../shared/control/exports/end-export.ts';
 import { type RowPlace, RowPlaceReader } from '../../../shared/kafka/internals/row-headers.ts';
+import type { MessageHeaders } from '../../../shared/protocol/headers.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 import { inSpan } from '../../../shared/runtime/tracing.ts';
 import {
@@ -34,7 +34,7 @@ const ROWS_PER_HEARTBEAT = 512;
 
 export interface RowMessage {
   readonly value: Buffer | null;
-  readonly headers?: IHeaders;
+  readonly headers?: MessageHeaders;
   readonly offset: string;
 }
 

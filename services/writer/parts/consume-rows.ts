@@ -1,4 +1,9 @@
-import type { Consumer, EachBatchPayload, Kafka } from 'kafkajs';
+import {
+  type BatchPayload,
+  isKafkaError,
+  type KafkaClient,
+  type KafkaConsumer,
+} from '../../../shared/kafka/kafka-client.ts';
 import { GROUP_SETTINGS, runConsumer } from '../../../shared/kafka/run-consumer.ts';
 import type { Topics } from '../../../shared/kafka/topics.ts';
 import { createGather } from '../../../shared/runtime/gather.ts';
@@ -18,7 +23,7 @@ const MAX_PARTITION_BYTES = 1024 * 1024;
 const CONCURRENT_PARTITIONS = 12;
 
 export interface RowConsumerDeps {
-  readonly kafka: Kafka;
+  readonly kafka: KafkaClient;
   readonly groupId: string;
   readonly topics: Topics;
   readonly resources: readonly string[];
@@ -27,7 +32,7 @@ export interface RowConsumerDeps {
   readonly log: Log;
 }
 
-interface BatchOffset extends Pick<EachBatchPayload, 'commitOffsetsIfNecessary'> {
+interface BatchOffset extends Pick<BatchPayload, 'commitOffsetsIfNecessary'> {
   readonly topic: string;
   readonly partition: number;
   readonly offset: string;
@@ -51,7 +56,7 @@ export function createRowConsumer(deps: RowConsumerDeps): RowConsumer {
   const failed = Promise.withResolvers<never>();
   // The failure is also what `run` throws.
   failed.promise.catch(() => undefined);
-  const consumer: Consumer = kafka.consumer({
+  const consumer: KafkaConsumer = kafka.consumer({
     groupId,
     ...GROUP_SETTINGS,
     maxBytes: MAX_FETCH_BYTES,
@@ -71,7 +76,7 @@ export function createRowConsumer(deps: RowConsumerDeps): RowConsumer {
     return offsets;
   });
 
-  async function eachBatch({ batch, heartbeat, isRunning, commitOffsetsIfNecessary }: EachBatchPayload) {
+  async function eachBatch({ batch, heartbeat, isRunning, commitOffsetsIfNecessary }: BatchPayload) {
     const { topic, partition } = batch;
     const partitionState = partitionStates.of(topic, partition, resourceByTopic.get(topic) ?? topic);
     await partitionState.exclusive(async () => {
@@ -127,8 +132,8 @@ export function createRowConsumer(deps: RowConsumerDeps): RowConsumer {
   };
 }
 
-/** On its own errors kafkajs joins again. On any other it would repeat the batch forever, so the worker ends instead. */
+/** On its own errors the client joins again. On any other it would repeat the batch forever, so the worker ends instead. */
 function rethrow(error: unknown, fail: (error: unknown) => void): never {
-  if (!(error instanceof Error && error.name.startsWith('KafkaJS'))) fail(error);
+  if (!isKafkaError(error)) fail(error);
   throw error;
 }

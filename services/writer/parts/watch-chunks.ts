@@ -1,4 +1,3 @@
-import type { Admin } from 'kafkajs';
 import type { Pool } from 'pg';
 import {
   chunkAttemptKey,
@@ -6,6 +5,7 @@ import {
   findUnwrittenChunks,
 } from '../../../shared/control/chunks/chunk-attempts.ts';
 import { failByChunk } from '../../../shared/control/exports/end-export.ts';
+import type { KafkaAdmin } from '../../../shared/kafka/kafka-client.ts';
 import type { Topics } from '../../../shared/kafka/topics.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 import { runRounds } from '../../../shared/runtime/run-rounds.ts';
@@ -22,7 +22,7 @@ const WATCH_EVERY_MS = 2_000;
 
 export interface ChunkWatchDeps {
   readonly pool: Pool;
-  readonly admin: Pick<Admin, 'fetchTopicOffsets'>;
+  readonly admin: Pick<KafkaAdmin, 'fetchTopicOffsets'>;
   readonly partitionStates: PartitionStates;
   readonly writer: BatchWriter;
   readonly commitFloor: (partitionState: PartitionState) => Promise<void>;
@@ -98,7 +98,7 @@ const WATCH_LOST_EVERY_MS = 3_000;
 
 export interface LostChunkWatchDeps {
   readonly pool: Pool;
-  readonly admin: Pick<Admin, 'fetchTopicOffsets' | 'fetchOffsets'>;
+  readonly admin: Pick<KafkaAdmin, 'fetchTopicOffsets' | 'fetchOffsets'>;
   readonly groupId: string;
   readonly topics: Topics;
   readonly onFailed: () => void;
@@ -190,7 +190,7 @@ interface Bounds {
  * round's first question.
  */
 export class LogEnds {
-  readonly #admin: Pick<Admin, 'fetchTopicOffsets'>;
+  readonly #admin: Pick<KafkaAdmin, 'fetchTopicOffsets'>;
   #recorded = new Map<string, TopicEnd>();
   #asked = new Set<string>();
   /** Offsets of the current round, which ends with `forgetUnasked`. */
@@ -199,7 +199,7 @@ export class LogEnds {
   #gone = new Set<string>();
   #goneBefore = new Set<string>();
 
-  constructor(admin: Pick<Admin, 'fetchTopicOffsets'>) {
+  constructor(admin: Pick<KafkaAdmin, 'fetchTopicOffsets'>) {
     this.#admin = admin;
   }
 

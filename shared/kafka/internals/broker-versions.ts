@@ -1,10 +1,6 @@
 import type { Kafka } from 'kafkajs';
+import type { ApiVersions } from '../kafka-client.ts';
 import { type Broker, createCluster } from './cluster.ts';
-
-/** The oldest and newest version of each request that a broker takes, by the request's number. */
-export type ApiVersions = Readonly<
-  Record<number, { readonly minVersion: number; readonly maxVersion: number }>
->;
 
 /** A broker of kafkajs's can tell more than transactions need. */
 interface Versioned {

@@ -1,18 +1,6 @@
-import type { Admin, Kafka } from 'kafkajs';
+import type { Kafka } from 'kafkajs';
+import type { KafkaAdmin, TransactionTime, TransactionTimes } from '../kafka-client.ts';
 import { type Broker, createCluster } from './cluster.ts';
-
-/** One transaction in a partition: when its writer sent the last record of it, and when the broker wrote its end. */
-export interface TransactionTime {
-  readonly writerAtMs: number;
-  readonly brokerAtMs: number;
-}
-
-export interface TransactionTimes {
-  /** The partition's leader, which writes the ends. */
-  readonly brokerId: number;
-  /** In their order, as far as the last records show them. */
-  readonly transactions: readonly TransactionTime[];
-}
 
 /** Most transactions of capture are a record and its end. */
 const RECORDS = 100n;
@@ -40,7 +28,7 @@ interface ReadingBroker extends Broker {
  */
 export async function readTransactionTimes(
   kafka: Kafka,
-  admin: Pick<Admin, 'fetchTopicOffsets'>,
+  admin: Pick<KafkaAdmin, 'fetchTopicOffsets'>,
   topic: string,
 ): Promise<TransactionTimes> {
   const [offsets] = await admin.fetchTopicOffsets(topic);

@@ -1,22 +1,12 @@
-import kafkajs, { type Kafka, type Message, type RecordMetadata, type TopicMessages } from 'kafkajs';
+import kafkajs, { type Kafka, type Message, type RecordMetadata } from 'kafkajs';
 import { backoffMs } from '../../runtime/retry.ts';
 import { sleep } from '../../runtime/sleep.ts';
+import type { TopicMessages, TransactionalProducer, TransactionalProducers } from '../kafka-client.ts';
 import { type Broker, type Cluster, createCluster, type Producer, type TopicPartitions } from './cluster.ts';
 import { encodeProduce, type PartitionRecords, PRODUCE_RESPONSE } from './produce-request.ts';
 
 // Node can't see this name among the package's exports, which are CommonJS; only the whole of them.
 const { KafkaJSNonRetriableError, Partitioners } = kafkajs;
-
-/** One transactional producer, whose transactions come one after the other. */
-export interface TransactionalProducer {
-  /**
-   * Sends the requests one after the other in one transaction, and resolves once it is committed. After an error it
-   * is not known whether it was, and the producer is of no further use.
-   *
-   * @returns where the last request's records are
-   */
-  publish(requests: readonly TopicMessages[][]): Promise<RecordMetadata[]>;
-}
 
 /**
  * After this the broker aborts the transaction of a dead instance by itself; the next instance does so at once. Longer
@@ -56,7 +46,7 @@ const MAX_SEQUENCE = 2 ** 31 - 1;
 export async function openTunedProducers(
   kafka: Kafka,
   transactionalIds: readonly string[],
-): Promise<{ readonly producers: readonly TransactionalProducer[]; close(): Promise<void> }> {
+): Promise<TransactionalProducers> {
   const cluster = createCluster(kafka);
   const quota = new ProduceQuota();
   // What is broken already need not be closed.

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { envReader } from '../../runtime/env.ts';
 import type { SetupError } from '../../runtime/errors.ts';
-import { readKafkaConfig } from '../client.ts';
+import { readKafkaConfig } from '../client-config.ts';
 
 const read = (env: Record<string, string>) => {
   const reader = envReader({ KAFKA_BROKERS: 'kafka:9092', ...env });

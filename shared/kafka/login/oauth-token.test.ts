@@ -4,7 +4,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { openTlsFront } from '../../../test/support/tls-front.ts';
 import { openTokenServer, type TokenServer } from '../../../test/support/token-server.ts';
 import { envReader } from '../../runtime/env.ts';
-import { readKafkaConfig } from '../client.ts';
+import { readKafkaConfig } from '../client-config.ts';
 import { fetchOAuthToken, type OAuthLogin } from './oauth-token.ts';
 import { TokenError } from './token.ts';
 

@@ -2,11 +2,9 @@ import { setImmediate } from 'node:timers/promises';
 import type { PoolClient } from 'pg';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { parseLsn } from '../../../shared/domain/lsn.ts';
-import { createKafka } from '../../../shared/kafka/client.ts';
-import { silentLog } from '../../../shared/runtime/log.ts';
 import { type CaptureWorld, createCaptureWorld } from '../../support/capture-world.ts';
 import { openChangeReader, type ReadChange } from '../../support/change-reader.ts';
-import { KAFKA_CLIENT } from '../../support/kafka-client.ts';
+import { rawKafka } from '../../support/raw-kafka.ts';
 import { openSilentProxy } from '../../support/silent-proxy.ts';
 import { testStack } from '../../support/stack.ts';
 import { waitFor } from '../../support/wait-for.ts';
@@ -322,12 +320,7 @@ test('when the topic of its state is lost, it goes on from the slot by another c
   await first.stop();
   const topic = `${world.prefix}.capture`;
   const { kafkaBrokers, schemaRegistryUrl, databaseUrl } = testStack();
-  const kafka = createKafka(
-    { client: KAFKA_CLIENT, brokers: kafkaBrokers.split(','), ssl: false, sasl: undefined },
-    'test-lost-state',
-    silentLog,
-  );
-  const admin = kafka.admin();
+  const admin = rawKafka(kafkaBrokers).admin();
   await admin.connect();
   await admin.deleteTopics({ topics: [topic] });
   await waitFor('the topic to be gone', async () => !(await admin.listTopics()).includes(topic));

@@ -1,10 +1,8 @@
 import kafkajs from 'kafkajs';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { accountPartition } from '../../../shared/domain/account-partition.ts';
-import { createKafka } from '../../../shared/kafka/client.ts';
-import { silentLog } from '../../../shared/runtime/log.ts';
 import { type CaptureWorld, createCaptureWorld } from '../../support/capture-world.ts';
-import { KAFKA_CLIENT } from '../../support/kafka-client.ts';
+import { rawKafka } from '../../support/raw-kafka.ts';
 import { testStack } from '../../support/stack.ts';
 import { waitFor } from '../../support/wait-for.ts';
 
@@ -55,12 +53,7 @@ async function othersGoOn(of: CaptureWorld): Promise<void> {
 }
 
 async function limitMessages(topic: string, bytes: string): Promise<void> {
-  const brokers = testStack().kafkaBrokers.split(',');
-  const admin = createKafka(
-    { client: KAFKA_CLIENT, brokers, ssl: false, sasl: undefined },
-    'test-limit',
-    silentLog,
-  ).admin();
+  const admin = rawKafka(testStack().kafkaBrokers).admin();
   await admin.connect();
   const configEntries = [{ name: 'max.message.bytes', value: bytes }];
   const resource = { type: kafkajs.ConfigResourceTypes.TOPIC, name: topic };

@@ -4,11 +4,10 @@ import { createChangeChain } from '../../../services/capture/publish/publisher.t
 import { createOffsetCommits } from '../../../services/dispatcher/record/offset-commits.ts';
 import { classifyLink, createRecordedChain } from '../../../services/dispatcher/record/recorded-chain.ts';
 import { accountPartition } from '../../../shared/domain/account-partition.ts';
-import { createKafka } from '../../../shared/kafka/client.ts';
 import { recorderGroup } from '../../../shared/protocol/names.ts';
 import { silentLog } from '../../../shared/runtime/log.ts';
 import { type DispatcherBed, invoiceChange, openDispatcherBed } from '../../support/dispatcher.ts';
-import { KAFKA_CLIENT } from '../../support/kafka-client.ts';
+import { rawKafka } from '../../support/raw-kafka.ts';
 import { testStack } from '../../support/stack.ts';
 import { waitFor } from '../../support/wait-for.ts';
 
@@ -27,12 +26,7 @@ const chain = createChangeChain(undefined, Date.now());
 beforeAll(async () => {
   bed = cleanup.use(await openDispatcherBed());
   topic = `${bed.prefix}.changes`;
-  const brokers = testStack().kafkaBrokers.split(',');
-  admin = createKafka(
-    { client: KAFKA_CLIENT, brokers, ssl: false, sasl: undefined },
-    'test-losses',
-    silentLog,
-  ).admin();
+  admin = rawKafka(testStack().kafkaBrokers).admin();
   await admin.connect();
   cleanup.defer(() => admin.disconnect());
   await using _first = await bed.start();

@@ -1,8 +1,8 @@
 import type { Admin, Kafka, RequestEvent } from 'kafkajs';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { createKafka } from '../../../shared/kafka/client.ts';
+import { fetchInSessions } from '../../../shared/kafka/internals/fetch-sessions.ts';
 import { GROUP_SETTINGS } from '../../../shared/kafka/run-consumer.ts';
-import { silentLog } from '../../../shared/runtime/log.ts';
+import { rawKafka } from '../../support/raw-kafka.ts';
 import { testStack, topicPrefix } from '../../support/stack.ts';
 import { waitFor } from '../../support/wait-for.ts';
 
@@ -16,8 +16,8 @@ let kafka: Kafka;
 let admin: Admin;
 
 beforeAll(async () => {
-  const brokers = testStack().kafkaBrokers.split(',');
-  kafka = createKafka({ client: 'tuned', brokers, ssl: false, sasl: undefined }, 'test-sessions', silentLog);
+  fetchInSessions();
+  kafka = rawKafka(testStack().kafkaBrokers);
   admin = kafka.admin();
   await admin.connect();
   await admin.createTopics({

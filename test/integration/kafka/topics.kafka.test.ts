@@ -2,10 +2,8 @@ import type { Admin } from 'kafkajs';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { topicsApplyCommand } from '../../../deploy/cli/commands/topics.ts';
 import { fixTopics, reviewTopics } from '../../../deploy/cli/topics/apply-topics.ts';
-import { createKafka } from '../../../shared/kafka/client.ts';
 import { topicsOf } from '../../../shared/kafka/topics.ts';
-import { silentLog } from '../../../shared/runtime/log.ts';
-import { KAFKA_CLIENT } from '../../support/kafka-client.ts';
+import { rawKafka } from '../../support/raw-kafka.ts';
 import { runCommand } from '../../support/run-command.ts';
 import { testStack, topicPrefix } from '../../support/stack.ts';
 import { waitFor } from '../../support/wait-for.ts';
@@ -15,9 +13,7 @@ const { declarations } = topicsOf(prefix, { name: 'none', resources: [] });
 let admin: Admin;
 
 beforeAll(async () => {
-  const brokers = testStack().kafkaBrokers.split(',');
-  const config = { client: KAFKA_CLIENT, brokers, ssl: false, sasl: undefined } as const;
-  admin = createKafka(config, 'test-topics', silentLog).admin();
+  admin = rawKafka(testStack().kafkaBrokers).admin();
   await admin.connect();
 });
 afterAll(async () => {

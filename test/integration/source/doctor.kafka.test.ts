@@ -11,13 +11,11 @@ import { prepareSource } from '../../../deploy/cli/prepare-source.ts';
 import { createDocumint } from '../../../deploy/samples/documint/generate-documint.ts';
 import { loadCatalog } from '../../../shared/catalog/load-catalog.ts';
 import { migrate } from '../../../shared/control/migrate.ts';
-import { createKafka } from '../../../shared/kafka/client.ts';
 import { ensureTopics } from '../../../shared/kafka/ensure-topics.ts';
 import { topicsOf } from '../../../shared/kafka/topics.ts';
 import type { Env } from '../../../shared/runtime/env.ts';
-import { silentLog } from '../../../shared/runtime/log.ts';
-import { KAFKA_CLIENT } from '../../support/kafka-client.ts';
 import { openProductPool } from '../../support/product-pool.ts';
+import { rawKafka } from '../../support/raw-kafka.ts';
 import { runCommand } from '../../support/run-command.ts';
 import { createDatabase, type TestDatabase, testStack, topicPrefix } from '../../support/stack.ts';
 
@@ -45,13 +43,7 @@ beforeAll(async () => {
   await migrate(controlPool);
   await controlPool.end();
   const { kafkaBrokers, schemaRegistryUrl } = testStack();
-  const config = {
-    client: KAFKA_CLIENT,
-    brokers: kafkaBrokers.split(','),
-    ssl: false,
-    sasl: undefined,
-  } as const;
-  const admin = createKafka(config, 'test-doctor', silentLog).admin();
+  const admin = rawKafka(kafkaBrokers).admin();
   await admin.connect();
   const { declarations } = topicsOf(prefix, await loadCatalog(CATALOG));
   await ensureTopics(admin, declarations);
@@ -218,13 +210,7 @@ test('settings, a role, tables, topics, migrations and rights that do not fit ar
     changed.password = 'a-role-password';
     return changed.href;
   };
-  const config = {
-    client: KAFKA_CLIENT,
-    brokers: testStack().kafkaBrokers.split(','),
-    ssl: false,
-    sasl: undefined,
-  } as const;
-  const kafka = createKafka(config, 'test-doctor', silentLog).admin();
+  const kafka = rawKafka(testStack().kafkaBrokers).admin();
   await kafka.connect();
   const topic = `${other}.changes`;
   await kafka.createTopics({
