@@ -7,6 +7,10 @@ export interface SilentProxy extends AsyncDisposable {
   silence(): void;
   /** What clients send on the connections that are open now is held back; they still hear the server. Later ones work. */
   holdBack(): void;
+  /** What the server sends on the connections that are open now is held back; it still hears its clients. Later ones work. */
+  loseAnswers(): void;
+  /** How many bytes clients have sent. */
+  readonly sentBytes: number;
   /** Of what the server sends so many bytes come through on each later connection, and then no more. Undefined: all. */
   allow(bytes: number | undefined): void;
   /** Cuts the connections that are open, with a reset. Later ones go to `port`, when one is given. */
@@ -18,6 +22,7 @@ export async function openSilentProxy(host: string, port: number): Promise<Silen
   const sockets = new Set<Socket>();
   let target = port;
   let allowed: number | undefined;
+  let sentBytes = 0;
   const server = createServer((near) => {
     const far = connect(target, host);
     pairs.add([near, far]);
@@ -32,6 +37,9 @@ export async function openSilentProxy(host: string, port: number): Promise<Silen
       });
     }
     near.pipe(far);
+    near.on('data', (data) => {
+      sentBytes += data.length;
+    });
     const limit = allowed;
     if (limit === undefined) far.pipe(near);
     else
@@ -57,6 +65,15 @@ export async function openSilentProxy(host: string, port: number): Promise<Silen
         near.unpipe(far);
         near.pause();
       }
+    },
+    loseAnswers() {
+      for (const [near, far] of pairs) {
+        far.unpipe(near);
+        far.pause();
+      }
+    },
+    get sentBytes() {
+      return sentBytes;
     },
     allow(bytes) {
       allowed = bytes;

@@ -17,6 +17,7 @@ import { openTunedProducers } from '../internals/transactional-producer.ts';
 import { createUncommittedAdmin } from '../internals/uncommitted-admin.ts';
 import type { KafkaClient } from '../kafka-client.ts';
 import { toClientLogin } from '../login/login.ts';
+import { createOrderedProducer } from './ordered-producer.ts';
 import { openPlainProducers } from './plain-transactions.ts';
 
 /**
@@ -63,7 +64,7 @@ export function createKafkaJsClient(config: KafkaConfig, clientId: string, log: 
           ...(idempotent ? { idempotent, maxInFlightRequests: 1 } : {}),
           ...(retry === undefined ? {} : { retry }),
         });
-      return create();
+      return idempotent ? createOrderedProducer(create) : create();
     },
     consumer: (settings) => kafka.consumer({ ...settings, allowAutoTopicCreation: false }),
     transactionalProducers: (ids) => (isTuned ? openTunedProducers : openPlainProducers)(kafka, ids),

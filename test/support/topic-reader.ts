@@ -1,0 +1,72 @@
+import { randomUUID } from 'node:crypto';
+import { rawKafka } from './raw-kafka.ts';
+import { waitFor } from './wait-for.ts';
+
+/** @returns its name */
+export async function createTopic(
+  brokers: string,
+  label: string,
+  numPartitions: number,
+  settings: Readonly<Record<string, string>> = {},
+): Promise<string> {
+  const topic = `${label}-${randomUUID()}`;
+  const admin = rawKafka(brokers).admin();
+  await admin.connect();
+  try {
+    await admin.createTopics({
+      waitForLeaders: true,
+      topics: [
+        {
+          topic,
+          numPartitions,
+          replicationFactor: 1,
+          configEntries: Object.entries(settings).map(([name, value]) => ({ name, value })),
+        },
+      ],
+    });
+  } finally {
+    await admin.disconnect();
+  }
+  return topic;
+}
+
+/** Everything that is committed in a topic, as any other consumer reads it. */
+export interface TopicReader extends AsyncDisposable {
+  /** The values of a partition up to the end that it has now. */
+  untilEnd(partition: number): Promise<string[]>;
+}
+
+export async function openReader(brokers: string, topic: string): Promise<TopicReader> {
+  const kafka = rawKafka(brokers);
+  const admin = kafka.admin();
+  await admin.connect();
+  const consumer = kafka.consumer({ groupId: randomUUID(), maxWaitTimeInMs: 100 });
+  const values = new Map<number, string[]>();
+  const next = new Map<number, bigint>();
+  await consumer.connect();
+  await consumer.subscribe({ topic, fromBeginning: true });
+  consumer.on(consumer.events.END_BATCH_PROCESS, ({ payload: { partition, lastOffset } }) => {
+    next.set(partition, BigInt(lastOffset) + 1n);
+  });
+  await consumer.run({
+    autoCommit: false,
+    eachMessage: async ({ partition, message }) => {
+      const own = values.get(partition) ?? [];
+      values.set(partition, own);
+      own.push(String(message.value));
+    },
+  });
+  return {
+    async untilEnd(partition) {
+      const found = await admin.fetchTopicOffsets(topic);
+      const end = BigInt(found.find((each) => each.partition === partition)?.high ?? 0);
+      if (end > 0n)
+        await waitFor(`partition ${partition} to be read`, () => (next.get(partition) ?? 0n) >= end);
+      return values.get(partition) ?? [];
+    },
+    async [Symbol.asyncDispose]() {
+      await consumer.disconnect();
+      await admin.disconnect();
+    },
+  };
+}
