@@ -89,7 +89,10 @@ export function describeKafkaClient(client: KafkaClientKind): void {
         autoCommit: false,
         eachBatch: async ({ batch, commitOffsetsIfNecessary }) => {
           const { partition } = batch;
-          messages.push(...batch.messages.map((message) => ({ ...message, partition })));
+          // A message may be a view of the fetch, so it is not copied by its own properties.
+          for (const { key, value, offset, timestamp, headers = {} } of batch.messages) {
+            messages.push({ key, value, offset, timestamp, headers, partition });
+          }
           const offset = String(BigInt(batch.lastOffset()) + 1n);
           await commitOffsetsIfNecessary({ topics: [{ topic, partitions: [{ partition, offset }] }] });
         },
