@@ -18,10 +18,7 @@ export interface KafkaClient {
   /** Which requests each of these brokers takes. */
   apiVersions(nodeIds: readonly number[]): Promise<ReadonlyMap<number, ApiVersions>>;
   /** The last transactions in the first partition of a topic. */
-  transactionTimes(
-    admin: Pick<KafkaAdmin, 'fetchTopicOffsets'>,
-    topic: string,
-  ): Promise<TransactionTimes>;
+  transactionTimes(admin: Pick<KafkaAdmin, 'fetchTopicOffsets'>, topic: string): Promise<TransactionTimes>;
 }
 
 /** One transaction in a partition: when its writer sent the last record of it, and when the broker wrote its end. */

@@ -270,14 +270,7 @@ test('settings, a role, tables, topics, migrations and rights that do not fit ar
 
 test('a broker whose clock differs from capture’s is named', async () => {
   expect((await examine()).of('kafka', 'clock')).toEqual([expect.objectContaining({ status: 'ok' })]);
-  const { kafkaBrokers } = testStack();
-  const config = {
-    client: KAFKA_CLIENT,
-    brokers: kafkaBrokers.split(','),
-    ssl: false,
-    sasl: undefined,
-  } as const;
-  const producer = createKafka(config, 'test-doctor', silentLog).producer({
+  const producer = rawKafka(testStack().kafkaBrokers).producer({
     transactionalId: `${prefix}.clock`,
     maxInFlightRequests: 1,
     idempotent: true,
