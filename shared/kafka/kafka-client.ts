@@ -122,6 +122,13 @@ export interface KafkaProducer {
   sendBatch(batch: { topicMessages: TopicMessages[] }): Promise<WrittenRecords[]>;
 }
 
+/**
+ * After this the broker aborts the transaction of a dead instance by itself; the next instance does so at once. Longer
+ * than the requests of one batch wait for a quota, which is 4 MB at 40 KB/s, and shorter than what any broker allows by
+ * default (`transaction.max.timeout.ms`, 15 minutes).
+ */
+export const TRANSACTION_TIMEOUT_MS = 120_000;
+
 export interface TransactionalProducers {
   readonly producers: readonly TransactionalProducer[];
   close(): Promise<void>;

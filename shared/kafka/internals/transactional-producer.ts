@@ -1,19 +1,18 @@
 import kafkajs, { type Kafka, type Message, type RecordMetadata } from 'kafkajs';
 import { backoffMs } from '../../runtime/retry.ts';
 import { sleep } from '../../runtime/sleep.ts';
-import type { TopicMessages, TransactionalProducer, TransactionalProducers } from '../kafka-client.ts';
+import {
+  type TopicMessages,
+  TRANSACTION_TIMEOUT_MS,
+  type TransactionalProducer,
+  type TransactionalProducers,
+} from '../kafka-client.ts';
 import { type Broker, type Cluster, createCluster, type Producer, type TopicPartitions } from './cluster.ts';
 import { encodeProduce, type PartitionRecords, PRODUCE_RESPONSE } from './produce-request.ts';
 
 // Node can't see this name among the package's exports, which are CommonJS; only the whole of them.
 const { KafkaJSNonRetriableError, Partitioners } = kafkajs;
 
-/**
- * After this the broker aborts the transaction of a dead instance by itself; the next instance does so at once. Longer
- * than the requests of one batch wait for a quota, which is 4 MB at 40 KB/s, and shorter than what any broker allows by
- * default (`transaction.max.timeout.ms`, 15 minutes).
- */
-export const TRANSACTION_TIMEOUT_MS = 120_000;
 const PRODUCE_TIMEOUT_MS = 30_000;
 /**
  * A broker whose quota is used up reads nothing from the connection that the records came on, for as long as the quota

@@ -2,12 +2,12 @@ import type { Kafka, Producer } from 'kafkajs';
 import { backoffMs } from '../../runtime/retry.ts';
 import { sleep } from '../../runtime/sleep.ts';
 import { assertWritten } from '../assert-written.ts';
-import { TRANSACTION_TIMEOUT_MS } from '../internals/transactional-producer.ts';
-import type {
-  TopicMessages,
-  TransactionalProducer,
-  TransactionalProducers,
-  WrittenRecords,
+import {
+  type TopicMessages,
+  TRANSACTION_TIMEOUT_MS,
+  type TransactionalProducer,
+  type TransactionalProducers,
+  type WrittenRecords,
 } from '../kafka-client.ts';
 
 /** The markers of the transaction before are still being written: nothing was sent. In all some 10 s. */
