@@ -1,5 +1,6 @@
 import type { KeyObject } from 'node:crypto';
 import type { Pool } from 'pg';
+import { createGather } from '../runtime/gather.ts';
 import { sleep } from '../runtime/sleep.ts';
 import { type Application, checkStatement, type NumberedItem } from './apply-statement.ts';
 import {
@@ -54,8 +55,14 @@ export interface Asking {
 const LAST_ANSWERS_MS = 5_000;
 
 /**
- * Calls the operation's handler for each item and writes each result into the ledger at once. After a crash between the two, the
- * request is repeated with the same `Idempotency-Key`, by which the handler applies it once. If a result cannot be written, no
+ * How long a result waits for others. A handler that responds at once then costs a write for as many items as it is asked for at
+ * once, and for one that takes longer this is no delay.
+ */
+const LINGER_MS = 3;
+
+/**
+ * Calls the operation's handler for each item and writes each result into the ledger at once, together with those that came
+ * while the results before were written. After a crash between the two, the request is repeated with the same `Idempotency-Key`, by which the handler applies it once. If a result cannot be written, no
  * further request is sent, and the error is thrown when no request is in flight any more.
  *
  * @returns the items that were sent and have no result, when the signal came or the handler was unavailable. Neither they nor
@@ -87,10 +94,12 @@ export async function askForItems(
   });
   const later = createRetryQueue();
   const unsettled = new Map<number, HandlerFault | null>();
+  const record = createGather(async (results: readonly RecordedResult[]) => {
+    await recordResults(source, jobId, results);
+    return results;
+  }, LINGER_MS);
   const settle = async (item: NumberedItem, status: 'succeeded' | 'failed', fault: HandlerFault | null) => {
-    await recordResults(source, jobId, [
-      { ...item, status, code: fault?.code ?? null, message: fault?.message ?? null },
-    ]);
+    await record({ ...item, status, code: fault?.code ?? null, message: fault?.message ?? null });
     unsettled.delete(item.seq);
   };
   const ask = async (turn: Turn) => {

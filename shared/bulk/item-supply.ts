@@ -1,3 +1,4 @@
+import { createGather } from '../runtime/gather.ts';
 import type { NumberedItem } from './apply-statement.ts';
 
 /**
@@ -31,8 +32,6 @@ export function createItemSupply(
 ): ItemSupply {
   let left = items;
   let checkedAtMs = Number.NEGATIVE_INFINITY;
-  let waiting: PromiseWithResolvers<NumberedItem | undefined>[] = [];
-  let isServing = false;
   const take = async (count: number) => {
     const nowMs = now();
     if (left.length > 0 && nowMs - checkedAtMs >= CHECK_VALID_MS) {
@@ -45,28 +44,9 @@ export function createItemSupply(
     left = [];
     return [];
   };
-  const serve = async () => {
-    isServing = true;
-    // Workers that start together form one batch.
-    await Promise.resolve();
-    while (waiting.length > 0) {
-      const batch = waiting;
-      waiting = [];
-      try {
-        const taken = await take(batch.length);
-        for (const [index, waiter] of batch.entries()) waiter.resolve(taken[index]);
-      } catch (error) {
-        for (const waiter of batch) waiter.reject(error);
-      }
-    }
-    isServing = false;
-  };
-  return {
-    next() {
-      const waiter = Promise.withResolvers<NumberedItem | undefined>();
-      waiting.push(waiter);
-      if (!isServing) void serve();
-      return waiter.promise;
-    },
-  };
+  const serve = createGather(async (calls: readonly undefined[]) => {
+    const taken = await take(calls.length);
+    return calls.map((_, index) => taken[index]);
+  });
+  return { next: () => serve(undefined) };
 }

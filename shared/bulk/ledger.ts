@@ -218,11 +218,12 @@ async function insertResults(
   results: readonly RecordedResult[],
   spell: (text: string) => string,
 ): Promise<void> {
-  await db.query(
-    `insert into ${LEDGER} (job_id, seq, item_id, status, code, message, line)
+  await db.query({
+    name: 'bulk_record_results',
+    text: `insert into ${LEDGER} (job_id, seq, item_id, status, code, message, line)
      select $1, t.* from unnest($2::int[], $3::text[], $4::text[], $5::text[], $6::text[], $7::int[]) as t
      on conflict do nothing`,
-    [
+    values: [
       jobId,
       results.map(({ seq }) => seq),
       results.map(({ itemId }) => spell(itemId)),
@@ -231,7 +232,7 @@ async function insertResults(
       results.map(({ message }) => (message === null ? null : spell(message))),
       results.map(({ line }) => line),
     ],
-  );
+  });
 }
 
 /** Prefix of the names under which a synchronous request's rows are kept, until its response is stored. */

@@ -10,6 +10,7 @@ test('calls made while one is on its way go together, each gets its own result, 
     return items.map((item) => item * 2);
   });
   const first = double(1);
+  await new Promise(setImmediate);
   const others = [double(2), double(3)];
   expect(rounds.map(({ items }) => items)).toEqual([[1]]);
   rounds[0]?.finish.resolve();
@@ -22,4 +23,26 @@ test('calls made while one is on its way go together, each gets its own result, 
   await new Promise(setImmediate);
   rounds[2]?.finish.resolve();
   expect(await later).toBe(8);
+});
+
+test('calls that are made together go together, also the first', async () => {
+  const rounds: (readonly number[])[] = [];
+  const echo = createGather(async (items: readonly number[]) => {
+    rounds.push(items);
+    return items;
+  });
+  await Promise.all([echo(1), echo(2), echo(3)]);
+  expect(rounds).toEqual([[1, 2, 3]]);
+});
+
+test('with a wait, calls of the next turns go together too', async () => {
+  const rounds: (readonly number[])[] = [];
+  const echo = createGather(async (items: readonly number[]) => {
+    rounds.push(items);
+    return items;
+  }, 50);
+  const first = echo(1);
+  await new Promise(setImmediate);
+  await Promise.all([first, echo(2)]);
+  expect(rounds).toEqual([[1, 2]]);
 });

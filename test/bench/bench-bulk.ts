@@ -1,6 +1,11 @@
+import { readFile, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
 import { type Customer, openWorld, type World } from '../../deploy/demo/world.ts';
+import { DOCUMINT } from '../../deploy/samples/products.ts';
 import type { BenchOptions } from './bench-exports.ts';
 import { distribution } from './distribution.ts';
 import { machineLoad } from './machine-load.ts';
@@ -27,15 +32,21 @@ const STATUS_MS = 100;
 /** What the product needs for its own changes with nothing else going on. */
 const ALONE_MS = 10_000;
 
+/** Items of the operation that a handler carries out. */
+const HANDLER_ITEMS = 20_000;
+
 /**
  * An operation that sets one column of every invoice of one account, with two workers, beside what PostgreSQL alone needs for the
- * same changes; how long the product's own changes and the status take meanwhile.
+ * same changes; how long the product's own changes and the status take meanwhile. Then one that asks a handler for each item.
  */
 export async function benchBulk(options: BenchOptions): Promise<void> {
   const { say, rows } = options;
+  await using cleanup = new AsyncDisposableStack();
+  const handlerUrl = await startHandler(cleanup);
   await using world = await openWorld({
     stack: options.stack,
     directory: options.directory,
+    product: { ...DOCUMINT, catalog: await catalogWithHandler(options.directory, handlerUrl) },
     rows,
     accounts: 1,
     services: { api: 1, bulk: WORKERS },
@@ -45,14 +56,48 @@ export async function benchBulk(options: BenchOptions): Promise<void> {
     log: options.log,
   });
   const customer = await world.createCustomer(world.generated.accounts[0] ?? '');
-  const source = new pg.Pool({ connectionString: world.sourceUrl, max: WORKERS + 1 });
-  await using cleanup = new AsyncDisposableStack();
-  cleanup.defer(() => source.end());
+  // Ends before the world, whose database goes with it.
+  await using sessions = new AsyncDisposableStack();
+  const source = sessions.adopt(
+    new pg.Pool({ connectionString: world.sourceUrl, max: WORKERS + 1 }),
+    (pool) => pool.end(),
+  );
   await benchPlain(world, source, options);
   const probe = startProbe(() => updateOne(source, rows), PROBE_MS);
   await delay(ALONE_MS);
   say(`a product's update of one row, nothing else going on: ${distribution(await probe.stop())}`);
-  await benchJob(world, customer, source, options);
+  await benchJob(world, customer, source, options, {
+    operation: 'update',
+    filter: { id: { gte: 1 } },
+    params: { memo: 'changed in bulk' },
+  });
+  const last = await lastOf(source, HANDLER_ITEMS);
+  await benchJob(world, customer, source, options, { operation: 'render', filter: { id: { lte: last } } });
+}
+
+/** A handler that responds at once. */
+async function startHandler(cleanup: AsyncDisposableStack): Promise<string> {
+  const server = createServer((request, response) => {
+    request.resume().once('end', () => response.end('{}'));
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  cleanup.defer(() => void server.close().closeAllConnections());
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}/render`;
+}
+
+async function catalogWithHandler(directory: string, url: string): Promise<string> {
+  const text = await readFile(DOCUMINT.catalog, 'utf8');
+  const path = join(directory, 'catalog-with-handler.yaml');
+  await writeFile(path, text.replace('http://127.0.0.1:9000/render', url));
+  return path;
+}
+
+/** The last ID of the first so many invoices. */
+async function lastOf(source: pg.Pool, count: number): Promise<number> {
+  const { rows } = await source.query<{ id: string }>(
+    `select max(id) as id from (select id from documint.invoices where deleted_at is null order by id limit ${count}) as first`,
+  );
+  return Number(rows[0]?.id ?? 0);
 }
 
 async function benchJob(
@@ -60,16 +105,15 @@ async function benchJob(
   customer: Customer,
   source: pg.Pool,
   { say, parts, rows }: BenchOptions,
+  request: { readonly operation: string; readonly filter: object; readonly params?: object },
 ): Promise<void> {
   const meter = startMeter(world.services, parts);
   const startedMs = performance.now();
   const secondsNow = () => (performance.now() - startedMs) / 1000;
   const { job_id: id } = await customer.client.call<Job>('POST', '/bulk/operations', {
     resource: 'invoices',
-    operation: 'update',
     async: true,
-    filter: { id: { gte: 1 } },
-    params: { memo: 'changed in bulk' },
+    ...request,
   });
   const read = () => customer.client.call<Job>('GET', `/bulk/operations/${id}`);
   let job = await read();
@@ -83,7 +127,7 @@ async function benchJob(
   const seconds = secondsNow();
   const [updateMs, statusMs] = [await updates.stop(), await statuses.stop()];
   say(
-    `bulk operation: ${job.succeeded} of ${job.total} items ${job.status} in ${seconds.toFixed(1)} s, ` +
+    `bulk operation ${request.operation}: ${job.succeeded} of ${job.total} items ${job.status} in ${seconds.toFixed(1)} s, ` +
       `${Math.round(job.succeeded / seconds)} items/s; the first were done after ${begunSeconds.toFixed(1)} s; ${machineLoad()}`,
   );
   for (const line of usageLines(meter.stop(), job.succeeded)) say(line);
