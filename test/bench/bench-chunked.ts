@@ -18,9 +18,13 @@ const EXPORT_LIMIT_MS = 3_600_000;
 const SAMPLE_EVERY_MS = 50;
 const VACUUM_EVERY_MS = 2_000;
 
+/** What chunked exports promise: no transaction that is held for longer, and without load at least this share of the other's rate. */
+const LONGEST_SECONDS = 10;
+const LEAST_RATE = 0.85;
+
 /**
  * One export of all invoices of an account under one snapshot and chunk by chunk, on a quiet source and under writes: how long it
- * takes, and what it keeps from VACUUM.
+ * takes, what it keeps from VACUUM, and what the records cost that changed meanwhile.
  */
 export async function benchChunked(options: BenchOptions): Promise<void> {
   await using world = await openWorld({
@@ -41,8 +45,30 @@ export async function benchChunked(options: BenchOptions): Promise<void> {
   // Connects everything to everything.
   await timedExport(customer, { resource: 'customers', fields: ['id'] }, EXPORT_LIMIT_MS);
   for (const perSecond of [0, WRITES_PER_SECOND]) {
-    for (const kind of KINDS) await measure(world, customer, { kind, perSecond }, options);
+    const rates = { single: 0, chunked: 0 };
+    let longestSeconds = 0;
+    // Of two each, because the first one of all warms everything up.
+    for (const kind of [...KINDS, ...KINDS]) {
+      const measured = await measure(world, customer, { kind, perSecond }, options);
+      rates[kind] = Math.max(rates[kind], measured.rowsPerSecond);
+      if (kind === 'chunked') longestSeconds = Math.max(longestSeconds, measured.longestSeconds);
+    }
+    options.say(boundsLine(rates.chunked / rates.single, longestSeconds, perSecond === 0));
   }
+}
+
+function boundsLine(share: number, longestSeconds: number, isQuiet: boolean): string {
+  const within = (isWithin: boolean) => (isWithin ? 'within' : 'BEYOND');
+  const ofRate = isQuiet ? `, ${within(share >= LEAST_RATE)} the bound of ${LEAST_RATE * 100} %` : '';
+  return (
+    `chunked: ${Math.round(share * 100)} % of the rows/s of single${ofRate}; longest transaction ${longestSeconds.toFixed(2)} s, ` +
+    `${within(longestSeconds <= LONGEST_SECONDS)} the bound of ${LONGEST_SECONDS} s`
+  );
+}
+
+interface Measured {
+  readonly rowsPerSecond: number;
+  readonly longestSeconds: number;
 }
 
 async function measure(
@@ -50,7 +76,7 @@ async function measure(
   customer: Customer,
   { kind, perSecond }: { kind: (typeof KINDS)[number]; perSecond: number },
   { parts, say }: BenchOptions,
-): Promise<void> {
+): Promise<Measured> {
   await using cleanup = new AsyncDisposableStack();
   const traffic =
     perSecond === 0
@@ -64,6 +90,7 @@ async function measure(
         });
   cleanup.defer(async () => void (await traffic?.stop()));
   const source = cleanup.use(await watchSource(world.sourceUrl));
+  const overlay = cleanup.use(await watchOverlay(world.controlUrl));
   const meter = startMeter(world.services, parts);
   const commitsBefore = traffic?.counts.commits ?? 0;
   const { view, seconds } = await timedExport(
@@ -74,6 +101,7 @@ async function measure(
   const commits = (traffic?.counts.commits ?? 0) - commitsBefore;
   const usage = meter.stop();
   const { longestSeconds, xminAge, deadRows } = await source.stop();
+  const { changedCount, seconds: overlaySeconds } = await overlay.stop();
   const rows = view.files?.[0]?.rows ?? 0;
   const how =
     view.snapshot?.kind === kind
@@ -84,7 +112,55 @@ async function measure(
       `${Math.round(rows / seconds)} rows/s; longest transaction ${longestSeconds.toFixed(2)} s, xmin up to ${xminAge} ` +
       `transactions old, up to ${deadRows} dead rows left by VACUUM; ${machineLoad()}`,
   );
+  if (changedCount > 0) {
+    const each = Math.round((overlaySeconds / changedCount) * 1e6);
+    say(
+      `${changedCount} changed records put among the rows that were read in ${overlaySeconds.toFixed(1)} s, ${each} µs each`,
+    );
+  }
   for (const line of usageLines(usage, rows)) say(line);
+  return { rowsPerSecond: rows / seconds, longestSeconds };
+}
+
+/** From the seal's arrival, when the events are complete, until the writer may take the export. Keys are swept soon after it. */
+const OVERLAY = `
+select (select count(*) from tandem.export_keys k where k.export_id = e.id)::float8 as changed,
+  e.sealed_lsn is not null as is_sealed, e.planned_at is not null as is_over
+from tandem.exports e order by e.created_at desc limit 1`;
+
+interface Overlay {
+  readonly changedCount: number;
+  readonly seconds: number;
+}
+
+/** Of the newest export, at 50 ms exact. */
+async function watchOverlay(url: string): Promise<AsyncDisposable & { stop(): Promise<Overlay> }> {
+  const control = new pg.Client({ connectionString: url });
+  await control.connect();
+  let changedCount = 0;
+  let [sealedMs, overMs] = [Infinity, Infinity];
+  const ended = new AbortController();
+  const work = (async () => {
+    while (!ended.signal.aborted) {
+      const [found] = (
+        await control.query<{ changed: number; is_sealed: boolean; is_over: boolean }>(OVERLAY)
+      ).rows;
+      changedCount = Math.max(changedCount, found?.changed ?? 0);
+      if (found?.is_sealed === true) sealedMs = Math.min(sealedMs, performance.now());
+      if (found?.is_over === true) overMs = Math.min(overMs, performance.now());
+      await delay(SAMPLE_EVERY_MS, undefined, { signal: ended.signal }).catch(() => undefined);
+    }
+  })();
+  let stopped: Promise<Overlay> | undefined;
+  const stop = () => {
+    stopped ??= (async () => {
+      ended.abort();
+      await work.finally(() => control.end());
+      return { changedCount, seconds: Math.max(0, overMs - sealedMs) / 1_000 };
+    })();
+    return stopped;
+  };
+  return { stop, [Symbol.asyncDispose]: async () => void (await stop()) };
 }
 
 /** What Tandem's extractors hold on the source, at its worst. */
