@@ -7,12 +7,7 @@ import {
   readReading,
   showReading,
 } from '../../../shared/control/exports/chunked-reading.ts';
-import {
-  finishPlanning,
-  finishRun,
-  noteAllPlanned,
-  recordSnapshot,
-} from '../../../shared/control/exports/export-run.ts';
+import { finishPlanning, finishRun, noteAllPlanned } from '../../../shared/control/exports/export-run.ts';
 import { type Resource, tablesReadFor, withAncestors } from '../../../shared/domain/catalog.ts';
 import { formatLsn, type Lsn, parseLsn } from '../../../shared/domain/lsn.ts';
 import { formatSnapshot } from '../../../shared/domain/snapshot.ts';
@@ -65,7 +60,6 @@ import {
   assertSameServer,
   lookAtSnapshot,
   makeSeenDurable,
-  newSealToken,
   sendHeartbeat,
   takeSnapshot,
 } from './take-snapshot.ts';
@@ -148,21 +142,8 @@ export async function runChunked(
   const seen = await lookAtSnapshot(sealing);
   const facts = await readRunFacts(sealing, tablesRead, config.publicationName);
   const formsAtEnd = formsOf(tablesRead, facts);
-  const sealToken = newSealToken();
-  await ours(
-    recordSnapshot(control, claim, {
-      takenAt: seen.takenAt,
-      lsn: seen.lsn,
-      xmin: seen.snapshot.xmin.toString(),
-      xmax: seen.snapshot.xmax.toString(),
-      xip: seen.snapshot.xip.map(String),
-      startLsn: formatLsn(startLsn),
-      sealToken,
-      tableForms: formsAtEnd,
-      ...sealing.identity,
-    }),
-  );
-  await waitWhile(await sealRun(claim, sealing, sealToken, feed, deps));
+  const sealed = { seen, startLsn, tableForms: formsAtEnd };
+  await waitWhile(await sealRun(claim, sealing, sealed, feed, deps));
   await assertSameServer(sealing);
   assertSameTimeline(await readFeedState(control), sealing.identity);
   await awaitSameColumns(claim, formsAtEnd, { control, feed, waitWhile });

@@ -1,7 +1,14 @@
 import type { Pool } from 'pg';
-import { addChunks, type PlannedChunk, type RunStatus } from '../../../shared/control/exports/export-run.ts';
+import {
+  addChunks,
+  type PlannedChunk,
+  type RunStatus,
+  recordSnapshot,
+  type SnapshotRecord,
+} from '../../../shared/control/exports/export-run.ts';
 import type { ClaimedExport } from '../../../shared/control/exports/queue-exports.ts';
 import type { Catalog } from '../../../shared/domain/catalog.ts';
+import { formatLsn, type Lsn } from '../../../shared/domain/lsn.ts';
 import type { RecordedChanges } from '../../../shared/kafka/recorded-changes.ts';
 import { LeaseLostError } from '../../../shared/runtime/lease-renewer.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
@@ -13,7 +20,7 @@ import type { ReadSessions } from '../source/read-sessions.ts';
 import type { OpenSourceSession, SourceSession } from '../source/source-session.ts';
 import { readFeedState } from '../store/feed-state.ts';
 import { type FeedWatch, isSettledPast, MAX_POLL_MS, pollIntervalMs } from './await-feed.ts';
-import { readInsertLsn, sendSeal } from './take-snapshot.ts';
+import { newSealToken, readInsertLsn, type SeenSnapshot, sendSeal } from './take-snapshot.ts';
 
 // What runs of both kinds need: sessions, waiting, chunks, the seal.
 
@@ -113,18 +120,42 @@ export function createWait(
   };
 }
 
+/** The snapshot that an export's files are the state of. */
+export interface SealedSnapshot {
+  readonly seen: SeenSnapshot;
+  /** The feed's settled position before it. */
+  readonly startLsn: Lsn;
+  readonly tableForms: SnapshotRecord['tableForms'];
+}
+
 /**
- * Sends the run's seal.
+ * Stores the snapshot of the run, with its seal, and sends the seal.
  *
- * @returns for `WaitWhile`: whether it has not arrived yet. A seal that Kafka has lost is sent again
+ * @returns for `WaitWhile`: whether the seal has not arrived yet. One that Kafka has lost is sent again
+ * @throws LeaseLostError when the run is no longer ours
  */
 export async function sealRun(
-  { id }: ClaimedExport,
+  claim: ClaimedExport,
   sealing: SourceSession,
-  token: string,
+  { seen, startLsn, tableForms }: SealedSnapshot,
   feed: FeedWatch,
   { control, log }: Pick<RunExportDeps, 'control' | 'log'>,
 ): Promise<(found: { readonly isSealed: boolean }) => Promise<boolean>> {
+  const { id } = claim;
+  const token = newSealToken();
+  await ours(
+    recordSnapshot(control, claim, {
+      takenAt: seen.takenAt,
+      lsn: seen.lsn,
+      xmin: seen.snapshot.xmin.toString(),
+      xmax: seen.snapshot.xmax.toString(),
+      xip: seen.snapshot.xip.map(String),
+      startLsn: formatLsn(startLsn),
+      sealToken: token,
+      tableForms,
+      ...sealing.identity,
+    }),
+  );
   await sendSeal(sealing, id, token);
   let sealSentLsn = await readInsertLsn(sealing);
   let passedAtMs: number | undefined;

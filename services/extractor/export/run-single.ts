@@ -1,11 +1,5 @@
-import {
-  finishPlanning,
-  finishRun,
-  noteAllPlanned,
-  recordSnapshot,
-} from '../../../shared/control/exports/export-run.ts';
+import { finishPlanning, finishRun, noteAllPlanned } from '../../../shared/control/exports/export-run.ts';
 import { tablesReadFor, withAncestors } from '../../../shared/domain/catalog.ts';
-import { formatLsn } from '../../../shared/domain/lsn.ts';
 import { formatSnapshot } from '../../../shared/domain/snapshot.ts';
 import { createNotifier } from '../../../shared/runtime/notifier.ts';
 import { awaitAsOf } from '../as-of/find-cut.ts';
@@ -37,7 +31,7 @@ import {
   type RunHandle,
   sealRun,
 } from './run-parts.ts';
-import { assertSameServer, newSealToken, takeSnapshot } from './take-snapshot.ts';
+import { assertSameServer, takeSnapshot } from './take-snapshot.ts';
 import { tellOutOfOrder } from './tell-out-of-order.ts';
 
 /**
@@ -94,21 +88,7 @@ export async function runSingle(run: RunHandle, config: RunExportConfig, deps: R
   const facts = await readRunFacts(holder, tablesRead, config.publicationName);
   assertColumnsThere(tablesRead, facts);
   const tableForms = formsOf(tablesRead, facts);
-  const sealToken = newSealToken();
-  await ours(
-    recordSnapshot(control, claim, {
-      takenAt: held.takenAt,
-      lsn: held.lsn,
-      xmin: held.snapshot.xmin.toString(),
-      xmax: held.snapshot.xmax.toString(),
-      xip: held.snapshot.xip.map(String),
-      startLsn: formatLsn(startLsn),
-      sealToken,
-      tableForms,
-      ...holder.identity,
-    }),
-  );
-  const isUnsealed = await sealRun(claim, sealing, sealToken, feed, deps);
+  const isUnsealed = await sealRun(claim, sealing, { seen: held, startLsn, tableForms }, feed, deps);
 
   const waitWhile = createWait(run, notifier, [sealing, holder]);
   if (base !== undefined || asOf !== null) await waitWhile(isUnsealed);

@@ -8,15 +8,19 @@ import { sleep } from '../../../shared/runtime/sleep.ts';
 import { ExportFailedError, TableWantedError } from '../extraction-errors.ts';
 import { isSqlState, LOCK_NOT_AVAILABLE, type SourceSession } from '../source/source-session.ts';
 
-/** A snapshot that the session keeps open, so that other sessions can import it. */
-export interface HeldSnapshot {
+/** What a statement has seen. */
+export interface SeenSnapshot {
   readonly snapshot: Snapshot;
-  /** For `SET TRANSACTION SNAPSHOT`. */
-  readonly name: string;
   /** WAL insert position after the snapshot: everything that the snapshot sees was written before it. */
   readonly lsn: string;
   /** RFC 3339, UTC. */
   readonly takenAt: string;
+}
+
+/** A snapshot that the session keeps open, so that other sessions can import it. */
+export interface HeldSnapshot extends SeenSnapshot {
+  /** For `SET TRANSACTION SNAPSHOT`. */
+  readonly name: string;
 }
 
 /** Each attempt waits up to the session's lock_timeout, then releases its locks. After some 20 s the run gives way. */
@@ -60,12 +64,8 @@ export async function takeSnapshot(
   return { snapshot: parseSnapshot(snapshot), name, lsn, takenAt };
 }
 
-/**
- * Takes a snapshot that nobody holds: one statement.
- *
- * @returns the same as for one that is held, but for its name
- */
-export async function lookAtSnapshot(session: SourceSession): Promise<Omit<HeldSnapshot, 'name'>> {
+/** Takes a snapshot that nobody holds: one statement. */
+export async function lookAtSnapshot(session: SourceSession): Promise<SeenSnapshot> {
   const { rows } = await session.query(
     `select pg_current_snapshot()::text as snapshot, pg_current_wal_insert_lsn()::text as lsn,
        to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as taken_at`,
