@@ -66,22 +66,24 @@ export async function lockActiveBulkJobs(
 /**
  * Gives jobs their turn: of each account the oldest, as many as it may have at once. One whose items are known runs from here on, any
  * other when they are listed; until then it has its place all the same, and a paused job that has run keeps its own.
- * One worker at a time, because two at once would each count the other's short.
+ * One worker at a time, because two at once would each count the other's short. Each account is counted once, however many of its
+ * jobs wait, also while the planner knows nothing of them yet.
  */
 const START = `
-with turn as (
-  select j.id, row_number() over (partition by j.account_id order by j.created_at, j.id) as place,
-    a.max_running_bulk - (
-      select count(*) from bulk_jobs r
-      where r.account_id = j.account_id and (r.status in ('running', 'paused') and r.started_at is not null
-        or r.status = 'pending' and r.admitted_at is not null)) as room
-  from bulk_jobs j join accounts a on a.id = j.account_id
-  where j.status = 'pending' and j.admitted_at is null and j.ending is null
+with taken as materialized (
+  select account_id, count(*) as count from bulk_jobs
+  where status in ('pending', 'running', 'paused')
+    and (status = 'pending' and admitted_at is not null or status <> 'pending' and started_at is not null)
+  group by account_id
+), queued as materialized (
+  select id, account_id, row_number() over (partition by account_id order by created_at, id) as place
+  from bulk_jobs where status = 'pending' and admitted_at is null and ending is null
 )
 update bulk_jobs j set admitted_at = clock_timestamp(), last_updated_at = clock_timestamp(), rate_at = $1, rate_processed = processed,
   status = case when j.listed_at is null then 'pending' else 'running' end,
   started_at = case when j.listed_at is null then null else clock_timestamp() end
-from turn where turn.id = j.id and turn.place <= turn.room and j.status = 'pending' and j.admitted_at is null
+from queued q join accounts a on a.id = q.account_id left join taken t on t.account_id = q.account_id
+where j.id = q.id and q.place <= a.max_running_bulk - coalesce(t.count, 0) and j.status = 'pending' and j.admitted_at is null
 returning j.id, j.status`;
 
 /** @returns the jobs that run from here on */

@@ -82,7 +82,7 @@ with reading as (
   join exports e on e.id = c.export_id
   where c.state = 'reading' and c.lease_expires_at >= now()
   group by e.id
-), served as (
+), served as materialized (
   select account_id, coalesce(max(chunk_claimed_at), min(started_at)) as at from exports
   where status = 'running' group by account_id
 ), first as (

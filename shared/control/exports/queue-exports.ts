@@ -104,7 +104,7 @@ const EXHAUSTED = `select e.id, e.run_attempt from exports e where ${LOST_RUN} a
 
 /** Lost runs first: they count as running already. Then who has the fewest running, and among those the oldest. */
 const CANDIDATE = `
-with running as (
+with running as materialized (
   select account_id, count(*) as count from exports
   where status in ('running', 'cancelling') group by account_id
 )

@@ -1,5 +1,6 @@
 import type pg from 'pg';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
+import { startJobs } from '../../../shared/control/bulk/queue-jobs.ts';
 import { migrate } from '../../../shared/control/migrate.ts';
 import { createControlPool } from '../../../shared/postgres/pool.ts';
 import { silentLog } from '../../../shared/runtime/log.ts';
@@ -51,4 +52,29 @@ test('tenants that flood the queue with large jobs hold up nobody: accounts take
     expect(first?.atMs).toBeLessThanOrEqual(roundMs);
     expect(run.endedMs.get(id)).toBeLessThanOrEqual(QUIET_CHUNKS * roundMs + CHUNK_MS);
   }
+});
+
+test('thousands of queued jobs of one account cost its turns no more than they are', async () => {
+  await pool.query('truncate accounts, bulk_jobs cascade');
+  // The planner knows nothing of a burst yet.
+  await pool.query('alter table bulk_jobs set (autovacuum_enabled = false)');
+  await pool.query(
+    `insert into accounts (id, name, source_id) select 'acct_' || n, n::text, n::text from generate_series(0, 49) n`,
+  );
+  const request = '{"resource": "invoices", "operation": "void", "params": {}, "semantics": "snapshot"}';
+  await pool.query(
+    `insert into bulk_jobs (id, account_id, resource, operation, request, status, estimated)
+     select 'blk_' || n, 'acct_' || greatest(0, n - 8000) % 50, 'invoices', 'void', $1, 'pending', 1
+     from generate_series(1, 8200) n`,
+    [request],
+  );
+  // Counted for each job anew they are 64 million rows.
+  const limits = { applicationName: 'test hasty', statementTimeoutMs: 10_000 };
+  const hasty = createControlPool(database.url, silentLog, limits);
+  onTestFinished(() => hasty.end());
+  await startJobs(hasty, Date.now());
+  const { rows } = await pool.query<{ count: number }>(
+    'select count(*)::int as count from bulk_jobs where admitted_at is not null group by account_id',
+  );
+  expect(rows).toEqual(Array.from({ length: 50 }, () => ({ count: 3 })));
 });
