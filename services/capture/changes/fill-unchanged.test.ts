@@ -79,10 +79,28 @@ test('what was not sent is read from the row of the new key, with the position t
     filled: { places: [3], lsn: 0xffn },
   });
   expect(asked).toHaveLength(1);
-  expect(asked[0]?.text).toContain(
-    'select \'true\' as is_there, "bi""g" as v0 from "app"."lines" where "account_id" = $1 and "id" = $2)',
-  );
+  expect(asked[0]?.text).toContain('end as v0 from "app"."lines" where "account_id" = $1 and "id" = $2)');
   expect(asked[0]?.values).toEqual(['acme', '2', '700']);
+});
+
+test('a value that is too large for a text is unreadable, as one of the stream is', async () => {
+  const tooLarge = Object.assign(new DatabaseError('invalid memory alloc request size', 1, 'error'), {
+    code: 'XX000',
+    file: 'mcxt.c',
+  });
+  for (const answer of [{ ...found(''), v0: null, is_large: 'true' }, tooLarge]) {
+    const message = moved([null, 'acme', '2', undefined]);
+    expect(await sourceOf(answer).fill(message)).toEqual({
+      ...message,
+      after: [null, 'acme', '2', ''],
+      unreadable: { places: [3], reason: expect.stringContaining('more than') },
+    });
+  }
+  const other = Object.assign(new DatabaseError('cache lookup failed', 1, 'error'), {
+    code: 'XX000',
+    file: 'lsyscache.c',
+  });
+  await expect(sourceOf(other).fill(moved([null, 'acme', '2', undefined]))).rejects.toThrow('cache lookup');
 });
 
 test('a key column that was not sent again is taken from the old version, and not asked for', async () => {

@@ -4,8 +4,9 @@ import type { Resource } from '../../../shared/domain/catalog.ts';
 import { parseLsn } from '../../../shared/domain/lsn.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import { quoteIdent, quoteTable } from '../../../shared/postgres/quote.ts';
+import { exceedsRowLimit } from '../../../shared/postgres/size-limit.ts';
 import { WAL_MESSAGES } from '../../../shared/protocol/wal-messages.ts';
-import type { PgOutputMessage, Tuple } from '../replication/pgoutput.ts';
+import { MAX_VALUE_BYTES, type PgOutputMessage, type Tuple } from '../replication/pgoutput.ts';
 import type { CapturedTable } from './captured-table.ts';
 
 export type UpdateMessage = Extract<PgOutputMessage, { readonly kind: 'update' }>;
@@ -57,7 +58,7 @@ const MAX_PAUSES = 1_000;
  *   it, and no event would correct what was told.
  *
  * A row that is not there any more is on its way to be deleted in the feed too, and is left as it is; so is one of a table
- * that has been altered since.
+ * that has been altered since. Values that are too large for a text are noted as unreadable, as those of the stream are.
  *
  * @throws CommitStalledError
  */
@@ -72,20 +73,28 @@ export async function fillUnchanged(
   );
   if (places.length === 0) return message;
   const { text, values } = readQuery(resource, table, message, places, xid);
+  const tuplePlaces = places.map((place) => table.tuplePlaces[place] ?? 0);
   for (let pauses = 0; ; pauses += 1) {
     const row = await readRow(source, text, values);
     if (row === undefined) return message;
+    if (row === 'too large') return withoutTexts(message, tuplePlaces);
     if (row.is_visible !== 'true') {
       if (pauses === MAX_PAUSES) throw new CommitStalledError(xid, resource.name);
       await pause();
       continue;
     }
     if (row.is_there !== 'true') return message;
+    if (row.is_large === 'true') return withoutTexts(message, tuplePlaces);
     const after: Tuple[number][] = [...message.after];
-    const tuplePlaces = places.map((place) => table.tuplePlaces[place] ?? 0);
     for (const [at, tuplePlace] of tuplePlaces.entries()) after[tuplePlace] = row[`v${at}`];
     return { ...message, after, filled: { places: tuplePlaces, lsn: parseLsn(row.lsn ?? '') } };
   }
+}
+
+function withoutTexts(message: UpdateMessage, places: readonly number[]): UpdateMessage {
+  const after: Tuple[number][] = [...message.after];
+  for (const place of places) after[place] = '';
+  return { ...message, after, unreadable: { places, reason: `it has more than ${MAX_VALUE_BYTES} bytes` } };
 }
 
 /**
@@ -105,14 +114,19 @@ function readQuery(
   const values = sameRecord.map((place) => keyText(table, message, place));
   const conditions = sameRecord.map((place, at) => `${nameOf(place)} = $${at + 1}`);
   conditions.push(...whereSql(resource, quoteIdent, (text) => `$${values.push(text)}`));
-  const columns = places.map((place, at) => `${nameOf(place)} as v${at}`).join(', ');
+  const isLarge = (place: number) => `coalesce(octet_length(${nameOf(place)}::text), 0) > ${MAX_VALUE_BYTES}`;
+  const large = `(${places.map(isLarge).join(' or ')})::text as is_large`;
+  // A larger text would end this process.
+  const columns = places
+    .map((place, at) => `case when not ${isLarge(place)} then ${nameOf(place)} end as v${at}`)
+    .join(', ');
   const visible = `pg_visible_in_snapshot($${values.push(xid.toString())}::xid8, pg_current_snapshot())`;
   return {
     text: `select r.*, s.is_visible::text as is_visible,
   set_config('synchronous_commit', 'local', true) as synchronous_commit,
   case when s.is_visible then pg_logical_emit_message(true, '${WAL_MESSAGES.heartbeat}', '')::text end as lsn
 from (select ${visible} as is_visible) s
-left join (select 'true' as is_there, ${columns} from ${quoteTable(resource.table)} where ${conditions.join(' and ')}) r on true`,
+left join (select 'true' as is_there, ${large}, ${columns} from ${quoteTable(resource.table)} where ${conditions.join(' and ')}) r on true`,
     values,
   };
 }
@@ -135,7 +149,7 @@ async function readRow(
   source: Queryable,
   text: string,
   values: readonly (string | null)[],
-): Promise<Record<string, string | null> | undefined> {
+): Promise<Record<string, string | null> | 'too large' | undefined> {
   try {
     const { rows } = await source.query<Record<string, string | null>>(text, [...values]);
     return rows[0];
@@ -143,6 +157,7 @@ async function readRow(
     const isChanged =
       error instanceof DatabaseError && CHANGED_SQLSTATE_CLASSES.includes(error.code?.slice(0, 2) ?? '');
     if (isChanged) return undefined;
+    if (exceedsRowLimit(error)) return 'too large';
     throw error;
   }
 }

@@ -113,7 +113,7 @@ const CHAR = {
 } as const;
 
 /** Larger than any topic takes; a value of some hundred megabytes would not even fit into a JavaScript string. */
-const MAX_VALUE_BYTES = 64 * 1024 * 1024;
+export const MAX_VALUE_BYTES = 64 * 1024 * 1024;
 
 /**
  * Decodes one message. Nothing in the result points into `bytes`.
