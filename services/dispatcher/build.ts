@@ -51,6 +51,7 @@ import { addDispatcherMetrics, addHeldMetrics } from './metrics.ts';
 import { createFeedMirror, findStoreMark } from './mirror/feed-mirror.ts';
 import { createEventKeeper, ensurePartitions, keptSince } from './record/event-partitions.ts';
 import { createExpiredEvents } from './record/expired-events.ts';
+import { gatherInserts } from './record/gather-inserts.ts';
 import { insertEvents } from './record/insert-events.ts';
 import { readRecordedTo } from './record/lost-changes.ts';
 import { createReadBounds } from './record/read-bounds.ts';
@@ -199,6 +200,7 @@ export async function buildDispatcher(config: DispatcherConfig, context: Service
   await ends.connect();
   const bounds = createReadBounds(ends, topics.changes, group);
   const recordedChain = createRecordedChain(pool, async () => new Set((await bounds.committed()).keys()));
+  const wakeAll = () => leases.wake(undefined);
   const recording: Omit<RecordDeps, 'chains'> = {
     readerOf: createChangeReaders(catalog, registry),
     listAccounts: async () => {
@@ -206,17 +208,17 @@ export async function buildDispatcher(config: DispatcherConfig, context: Service
       return rows.map((row) => row.source_id);
     },
     ensurePartitions: (days) => ensurePartitions(pool, days),
-    async insert(events) {
+    insert: gatherInserts(async (events) => {
       const inserted = await insertEvents(pool, self, events);
       metrics.recorded(events, inserted.count);
       return inserted;
-    },
+    }, wakeAll),
     keptSince: () => keptSince(Date.now(), config),
     expired: createExpiredEvents(pool, Date.now),
     resources: catalog.resources,
     recordedTo: (accounts) => readRecordedTo(pool, accounts),
     onRecorded: leases.offer,
-    onUnsure: () => leases.wake(undefined),
+    onUnsure: wakeAll,
     log,
   };
   const recorder = createRecorder({

@@ -32,7 +32,7 @@ const READERS = {
   eventRetentionDays: (read: EnvReader) =>
     read.integer('EVENT_RETENTION_DAYS', { default: 30, min: 2, max: 3_650 }),
   tracing: readTracing,
-  backgroundNice: (read: EnvReader) => read.integer('BACKGROUND_NICE', { default: 10, min: 0, max: 19 }),
+  backgroundNice: (read: EnvReader) => read.integer('BACKGROUND_NICE', { default: 5, min: 0, max: 19 }),
   host: (read: EnvReader) => read.string('HOST', '127.0.0.1'),
   healthPort: (read: EnvReader) => read.integer('HEALTH_PORT', { default: 0, min: 0, max: 65_535 }),
 } as const;

@@ -12,8 +12,11 @@ import type { ReadBounds } from './read-bounds.ts';
 import type { RecordBatch } from './record-batch.ts';
 import type { RecordedChain } from './recorded-chain.ts';
 
-/** Partitions recorded side by side; each is one statement at a time. */
+/** Partitions whose fetched records are taken up side by side. */
 const PARTITIONS_AT_ONCE = 4;
+
+/** Partitions recorded side by side, as many as topics are declared with: those with few events share statements. */
+const RECORDED_AT_ONCE = 12;
 
 /** Pieces of a fetched batch between which the group hears from us, so that a long one does not look like a death. */
 const MESSAGES_PER_STEP = 1_000;
@@ -50,7 +53,7 @@ export interface Recorder extends Worker {
 export function createRecorder(deps: RecorderDeps): Recorder {
   const { topic, consumer, recordedChain, bounds, log } = deps;
   const ready = Promise.withResolvers<void>();
-  const turns = createFairReads(PARTITIONS_AT_ONCE);
+  const turns = createFairReads(RECORDED_AT_ONCE);
   const partitions = new Map<number, PartitionRecorder>();
   let bytes = 0;
   let own: ReadonlySet<number> = new Set();
