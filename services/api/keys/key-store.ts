@@ -157,7 +157,7 @@ export async function revokeKey(
 ): Promise<void> {
   // A key that was revoked long ago is gone, and those that it made are not.
   const { rowCount } = await db.query(
-    'select from api_keys where account_id = $1 and (id = $2 or ($3 and $2 = any(makers))) for update',
+    'select from api_keys where account_id = $1 and (id = $2 or ($3 and $2 = any(makers)))',
     [accountId, id, withMade],
   );
   if (rowCount === 0) throw new AppError('not_found', `There is no key ${id}.`);
