@@ -4,12 +4,12 @@ import { SetupError } from '../runtime/errors.ts';
 import { readLogin, type SaslConfig } from './login/login.ts';
 
 /**
- * `plain`: kafkajs by its public interface alone; `tuned`: with the parts of `internals/`. Both write and read the same records,
- * and members of one group may differ.
+ * `plain`: kafkajs by its public interface alone; `tuned`: with the parts of `internals/`; `platformatic`: `@platformatic/kafka`.
+ * All write and read the same records, and members of one group may differ.
  */
 export type KafkaClientKind = (typeof CLIENT_KINDS)[number];
 
-const CLIENT_KINDS = ['tuned', 'plain'] as const;
+const CLIENT_KINDS = ['tuned', 'plain', 'platformatic'] as const;
 
 export interface KafkaConfig {
   client: KafkaClientKind;
@@ -42,6 +42,11 @@ export function readKafkaConfig(read: EnvReader): KafkaConfig {
   }
   const client = read.oneOf('KAFKA_CLIENT', CLIENT_KINDS, 'tuned');
   const sasl = readLogin(read, { brokers, ssl });
+  if (client === 'platformatic' && sasl !== undefined && !('password' in sasl)) {
+    read.refuse(
+      `KAFKA_CLIENT=platformatic logs in by a password, not by ${sasl.mechanism}: unset KAFKA_CLIENT`,
+    );
+  }
   return { client, brokers, ssl, tls, sasl };
 }
 

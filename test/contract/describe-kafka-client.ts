@@ -12,7 +12,7 @@ import { createTopic, openReader } from '../support/topic-reader.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 /** The codecs that a topic may ask its broker for. */
-const CODECS = ['gzip'];
+const CODECS = ['gzip', 'snappy', 'lz4', 'zstd'];
 
 const numbers = (count: number, from = 0) =>
   Array.from({ length: count }, (_, index) => String(from + index));

@@ -17,6 +17,7 @@ import { openTunedProducers } from '../internals/transactional-producer.ts';
 import { createUncommittedAdmin } from '../internals/uncommitted-admin.ts';
 import type { KafkaClient } from '../kafka-client.ts';
 import { toClientLogin } from '../login/login.ts';
+import { addCodecs } from './codecs.ts';
 import { createOrderedProducer } from './ordered-producer.ts';
 import { openPlainProducers } from './plain-transactions.ts';
 
@@ -27,6 +28,7 @@ import { openPlainProducers } from './plain-transactions.ts';
  * @throws SetupError when a file of certificates can't be read
  */
 export function createKafkaJsClient(config: KafkaConfig, clientId: string, log: Log): KafkaClient {
+  addCodecs();
   const isTuned = config.client === 'tuned';
   if (isTuned) {
     makeClientLean();
