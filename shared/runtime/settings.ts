@@ -135,7 +135,7 @@ export const SETTINGS = {
   KAFKA_CLIENT: {
     group: 'kafka',
     means:
-      '`plain`: at [more CPU](../shared/kafka/internals/README.md). `platformatic`: by [another client](../shared/kafka/platformatic/README.md).',
+      '`plain`: at [more CPU](../shared/kafka/internals/README.md). `platformatic`: a trial of [another](../shared/kafka/platformatic/README.md).',
   },
   TOPIC_PREFIX: { group: 'kafka', means: 'First part of every topic’s name.' },
   KAFKA_CREATE_TOPICS: {
