@@ -160,7 +160,7 @@ test('a value that was not sent is read once its change is visible, and not from
   const committing = stalled.query(
     'begin; delete from app.pairs where id = 2; update app.pairs set id = 2 where id = 1; commit',
   );
-  await waitFor('capture to ask for the row', () => isAny(`query like '%"body" as v0%'`), LIMIT_MS);
+  await waitFor('capture to ask for the row', () => isAny(`query like '%"body" end as v0%'`), LIMIT_MS);
   // What nobody waits for goes on.
   const { rows } = await product.query('select body from app.pairs where id = 2');
   expect(rows[0]?.body).toContain('other');
