@@ -33,8 +33,12 @@ export async function openPlainProducers(
     await Promise.allSettled(producers.map((producer) => producer.disconnect()));
   };
   try {
-    // Connecting takes hold of the transactional ID.
-    for (const producer of producers) await producer.connect();
+    for (const producer of producers) {
+      await producer.connect();
+      // kafkajs takes hold of the transactional ID with the first transaction. Of an empty one the broker is told nothing else.
+      const transaction = await producer.transaction();
+      await transaction.abort();
+    }
   } catch (error) {
     await close();
     throw error;
