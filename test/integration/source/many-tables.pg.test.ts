@@ -19,7 +19,8 @@ const LEEWAY = 2;
 async function pagesOf(db: pg.Client, work: (counted: Queryable) => Promise<unknown>): Promise<number> {
   let pages = 0;
   const counted = {
-    async query(text: string, values?: unknown[]) {
+    async query(asked: string | pg.QueryConfig, given?: unknown[]) {
+      const { text, values = given } = typeof asked === 'string' ? { text: asked } : asked;
       const { rows } = await db.query(`explain (analyze, buffers, format json) ${text}`, values);
       const [{ Plan: plan }] = rows[0]['QUERY PLAN'];
       pages += plan['Shared Hit Blocks'] + plan['Shared Read Blocks'];
