@@ -2,6 +2,8 @@
 # Makes an image with the name of the Dockerfile's base, for machines that reach no registry of images: Debian's root, the
 # Node of this checkout and the npm of this machine. An image of that name that is here already is taken as it is.
 set -euo pipefail
+# Without a container runtime, which Debian only recommends beside buildah.
+export BUILDAH_ISOLATION=chroot
 name=docker.io/library/node:24-bookworm-slim
 buildah inspect --type image "$name" >/dev/null 2>&1 && exit 0
 
