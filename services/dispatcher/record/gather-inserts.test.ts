@@ -3,7 +3,8 @@ import { expect, test } from 'vitest';
 import { gatherInserts } from './gather-inserts.ts';
 import type { RecordedEvent } from './insert-events.ts';
 
-const event = (account: string) => ({ account }) as RecordedEvent;
+const event = (account: string, payloadHead = '') =>
+  ({ account, payloadHead, payloadTail: '' }) as RecordedEvent;
 const many = (account: string) => Array.from({ length: 101 }, () => event(account));
 
 /** Statements that end when the test says so, each shown as its accounts. */
@@ -72,4 +73,16 @@ test('few events wait for no statement of many, of which four are under way at o
   await endAll();
   await Promise.all(inserting);
   expect(shown().at(-1)).toBe('e');
+});
+
+test('events with much text share no statement, however few they are', async () => {
+  const { insert, shown, endAll } = setUp();
+  const inserting = [insert([event('a')])];
+  await nextTurn();
+  inserting.push(insert([event('long', 'x'.repeat(300_001))]), insert([event('c')]));
+  await nextTurn();
+  expect(shown()).toEqual(['a', 'long']);
+  await endAll();
+  await Promise.all(inserting);
+  expect(shown()).toEqual(['a', 'long', 'c']);
 });

@@ -4,8 +4,12 @@ import type { InsertedEvents, RecordedEvent } from './insert-events.ts';
 
 export type InsertEvents = (events: readonly RecordedEvent[]) => Promise<InsertedEvents>;
 
-/** More events than these have a statement of their own, so that few events never wait for many. */
+/**
+ * More events than these, or more text, have a statement of their own, so that few events never wait for many. Parts of a
+ * dozen partitions together stay within what one statement takes.
+ */
 const MAX_GATHERED_EVENTS = 100;
+const MAX_GATHERED_CHARACTERS = 300_000;
 
 /** Statements of many events under way at once; the accounts take turns. */
 const LARGE_AT_ONCE = 4;
@@ -33,11 +37,17 @@ export function gatherInserts(insert: InsertEvents, onUnsure: () => void): Inser
   });
   return async (events) => {
     const [first] = events;
-    if (first !== undefined && events.length > MAX_GATHERED_EVENTS) {
+    if (first !== undefined && isLarge(events)) {
       return large.run(first.account, () => insert(events));
     }
     const outcome = await gathered(events);
     if (outcome.status === 'rejected') throw outcome.reason;
     return outcome.value;
   };
+}
+
+function isLarge(events: readonly RecordedEvent[]): boolean {
+  if (events.length > MAX_GATHERED_EVENTS) return true;
+  const characters = events.reduce((sum, each) => sum + each.payloadHead.length + each.payloadTail.length, 0);
+  return characters > MAX_GATHERED_CHARACTERS;
 }
