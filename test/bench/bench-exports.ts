@@ -30,17 +30,8 @@ const SMALL_ACCOUNT_ROWS = 1_000;
  * small accounts of the same product see.
  */
 export async function benchExports(options: BenchOptions): Promise<void> {
-  const { say, rows, copies } = options;
-  const allRows = rows + SMALL_ACCOUNTS * SMALL_ACCOUNT_ROWS;
-  await using world = await openWorld({
-    stack: options.stack,
-    directory: options.directory,
-    rows: allRows,
-    accounts: 1 + SMALL_ACCOUNTS,
-    mainAccountShare: rows / allRows,
-    services: { api: 1, extractor: copies, writer: copies, capture: 1, dispatcher: 1 },
-    log: options.log,
-  });
+  const { say } = options;
+  await using world = await openExportWorld(options, { accounts: SMALL_ACCOUNTS, rows: SMALL_ACCOUNT_ROWS });
   const [main = '', ...small] = world.generated.accounts;
   await benchSmallExports(world, small, say);
   const customer = await world.createCustomer(main);
@@ -63,6 +54,23 @@ export async function benchExports(options: BenchOptions): Promise<void> {
     );
     for (const line of usageLines(usage, exported)) say(line);
   }
+}
+
+/** A product of one account with all rows and several small ones, and what an export needs. */
+export function openExportWorld(
+  { rows, copies, ...options }: BenchOptions,
+  small: { readonly accounts: number; readonly rows: number },
+): Promise<World> {
+  const allRows = rows + small.accounts * small.rows;
+  return openWorld({
+    stack: options.stack,
+    directory: options.directory,
+    rows: allRows,
+    accounts: 1 + small.accounts,
+    mainAccountShare: rows / allRows,
+    services: { api: 1, extractor: copies, writer: copies, capture: 1, dispatcher: 1 },
+    log: options.log,
+  });
 }
 
 /** The limit: one session that reads, sorts and prints the same rows as JSON, and a client that throws them away. */

@@ -1,5 +1,5 @@
-import { type Customer, openWorld } from '../../deploy/demo/world.ts';
-import type { BenchOptions } from './bench-exports.ts';
+import type { Customer } from '../../deploy/demo/world.ts';
+import { type BenchOptions, openExportWorld } from './bench-exports.ts';
 import { timedExport } from './bench-small-exports.ts';
 import { distribution } from './distribution.ts';
 import { machineLoad } from './machine-load.ts';
@@ -25,17 +25,8 @@ const UNDER_WAY = 3;
 
 /** The same rows in each format, in one run, and a thousand exports of small accounts side by side. */
 export async function benchFormats(options: BenchOptions): Promise<void> {
-  const { say, rows, copies } = options;
-  const allRows = rows + SMALL_ACCOUNTS * SMALL_ACCOUNT_ROWS;
-  await using world = await openWorld({
-    stack: options.stack,
-    directory: options.directory,
-    rows: allRows,
-    accounts: 1 + SMALL_ACCOUNTS,
-    mainAccountShare: rows / allRows,
-    services: { api: 1, extractor: copies, writer: copies, capture: 1, dispatcher: 1 },
-    log: options.log,
-  });
+  const { say } = options;
+  await using world = await openExportWorld(options, { accounts: SMALL_ACCOUNTS, rows: SMALL_ACCOUNT_ROWS });
   const [main = '', ...small] = world.generated.accounts;
   const customer = await world.createCustomer(main);
   /** @returns rows per second */
