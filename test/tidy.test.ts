@@ -102,6 +102,13 @@ test('every connection to a database is a session of ours, with limits of its ow
   expect(offences.map(({ path }) => path)).toEqual([]);
 });
 
+test('a process that runs for months combines signals by anySignal, which keeps nothing', () => {
+  const offences = SOURCES.filter(({ path }) => /^(services|shared)\//.test(path) && !isTest(path)).filter(
+    ({ text }) => text.includes('AbortSignal.any('),
+  );
+  expect(offences.map(({ path }) => path)).toEqual([]);
+});
+
 test('nothing is left behind: no focused or skipped test, no note to self, no unchecked type', () => {
   const words = new RegExp(`\\b(${['TO', 'FIX'].join('DO|')}ME)\\b|\\.(only)\\(|@ts-(ignore|nocheck)`);
   const offences = SOURCES.filter(({ path, text }) => path !== 'test/tidy.test.ts' && words.test(text));

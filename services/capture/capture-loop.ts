@@ -3,6 +3,7 @@ import { findResource } from '../../shared/domain/catalog.ts';
 import { formatLsn } from '../../shared/domain/lsn.ts';
 import { widenXid } from '../../shared/domain/snapshot.ts';
 import { WAL_MESSAGES } from '../../shared/protocol/wal-messages.ts';
+import { anySignal } from '../../shared/runtime/any-signal.ts';
 import type { Notifier } from '../../shared/runtime/notifier.ts';
 import { sleep } from '../../shared/runtime/sleep.ts';
 import { loadTypes } from '../../shared/values/database-types.ts';
@@ -238,7 +239,7 @@ export async function runCaptureLoop(
     (passedLsn !== publishedPassedLsn || settling.state(passedLsn).settledLsn !== publishedSettledLsn);
 
   const side = new AbortController();
-  const sideSignal = AbortSignal.any([signal, side.signal]);
+  const sideSignal = anySignal([signal, side.signal]).signal;
   // None of these rejects, and none is awaited: a query on a dead connection takes long to time out, which must not
   // delay the
   // next session.

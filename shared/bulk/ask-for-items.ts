@@ -1,5 +1,6 @@
 import type { KeyObject } from 'node:crypto';
 import type { Pool } from 'pg';
+import { anySignal } from '../runtime/any-signal.ts';
 import { createGather } from '../runtime/gather.ts';
 import { sleep } from '../runtime/sleep.ts';
 import { type Application, checkStatement, type NumberedItem } from './apply-statement.ts';
@@ -80,9 +81,11 @@ export async function askForItems(
   const refusal = new AbortController();
   const breaker = createHandlerBreaker(whenAway === 'probe');
   const ends = [...(calledOff ? [calledOff] : []), ...(whenAway === 'fail' ? [] : [breaker.opened])];
-  const noMore = AbortSignal.any([signal, failure.signal, refusal.signal, ...ends]);
+  using end = anySignal([signal, failure.signal, refusal.signal, ...ends]);
+  const noMore = end.signal;
   using lastAnswers = abortAfter(noMore, LAST_ANSWERS_MS);
-  const over = AbortSignal.any([signal, lastAnswers.signal]);
+  using overdue = anySignal([signal, lastAnswers.signal]);
+  const over = overdue.signal;
   const supply = createItemSupply(items, {
     check: (left) => leaveOutRefused(source, application, left),
     async begin(next) {

@@ -1,5 +1,6 @@
 import { createHash, type KeyObject } from 'node:crypto';
 import { retryAfterMs } from '../domain/retry-after.ts';
+import { anySignal } from '../runtime/any-signal.ts';
 import { sign } from '../runtime/signing.ts';
 
 export interface HandlerCall {
@@ -58,6 +59,7 @@ export async function callHandler(
   signal: AbortSignal,
 ): Promise<HandlerAnswer> {
   const bytes = Buffer.from(JSON.stringify(body));
+  using limited = anySignal([signal, AbortSignal.timeout(timeoutMs)]);
   try {
     const response = await fetch(url, {
       method: 'POST',
@@ -68,7 +70,7 @@ export async function callHandler(
         ...signatureOf(signingKeys, idempotencyKey, bytes),
       },
       body: bytes,
-      signal: AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]),
+      signal: limited.signal,
     });
     const text = await readStart(response);
     if (response.ok) return { status: 'succeeded' };

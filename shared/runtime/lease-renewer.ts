@@ -1,3 +1,4 @@
+import { anySignal } from './any-signal.ts';
 import { createNotifier } from './notifier.ts';
 
 /** What a renewal found: the work goes on, is to end in order, or is over for the reason given. */
@@ -80,10 +81,11 @@ export function renewLease({ leaseSeconds, renew, onMissed, stopping }: LeaseRen
   };
   awaitExpiry();
   const running = run();
-  const outer = stopping === undefined ? [] : [stopping];
+  const anyEnd = anySignal([calledOff.signal, over.signal, stopping]);
+  const lost = anySignal([over.signal, stopping]);
   return {
-    signal: AbortSignal.any([calledOff.signal, over.signal, ...outer]),
-    lost: AbortSignal.any([over.signal, ...outer]),
+    signal: anyEnd.signal,
+    lost: lost.signal,
     isHeld: () => !over.signal.aborted && performance.now() - renewedAtMs < lastsMs,
     renewNow: notifier.notify,
     async [Symbol.asyncDispose]() {
@@ -92,6 +94,8 @@ export function renewLease({ leaseSeconds, renew, onMissed, stopping }: LeaseRen
       // is over anyway, since on a connection that went silent it may never answer.
       await Promise.race([running, untilAborted(over.signal)]);
       clearTimeout(expiry);
+      anyEnd[Symbol.dispose]();
+      lost[Symbol.dispose]();
     },
   };
 }

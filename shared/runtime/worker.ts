@@ -1,3 +1,5 @@
+import { anySignal } from './any-signal.ts';
+
 /**
  * Anything that runs until told to stop. `run` settles when its unit in hand is finished after the
  * signal aborts, and rejects when it can't go on; `ready` (if there) resolves once its loop is reached.
@@ -11,7 +13,8 @@ export interface Worker {
 /** Runs all workers until the signal aborts, or until the first failure, which stops the others and is thrown. */
 export async function runUntilFirstFailure(workers: readonly Worker[], signal: AbortSignal): Promise<void> {
   const stop = new AbortController();
-  const both = AbortSignal.any([signal, stop.signal]);
+  using any = anySignal([signal, stop.signal]);
+  const both = any.signal;
   const results = await Promise.allSettled(
     workers.map(async (worker) => {
       try {

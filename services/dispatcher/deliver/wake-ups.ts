@@ -72,6 +72,7 @@ export function createWakeUps(
       }, checkMs);
       await ended.promise.finally(() => clearInterval(check));
     } finally {
+      signal.removeEventListener('abort', end);
       isUp = false;
       signal.removeEventListener('abort', end);
       await client.end().catch(() => undefined);

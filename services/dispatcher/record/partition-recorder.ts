@@ -7,6 +7,8 @@ import {
   readChangeAccount,
   readTraceparent,
 } from '../../../shared/protocol/headers.ts';
+
+import { anySignal } from '../../../shared/runtime/any-signal.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 import { isTracing } from '../../../shared/runtime/tracing.ts';
 import { keepTrying } from '../keep-trying.ts';
@@ -119,7 +121,7 @@ export interface PartitionRecorder {
 export function createPartitionRecorder(deps: PartitionRecorderDeps, signal: AbortSignal): PartitionRecorder {
   const backlog = createBacklog();
   const abandoned = new AbortController();
-  const over = AbortSignal.any([signal, abandoned.signal]);
+  const over = anySignal([signal, abandoned.signal]).signal;
   let isRecording = false;
   let progress = Promise.withResolvers<void>();
   /** Behind the last that was taken up; undefined until it is known where to begin. */

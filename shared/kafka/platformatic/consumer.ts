@@ -1,5 +1,6 @@
 import { EventEmitter } from 'node:events';
 import type { BaseOptions, ConnectionPool } from '@platformatic/kafka';
+import { anySignal } from '../../runtime/any-signal.ts';
 import type { Log } from '../../runtime/log.ts';
 import { backoffMs } from '../../runtime/retry.ts';
 import { sleep } from '../../runtime/sleep.ts';
@@ -125,7 +126,8 @@ export function createConsumer(options: BaseOptions, settings: ConsumerSettings,
 
   const consume = async (on: Session, own: Membership, config: ConsumerRun): Promise<void> => {
     const { consumer, pool } = on;
-    const signal = AbortSignal.any([on.ending.signal, own.over.signal]);
+    using any = anySignal([on.ending.signal, own.over.signal]);
+    const { signal } = any;
     const assignment = consumer.assignments ?? [];
     for (let attempt = 0; !signal.aborted; attempt += 1) {
       try {
