@@ -217,6 +217,7 @@ export async function buildDispatcher(config: DispatcherConfig, context: Service
     expired: createExpiredEvents(pool, Date.now),
     resources: catalog.resources,
     recordedTo: (accounts) => readRecordedTo(pool, accounts),
+    losses: recordedChain,
     onRecorded: leases.offer,
     onUnsure: wakeAll,
     log,

@@ -1,5 +1,5 @@
 import type { ChainLink } from '../../../shared/protocol/headers.ts';
-import type { ChangePlace } from './lost-changes.ts';
+import type { ToldLoss } from './lost-changes.ts';
 
 /** A change as it was read, until it is recorded. */
 export interface ReadChange {
@@ -11,8 +11,8 @@ export interface ReadChange {
   readonly link: ChainLink | undefined;
   /** Records of the partition are missing before it. */
   readonly isAfterGap: boolean;
-  /** It was not read: it stands for the records that were the last of the partition and are lost, up to its link. */
-  readonly lost?: ChangePlace;
+  /** It was not read: it stands for the records that were the last of the partition and are lost, and what comes next is behind it. */
+  readonly lost?: ToldLoss;
   /** Of its transaction, when that is traced. */
   readonly traceparent?: string | undefined;
 }

@@ -2,6 +2,7 @@ import type { Resource } from '../../../shared/domain/catalog.ts';
 import type { ChangeSource, DecodedChange } from '../../../shared/domain/change.ts';
 import { type Lsn, parseLsn } from '../../../shared/domain/lsn.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
+import type { ChainLink } from '../../../shared/protocol/headers.ts';
 import type { RecordedEvent } from './insert-events.ts';
 import { createResetRenderer } from './render-event.ts';
 
@@ -16,10 +17,22 @@ export function lostAmid({ commitLsn, index }: Pick<ChangeSource, 'commitLsn' | 
   return index > 0 ? commitLsn : 0n;
 }
 
+/** A loss that is being told, or was. */
+export interface ToldLoss {
+  /** Everything up to this link is recorded or lost. */
+  readonly through: ChainLink;
+  readonly place: ChangePlace;
+}
+
+/** The link before which nothing else is missing when records are missing before this one. */
+export function linkBefore({ chain, seq }: ChainLink): ChainLink {
+  return { chain, seq: seq - 1 };
+}
+
 /** Accounts that one statement looks at: some ten milliseconds. */
 const ACCOUNTS_AT_ONCE = 1_000;
 
-/** Resets belong to no transaction: one that was recorded already may be recorded once more in its place. */
+/** Resets belong to no transaction, and are no reason to tell another loss behind them. */
 const READ_RECORDED_TO = `
   select max(last.commit_lsn)::text as recorded_to
     from accounts a

@@ -212,7 +212,7 @@ test('while a loss is not told all goes in order, and nothing is noted that a cr
   await addCounted(['a', 11], ['b', 12], ['a', 13]);
   await end(4);
   expect(
-    statements.map(({ changes }) => changes.map(({ link, lost }) => lost?.commitLsn ?? link?.seq)),
+    statements.map(({ changes }) => changes.map(({ link, lost }) => lost?.place.commitLsn ?? link?.seq)),
   ).toEqual([
     [2],
     [4, 5, 6, 7],

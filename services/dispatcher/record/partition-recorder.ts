@@ -212,7 +212,7 @@ export function createPartitionRecorder(deps: PartitionRecorderDeps, signal: Abo
       // As if the last of the lost ones had come: what comes next is then counted from there.
       const [change] = await deps.read([{ offset, value: Buffer.alloc(0), headers }]);
       if (over.aborted || change === undefined || (change.link === undefined && isLossTold)) return false;
-      add({ ...change, isAfterGap: true, lost: place });
+      add({ ...change, isAfterGap: true, lost: { through: upTo, place } });
       void start();
       return true;
     },

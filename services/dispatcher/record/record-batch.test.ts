@@ -6,6 +6,7 @@ import { resource } from '../../../test/support/resource.ts';
 import type { EventRun } from '../store/read-events.ts';
 import type { ReadChange } from './backlog.ts';
 import type { RecordedEvent } from './insert-events.ts';
+import type { ToldLoss } from './lost-changes.ts';
 import { createAccountChains, createRecordBatch, type RecordDeps } from './record-batch.ts';
 import { toExpiredReset } from './render-event.ts';
 
@@ -22,6 +23,7 @@ const setUp = () => {
   let listCount = 0;
   let failuresLeft = 0;
   let recordedTo = 0n;
+  let kept: ToldLoss | undefined;
   let lsn = 0n;
   const nextLsn = () => {
     lsn += 1n;
@@ -80,6 +82,14 @@ const setUp = () => {
     },
     keptSince: () => '2026-01-02',
     recordedTo: async () => recordedTo,
+    losses: {
+      findLoss: async (_partition, { seq }) =>
+        kept !== undefined && kept.through.seq >= seq ? kept : undefined,
+      keepLoss: async (_partition, loss) => {
+        kept = loss;
+        return loss;
+      },
+    },
     expired: {
       async resetsFor(events, keptSince) {
         const [first] = events;
@@ -101,7 +111,7 @@ const setUp = () => {
       offset: String(offset),
       value: Buffer.from(value),
       account: undefined,
-      link: undefined,
+      link: { chain: 'a', seq: Number(value.split(' ')[value.startsWith('gap ') ? 4 : 3] ?? 100) },
       isAfterGap: value.startsWith('gap '),
     }));
   const failNext = (count: number) => {
@@ -234,7 +244,10 @@ const lost = (commitLsn: bigint): ReadChange => ({
   account: undefined,
   link: undefined,
   isAfterGap: true,
-  lost: { lsn: commitLsn, commitLsn, committedAtMicros: 1_767_571_200_000_000n },
+  lost: {
+    through: { chain: 'a', seq: Number(commitLsn) },
+    place: { lsn: commitLsn, commitLsn, committedAtMicros: 1_767_571_200_000_000n },
+  },
 });
 
 test('records that are missing in the topic are told to each account of the partition, ahead of what follows', async () => {
@@ -256,8 +269,9 @@ test('records that are missing amid a transaction are told behind it, where nobo
   failNext(1);
   await expect(record(3, next)).rejects.toThrow('lost');
   expect(await record(3, next)).toBe(true);
-  const tried = ['invoice.created', ...resetsAt(107), 'invoice.created'];
-  expect(shown()).toEqual(['invoice.created', 'invoice.created', ...tried, ...tried]);
+  const told = ['invoice.created', ...resetsAt(107), 'invoice.created'];
+  // The first of those once more: it failed.
+  expect(shown()).toEqual(['invoice.created', 'invoice.created', 'invoice.created', ...told]);
 });
 
 test('a loss before a change amid its transaction is told behind that, though nothing of it is recorded', async () => {
@@ -277,15 +291,31 @@ test('a loss behind which nothing comes is told once capture is past the transac
   expect(shown()).toEqual(resetsAt(101));
 });
 
-test('where the log is recorded to is asked once for a loss, so that a repeat tells it in the same place', async () => {
-  const { record, recordTo, shown, failNext, messages } = setUp();
+test('a loss is told in the same place by a repeat, and after a crash by whoever finds the records missing again', async () => {
+  const { record, recordAgain, recordTo, shown, failNext, messages } = setUp();
   const changes = messages(['gap insert acc_1 2026-01-05 100']);
   failNext(1);
   await expect(record(3, changes)).rejects.toThrow('lost');
   recordTo(100n);
   expect(await record(3, changes)).toBe(true);
+  expect(await recordAgain()(3, changes)).toBe(true);
   const told = [...resetsAt(99), 'invoice.created'];
-  expect(shown()).toEqual([...told, ...told]);
+  expect(shown()).toEqual([...told, ...told, ...told]);
+});
+
+test('a loss that was held before a crash is told once more in its place, and one that goes further is another one', async () => {
+  const { record, recordAgain, recordTo, shown, messages } = setUp();
+  recordTo(100n);
+  const amid = messages(['gap insert acc_1 2026-01-05 100', 'insert acc_1 2026-01-05 108']);
+  expect(await record(3, amid)).toBe(true);
+  recordTo(108n);
+  expect(await recordAgain()(3, amid)).toBe(true);
+  expect(await recordAgain()(3, messages(['gap insert acc_1 2026-01-05 120']))).toBe(true);
+  expect(shown()).toEqual([
+    ...['invoice.created', ...resetsAt(107), 'invoice.created'],
+    ...[...resetsAt(107), 'invoice.created', 'invoice.created'],
+    ...[...resetsAt(119), 'invoice.created'],
+  ]);
 });
 
 test('resets of however many accounts go in statements within the limit', async () => {

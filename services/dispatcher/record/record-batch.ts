@@ -3,14 +3,15 @@ import { isShared as isSharedResource, type Resource } from '../../../shared/dom
 import type { DecodedChange } from '../../../shared/domain/change.ts';
 import { formatLsn, type Lsn } from '../../../shared/domain/lsn.ts';
 import { comparePositions, type Position } from '../../../shared/domain/position.ts';
-import { EVERY_ACCOUNT } from '../../../shared/protocol/headers.ts';
+import { type ChainLink, EVERY_ACCOUNT } from '../../../shared/protocol/headers.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 import type { EventRun, LoggedEvent } from '../store/read-events.ts';
 import type { ReadChange } from './backlog.ts';
 import { dayOf } from './event-partitions.ts';
 import type { ExpiredEvents } from './expired-events.ts';
 import type { InsertedEvents, RecordedEvent } from './insert-events.ts';
-import { type ChangePlace, lostAmid, lostEvents, placeOfLoss } from './lost-changes.ts';
+import { type ChangePlace, linkBefore, lostAmid, lostEvents, placeOfLoss } from './lost-changes.ts';
+import type { RecordedChain } from './recorded-chain.ts';
 import type { ChangeReader, EventRenderer } from './render-event.ts';
 import { recordInSpans } from './trace-recording.ts';
 
@@ -35,6 +36,8 @@ export interface RecordDeps {
   readonly resources: readonly Resource[];
   /** The commit LSN of the last change of these accounts (`source_id`) that is in the log. */
   readonly recordedTo: (accounts: readonly string[]) => Promise<Lsn>;
+  /** Where losses are told, so that the repeat of one tells it in its place. */
+  readonly losses: Pick<RecordedChain, 'findLoss' | 'keepLoss'>;
   readonly onRecorded: (run: EventRun) => void;
   /** Something may have been recorded that `onRecorded` was not told of. */
   readonly onUnsure: () => void;
@@ -55,10 +58,10 @@ export function createRecordBatch(partitionCount: number, deps: RecordDeps): Rec
   const shared = new Set(deps.resources.filter(isSharedResource).map(({ name }) => name));
   let isUnsure = false;
 
-  /** Of the changes that records are missing before, up to where the log was recorded when they first came: also for a repeat. */
-  const recordedBefore = new WeakMap<ReadChange, Lsn>();
   /** Behind this a loss is to be told: up to where the log is recorded, or the end of a transaction that it may be amid. */
   let untoldAfter: Lsn | undefined;
+  /** Of the last change that was recorded here and has one. */
+  let lastLink: ChainLink | undefined;
 
   const accountsOf = async (partition: number): Promise<readonly string[]> =>
     (await deps.listAccounts()).filter((account) => accountPartition(account, partitionCount) === partition);
@@ -89,7 +92,7 @@ export function createRecordBatch(partitionCount: number, deps: RecordDeps): Rec
 
   /** Where it is, and what a loss before it may be amid. */
   const placeOf = async ({ value, lost }: ReadChange): Promise<{ place: ChangePlace; amid: Lsn }> => {
-    if (lost !== undefined) return { place: lost, amid: 0n };
+    if (lost !== undefined) return { place: lost.place, amid: 0n };
     const read = deps.readerOf(value);
     const { decode } = read instanceof Promise ? await read : read;
     const { source } = decode(value);
@@ -147,18 +150,11 @@ export function createRecordBatch(partitionCount: number, deps: RecordDeps): Rec
     deps.log.debug('events.recorded', { count, read: kept.length });
   };
 
-  const readRecordedTo = async (partition: number, change: ReadChange): Promise<Lsn> => {
-    const known = recordedBefore.get(change);
-    if (known !== undefined) return known;
-    const recordedTo = await deps.recordedTo(await accountsOf(partition));
-    recordedBefore.set(change, recordedTo);
-    return recordedTo;
-  };
-
   return async (partition, changes) => {
     let events: RecordedEvent[] = [];
     let characters = 0;
     let untold = untoldAfter;
+    let passed = lastLink;
     let listed: Promise<readonly string[]> | undefined;
     /** Read once: an account that comes after these changes were fetched has them in its first snapshot. */
     const listHere = () => {
@@ -179,37 +175,55 @@ export function createRecordBatch(partitionCount: number, deps: RecordDeps): Rec
     };
     /** Tells what is missing before this change, or is to be told since an earlier one, where no reader has been yet. */
     const tellLoss = async (change: ReadChange): Promise<void> => {
-      const { offset, isAfterGap } = change;
-      const { place: before, amid } = await placeOf(change);
-      if (isAfterGap) {
-        await flush();
-        untold = latest(untold ?? 0n, await readRecordedTo(partition, change), amid);
-      }
-      if (untold === undefined) return;
-      const place = placeOfLoss(before, untold);
-      if (place === undefined) {
-        if (isAfterGap) deps.log.warn('changes.loss_held', { partition, offset, behind: formatLsn(untold) });
-        return;
-      }
+      const through = missingUpTo(change) ?? passed;
+      if (through === undefined) return;
+      if (change.isAfterGap) await flush();
+      const known = change.isAfterGap ? await deps.losses.findLoss(partition, through) : undefined;
+      const place = known?.place ?? (await decidePlace(change));
+      if (place === undefined) return;
+      // All before the place is recorded once it is stored.
+      await flush();
+      const loss = known ?? (await deps.losses.keepLoss(partition, { through, place }));
       untold = undefined;
       const accounts = await accountsOf(partition);
       deps.log.error('changes.lost', {
         partition,
-        offset,
+        offset: change.offset,
         effect: `feed.reset of ${deps.resources.length} resources to ${accounts.length} accounts: each needs a new export`,
         remedy: 'see "Kafka lost records" in deploy/README.md',
       });
-      await add(lostEvents(deps.resources, accounts, place));
+      await add(lostEvents(deps.resources, accounts, loss.place));
+    };
+    /** @returns undefined while the loss has to be held */
+    const decidePlace = async (change: ReadChange): Promise<ChangePlace | undefined> => {
+      const { offset, isAfterGap } = change;
+      const { place: before, amid } = await placeOf(change);
+      const behind = isAfterGap
+        ? latest(untold ?? 0n, await deps.recordedTo(await accountsOf(partition)), amid)
+        : (untold ?? 0n);
+      untold = behind;
+      const place = placeOfLoss(before, behind);
+      if (place === undefined && isAfterGap)
+        deps.log.warn('changes.loss_held', { partition, offset, behind: formatLsn(behind) });
+      return place;
     };
 
     for (const change of changes) {
       if (change.isAfterGap || untold !== undefined) await tellLoss(change);
       if (change.lost === undefined) await add(await renderAll(change.value, listHere), change.traceparent);
+      passed = change.lost?.through ?? change.link ?? passed;
     }
     await flush();
     untoldAfter = untold;
+    lastLink = passed;
     return untold === undefined;
   };
+}
+
+/** Where the records that are missing before a change end; undefined when none are. */
+function missingUpTo({ isAfterGap, link, lost }: ReadChange): ChainLink | undefined {
+  if (lost !== undefined) return lost.through;
+  return isAfterGap && link !== undefined ? linkBefore(link) : undefined;
 }
 
 /** A record of a shared resource is every account's: of those that this partition speaks for. */

@@ -1,6 +1,8 @@
 import { StoreOlderError } from '../../../shared/control/restored-store.ts';
+import { formatLsn, parseLsn } from '../../../shared/domain/lsn.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import type { ChainLink } from '../../../shared/protocol/headers.ts';
+import type { ToldLoss } from './lost-changes.ts';
 
 /** `next`: nothing is between it and what was recorded. `repeat`: it was recorded before. `gap`: records are missing before it. */
 export type ChainVerdict = 'next' | 'repeat' | 'gap';
@@ -27,6 +29,15 @@ export interface RecordedChain {
    * from a backup; otherwise by what was not counted, such as the ends of transactions. One that is not there has no limit.
    */
   nextOffsets(partitions: Iterable<number>): Promise<ReadonlyMap<number, bigint>>;
+  /**
+   * Stores where a loss is told, before it is told: its resets and this count are not saved together, so after a crash between the
+   * two the records are found missing again, and the resets have to get the same place, where they change nothing.
+   *
+   * @returns the loss as it was stored first, whoever stored it
+   */
+  keepLoss(partition: number, loss: ToldLoss): Promise<ToldLoss>;
+  /** The loss that was stored last, if the records up to `through` are a part of it. */
+  findLoss(partition: number, through: ChainLink): Promise<ToldLoss | undefined>;
   /** @throws StoreOlderError when the store is behind what was saved here: nothing is saved then */
   save(): Promise<void>;
 }
@@ -70,6 +81,14 @@ insert into recorded_chain (partition, chain, seq, next_offset)
 select partition, $2, $3, 0 from unnest($1::int[]) partition
 on conflict (partition) do nothing`;
 
+const KEEP_LOSS = `
+update recorded_chain set loss_chain = $2, loss_seq = $3, loss_lsn = $4, loss_micros = $5
+where partition = $1 and (loss_chain is null or (loss_chain, loss_seq) < ($2 collate "C", $3))`;
+
+const FIND_LOSS = `
+select loss_chain as chain, loss_seq::text as seq, loss_lsn::text as lsn, loss_micros::text as micros
+from recorded_chain where partition = $1 and (loss_chain, loss_seq) >= ($2 collate "C", $3)`;
+
 /** @param listRead the partitions of which the group has ever committed an offset */
 export function createRecordedChain(
   db: Queryable,
@@ -95,8 +114,39 @@ export function createRecordedChain(
     for (const partition of unknown) begun.add(partition);
   };
 
+  const findLoss = async (partition: number, { chain, seq }: ChainLink): Promise<ToldLoss | undefined> => {
+    const { rows } = await db.query<{ chain: string; seq: string; lsn: string; micros: string }>({
+      name: 'find_loss',
+      text: FIND_LOSS,
+      values: [partition, chain, seq],
+    });
+    const [row] = rows;
+    if (row === undefined) return undefined;
+    const lsn = parseLsn(row.lsn);
+    return {
+      through: { chain: row.chain, seq: Number(row.seq) },
+      place: { lsn, commitLsn: lsn, committedAtMicros: BigInt(row.micros) },
+    };
+  };
+
   return {
     begin,
+    findLoss,
+    async keepLoss(partition, loss) {
+      const { through, place } = loss;
+      await db.query({
+        name: 'keep_loss',
+        text: KEEP_LOSS,
+        values: [
+          partition,
+          through.chain,
+          through.seq,
+          formatLsn(place.commitLsn),
+          place.committedAtMicros.toString(),
+        ],
+      });
+      return (await findLoss(partition, through)) ?? loss;
+    },
     async last(partition) {
       await begin([partition]);
       const { rows } = await db.query<{ chain: string; seq: string }>({

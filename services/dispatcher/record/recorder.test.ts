@@ -59,6 +59,8 @@ const setUp = async () => {
       last: async () => null,
       note: () => undefined,
       nextOffsets: async () => new Map(),
+      keepLoss: async (_partition, loss) => loss,
+      findLoss: async () => undefined,
       save: async () => undefined,
     },
     bounds: {

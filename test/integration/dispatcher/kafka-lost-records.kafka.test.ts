@@ -113,6 +113,44 @@ test('records that were deleted behind the recorder are told as lost, in their p
   expect(await told()).toEqual([...created(first), ...LOST, ...created(last)]);
 });
 
+/** A crash between the resets and the count: it can't be stored any more, nor then can offsets be committed. */
+async function failingToCount<T>(work: () => Promise<T>): Promise<T> {
+  await bed.pool.query(`create function refuse_count() returns trigger language plpgsql as $$
+    begin raise exception 'the process is gone'; end $$`);
+  await bed.pool.query(
+    'create trigger refuse_count before update of seq on recorded_chain for each row execute function refuse_count()',
+  );
+  try {
+    return await work();
+  } finally {
+    await bed.pool.query('drop function refuse_count cascade');
+  }
+}
+
+test('a loss is told once, though the process ends before it is stored that it was', async () => {
+  const first = await (async () => {
+    await using _dispatcher = await bed.start();
+    const at = await publish();
+    await untilTold(1);
+    await untilCounted();
+    return at;
+  })();
+  await publish();
+  const partition = accountPartition(account, PARTITION_COUNT);
+  await admin.fetchTopicOffsets(topic);
+  await admin.deleteTopicRecords({ topic, partitions: [{ partition, offset: '-1' }] });
+  const behind = await failingToCount(async () => {
+    await using _dispatcher = await bed.start();
+    const places = [await publish(), await publish()];
+    await untilTold(6);
+    return places;
+  });
+  await using _dispatcher = await bed.start();
+  const last = await publish();
+  await untilTold(7);
+  expect(await told()).toEqual([...created(first), ...LOST, ...created(...behind, last)]);
+});
+
 test('records lost amid a transaction are told behind it, where no reader has been, also after a restart', async () => {
   lsn += 10;
   const amid = lsn;
