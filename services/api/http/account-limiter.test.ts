@@ -161,6 +161,27 @@ test('a key has a number of requests in a minute, apart from other keys of its a
 });
 
 test('the more requests of a key are refused in a second, the later is the response, up to a limit', () => {
-  const lateness = [1, 49, 50, 100, 1_000_000].map((count) => latenessMs(250, count));
-  expect(lateness).toEqual([250, 250, 500, 750, 5_000]);
+  const latenessOf = (share: number) =>
+    [1, 49, 50, 100, 1_000_000].map((count) => latenessMs(250, count, () => share));
+  expect(latenessOf(0.5)).toEqual([250, 250, 500, 750, 5_000]);
+  expect(latenessOf(0)).toEqual([125, 125, 250, 375, 2_500]);
+});
+
+test('an account with as many open requests as it may is refused unread until one of them ends, and others are not', async () => {
+  const limiter = createAccountLimiter({
+    requestsPerSecond: 1_000,
+    requestsPerMinute: 0,
+    maxOpen: 2,
+    maxRunning: 2,
+    maxDownloads: 2,
+  });
+  const [release] = [await limiter.admit('a', 'k'), await limiter.admit('a', 'k')];
+  expect(limiter.refusalOf('k', 0)).toBeUndefined();
+  await expect(limiter.admit('a', 'k')).rejects.toMatchObject({ code: 'too_many' });
+  expect(limiter.refusalOf('k', 0)).toMatchObject({ error: { code: 'too_many' }, count: 1 });
+  expect(limiter.refusalOf('k', 0)).toMatchObject({ count: 2 });
+  expect(limiter.refusalOf('other', 0)).toBeUndefined();
+  release?.();
+  expect(limiter.refusalOf('k', 0)).toBeUndefined();
+  await limiter.admit('a', 'k');
 });

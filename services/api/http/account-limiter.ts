@@ -45,8 +45,8 @@ export interface Refusal {
 export interface AccountLimiter {
   readonly limits: AccountRequestLimits;
   /**
-   * Why a request of this key is refused unread: the key has exceeded a rate, which does not allow more yet. `bytes` is the
-   * declared length of the body. Undefined while the key may send.
+   * Why a request of this key is refused unread: the key has exceeded a rate, which does not allow more yet, or its account
+   * has as many open requests as it may. `bytes` is the declared length of the body. Undefined while the key may send.
    */
   refusalOf(keyPrint: string, bytes: number): Refusal | undefined;
   /** Counts requests by their key before the key is looked up, so that those over the rate cost no query. */
@@ -84,6 +84,8 @@ const WAIT_MS = 30_000;
 /** A download that its client does not read ends after some 30 s. */
 const DOWNLOAD_RETRY_SECONDS = 5;
 
+const MAX_CROWDED_KEYS = 10_000;
+
 const nothing: Release = () => undefined;
 
 export function createAccountLimiter(limits: AccountRequestLimits): AccountLimiter {
@@ -94,9 +96,8 @@ export function createAccountLimiter(limits: AccountRequestLimits): AccountLimit
   const rates = toLimiter(burst);
   const minutes = requestsPerMinute === 0 ? undefined : toLimiter(lasting);
   const bodies = new RateLimiterMemory(BODY_BYTES);
-  const open = createConcurrencyLimiter({ perAccount: maxOpen }, () =>
-    tooMany(`more than ${maxOpen} requests at once`, 1),
-  );
+  const tooManyOpen = () => tooMany(`more than ${maxOpen} requests at once`, 1);
+  const open = createConcurrencyLimiter({ perAccount: maxOpen }, tooManyOpen);
   const running = createConcurrencyLimiter({ perAccount: maxRunning, waitMs: WAIT_MS }, () =>
     tooMany('more requests than it may run at once', 1),
   );
@@ -107,6 +108,7 @@ export function createAccountLimiter(limits: AccountRequestLimits): AccountLimit
   const overRate = createRefusedKeys(false);
   const overBytes = createRefusedKeys(false);
   const overMinute = createRefusedKeys(true);
+  const overOpen = createCrowdedKeys((accountId) => open.isFull(accountId), tooManyOpen);
   /** When the limit is exceeded, `refused` refuses the key for as long as the limiter would. */
   const consume = async (
     limiter: RateLimiterMemory,
@@ -131,6 +133,7 @@ export function createAccountLimiter(limits: AccountRequestLimits): AccountLimit
     limits,
     refusalOf: (keyPrint, bytes) =>
       overRate.next(keyPrint) ??
+      overOpen.next(keyPrint) ??
       (bytes > LARGE_BODY_BYTES ? overBytes.next(keyPrint) : undefined) ??
       overMinute.next(keyPrint),
     limitKeys: (keys) => ({
@@ -155,6 +158,7 @@ export function createAccountLimiter(limits: AccountRequestLimits): AccountLimit
     async admit(accountId, keyPrint) {
       if (accountId === undefined) return nothing;
       await count(`account:${accountId}`, keyPrint);
+      if (keyPrint !== undefined && open.isFull(accountId)) overOpen.add(keyPrint, accountId);
       const release = await open.acquire(accountId);
       const waitMs = pace(accountId, performance.now());
       // Node rounds a shorter wait up to a millisecond, which would halve a high rate.
@@ -214,6 +218,34 @@ function createRefusedKeys(sparesDownloads: boolean): RefusedKeys {
       known.count += 1;
       const error = known.refusal(known.untilMs - performance.now());
       return { error, sparesDownloads, count: known.count };
+    },
+  };
+}
+
+/** Keys of accounts that had as many open requests as they may when one more came. */
+interface CrowdedKeys {
+  add(keyPrint: string, accountId: string): void;
+  /** Undefined once the account has room again. */
+  next(keyPrint: string): Refusal | undefined;
+}
+
+function createCrowdedKeys(isFull: (accountId: string) => boolean, refusal: () => AppError): CrowdedKeys {
+  const crowded = new Map<string, { readonly accountId: string; count: number }>();
+  return {
+    add(keyPrint, accountId) {
+      // Keys that nothing more comes of are forgotten with the others, at the cost of one admission each.
+      if (crowded.size >= MAX_CROWDED_KEYS) crowded.clear();
+      crowded.set(keyPrint, { accountId, count: 0 });
+    },
+    next(keyPrint) {
+      const known = crowded.get(keyPrint);
+      if (known === undefined) return undefined;
+      if (!isFull(known.accountId)) {
+        crowded.delete(keyPrint);
+        return undefined;
+      }
+      known.count += 1;
+      return { error: refusal(), sparesDownloads: false, count: known.count };
     },
   };
 }

@@ -19,6 +19,8 @@ export interface ConcurrencyLimiter {
    * @throws the limiter's refusal
    */
   acquire(accountId: string): Promise<Release>;
+  /** Whether the account's own limit is reached. */
+  isFull(accountId: string): boolean;
 }
 
 interface Waiter {
@@ -35,9 +37,10 @@ export function createConcurrencyLimiter(
   const waiting = new Set<Waiter>();
   let total = 0;
   const runningOf = (accountId: string) => running.get(accountId) ?? 0;
+  const isFull = (accountId: string) => runningOf(accountId) >= perAccount;
 
   function tryAcquire(accountId: string): Release | undefined {
-    if (total >= max || runningOf(accountId) >= perAccount) return undefined;
+    if (total >= max || isFull(accountId)) return undefined;
     total += 1;
     running.set(accountId, runningOf(accountId) + 1);
     let isReleased = false;
@@ -77,9 +80,10 @@ export function createConcurrencyLimiter(
   }
 
   return {
+    isFull,
     async acquire(accountId) {
       const release = tryAcquire(accountId) ?? (await waitFor(accountId));
-      if (release === undefined) throw refusal(runningOf(accountId) >= perAccount);
+      if (release === undefined) throw refusal(isFull(accountId));
       return release;
     },
   };

@@ -3,8 +3,9 @@ import type { RequestListener } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { afterEach, expect, test } from 'vitest';
 import { openHttpListener } from './http-listener.ts';
+import type { ProblemPage } from './problem.ts';
 import { createPublicUrls } from './public-urls.ts';
-import { REQUEST_LIMITS } from './request-limits.ts';
+import { REQUEST_LIMITS, type RequestLimits } from './request-limits.ts';
 
 const MAX = 5;
 
@@ -14,11 +15,15 @@ afterEach(async () => {
   cleanup = new AsyncDisposableStack();
 });
 
-async function listen(handle: RequestListener) {
-  const limits = { ...REQUEST_LIMITS, drainMs: 0 };
+async function listen(
+  handle: RequestListener,
+  part: Partial<RequestLimits> = {},
+  options: { maxConnections: number; pageOf?: ProblemPage } = { maxConnections: MAX },
+) {
+  const limits = { ...REQUEST_LIMITS, drainMs: 0, ...part };
   const urls = createPublicUrls(() => 'https://api.example.com/v1');
   const listener = cleanup.adopt(
-    await openHttpListener(handle, 0, '127.0.0.1', limits, { urls, maxConnections: MAX }),
+    await openHttpListener(handle, 0, '127.0.0.1', limits, { urls, ...options }),
     (open) => open.close(),
   );
   return async (): Promise<Socket> => {
@@ -64,4 +69,32 @@ test('connections with running requests stay open, and one more is refused', asy
   expect(await replyOf(await open())).toBe('closed');
   for (const finish of finishers) finish();
   expect(await Promise.all(busy)).toEqual(Array(MAX).fill('HTTP/1.1 200'));
+});
+
+test('connections that run out of time together are refused a few at a time, between which others are served', async () => {
+  const count = 60;
+  const perTurn = new Map<number, number>();
+  let turn = 0;
+  const pageOf: ProblemPage = () => {
+    perTurn.set(turn, (perTurn.get(turn) ?? 0) + 1);
+    return undefined;
+  };
+  let isOver = false;
+  const countTurns = () => {
+    turn += 1;
+    if (!isOver) setImmediate(countTurns);
+  };
+  const open = await listen(
+    (_request, response) => response.end('yes'),
+    { headersMs: 500, checkEveryMs: 100 },
+    { maxConnections: 2 * count, pageOf },
+  );
+  const silent = await Promise.all(Array.from({ length: count }, open));
+  const gone = silent.map((socket) => once(socket.resume(), 'close'));
+  countTurns();
+  await Promise.all(gone);
+  isOver = true;
+  const counts = [...perTurn.values()];
+  expect(counts.reduce((sum, each) => sum + each)).toBe(count);
+  expect(Math.max(...counts)).toBeLessThanOrEqual(5);
 });

@@ -11,9 +11,17 @@ const REFUSALS_PER_STEP = 50;
 /** The largest delay. 4,000 connections in a loop then cost some 800 refusals per second, of 0.2 ms each. */
 const MAX_STEPS = 20;
 
-/** Delay of the n-th refusal of a key in ms, which slows down clients that retry in a loop. */
-export function latenessMs(refusalMs: number, count: number): number {
-  return refusalMs * Math.min(MAX_STEPS, 1 + Math.floor(count / REFUSALS_PER_STEP));
+/**
+ * Delay of the n-th refusal of a key in ms, which slows down clients that retry in a loop. It varies by half: requests that came
+ * together are answered apart, and come back apart. Thousands of responses in one moment would hold up everybody else.
+ */
+export function latenessMs(refusalMs: number, count: number, random: () => number = Math.random): number {
+  return spread(refusalMs * Math.min(MAX_STEPS, 1 + Math.floor(count / REFUSALS_PER_STEP)), random);
+}
+
+/** A time between half of this and one and a half. */
+export function spread(ms: number, random: () => number = Math.random): number {
+  return ms * (0.5 + random());
 }
 
 /**

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { createPacer } from './pacer.ts';
 
 const PER_SECOND = 100;
-/** A tenth of a second's turns may be taken early, beside the one that is due. */
+/** Ten turns may be taken early, beside the one that is due. */
 const BURST = 11;
 
 test('in no stretch of time do more requests of an account begin than the burst and its rate allow', () => {

@@ -1,6 +1,8 @@
-/** Requests that may begin at once: the turns of this time, 30 at 300 per second, and at a low rate this many. */
-const BURST_MS = 100;
-const MIN_BURST = 10;
+/**
+ * Requests that may begin at once, beside the one that is due. They take the process a dozen milliseconds together, which others
+ * wait for, and the rest of a larger burst waits some hundred.
+ */
+const BURST = 10;
 
 /** Accounts whose turns are remembered before idle ones are forgotten. */
 const MAX_ACCOUNTS = 10_000;
@@ -15,7 +17,7 @@ export type Pacer = (accountId: string, nowMs: number) => number;
  */
 export function createPacer(perSecond: number): Pacer {
   const intervalMs = 1_000 / perSecond;
-  const burstMs = Math.max(BURST_MS, MIN_BURST * intervalMs);
+  const burstMs = BURST * intervalMs;
   const nextMs = new Map<string, number>();
   return (accountId, nowMs) => {
     const earliestMs = nowMs - burstMs;
