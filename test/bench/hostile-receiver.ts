@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { Worker } from 'node:worker_threads';
+import { forkApart } from './fork-apart.ts';
 import type { Attack, ReceiverPorts } from './pour-responses.ts';
 
 /** `answer`: as a receiver should, for comparison. */
@@ -10,17 +10,15 @@ export interface HostileReceiver extends AsyncDisposable {
 }
 
 /**
- * A receiver that harms who sends to it: it never answers, or answers without an end. In a thread of its own, so that what it does
- * delays nobody who measures.
+ * A receiver that harms who sends to it: it never answers, or answers without an end. In a process of its own that yields to those
+ * who are measured.
  */
 export async function openHostileReceiver(): Promise<HostileReceiver> {
-  const worker = new Worker(new URL('./pour-responses.ts', import.meta.url));
-  const [{ hostile, answering }] = (await once(worker, 'message')) as [ReceiverPorts];
+  const receiver = await forkApart(new URL('./pour-responses.ts', import.meta.url));
+  const [{ hostile, answering }] = (await once(receiver, 'message')) as [ReceiverPorts];
   return {
     urlOf: (behaviour, name) =>
       `http://127.0.0.1:${behaviour === 'answer' ? answering : hostile}/${behaviour}/${name}`,
-    async [Symbol.asyncDispose]() {
-      await worker.terminate();
-    },
+    [Symbol.asyncDispose]: () => receiver[Symbol.asyncDispose](),
   };
 }

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { createServer as createHttpServer } from 'node:http';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
-import { parentPort } from 'node:worker_threads';
+import { yieldToMeasured } from './fork-apart.ts';
 
 /** What a receiver does with each request, by the path that it is asked at. `hang` answers nothing at all. */
 const ATTACKS = {
@@ -17,6 +17,8 @@ export interface ReceiverPorts {
   readonly hostile: number;
   readonly answering: number;
 }
+
+yieldToMeasured();
 
 /** Poured out at once, so that the attacker is never the slower side. */
 const TIMES = 1_000;
@@ -40,7 +42,7 @@ const listen = async (each: Server): Promise<number> => {
   return (each.address() as AddressInfo).port;
 };
 const ports: ReceiverPorts = { hostile: await listen(server), answering: await listen(answering) };
-parentPort?.postMessage(ports);
+process.send?.(ports);
 
 function pour(socket: Socket, head: string, text: string): void {
   socket.write(head);
