@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { type MessageHeaders, readTypeHeader, toTypeHeader } from '../protocol/headers.ts';
 import type { Subjects } from '../protocol/names.ts';
 import { currentTrace } from '../runtime/tracing.ts';
+import { readRegistryId } from '../values/wire-format.ts';
 import type { AvroSchemaJson, Registry } from './registry.ts';
 
 /** Every command and job event with its fields; the Avro schemas of the same names are in `schemas/avro/`. */
@@ -94,7 +95,7 @@ export interface MessageCodec {
     value: Messages[T],
     atMs?: number,
   ): Promise<EncodedMessage>;
-  /** @returns undefined for a type this version does not know */
+  /** @returns undefined for a type this version does not know. @throws when the registry has another schema under its ID */
   decode(message: { value: Buffer | null; headers?: MessageHeaders }): Promise<Message | undefined>;
 }
 
@@ -122,6 +123,10 @@ export function createMessageCodec(registry: Registry, subjects: Subjects): Mess
     async decode({ value, headers }) {
       const type = readTypeHeader(headers);
       if (value === null || !isMessageType(type)) return undefined;
+      // A registry that was emptied gives its IDs again, and another type's fields may be the same.
+      const id = readRegistryId(value);
+      const { name } = await registry.fetch(id);
+      if (name !== type) throw new Error(`a ${type} cannot be read: schema ${id} of the registry is ${name}`);
       return { type, value: await registry.decode(value) } as Message;
     },
   };

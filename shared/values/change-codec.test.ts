@@ -136,3 +136,11 @@ test('a message cut short is refused', () => {
     expect(() => codec.decode(message.subarray(0, length))).toThrow(UnreadableMessageError);
   }
 });
+
+test('a change is not read with the schema of another resource, though the columns are the same', () => {
+  const other = createChangeCodec({ ...rowType, resource: 'receipts' }, { namespace: 'tandem' });
+  const decoder = createChangeDecoder(other.schema);
+  expect(() => decoder.decode(codec.encode(change(), 3))).toThrow(
+    'it is of invoices, and its schema of receipts',
+  );
+});

@@ -75,7 +75,17 @@ export function createChangeCodec(rowType: RowType, names: { readonly namespace:
 export function createChangeDecoder(schema: unknown): ChangeDecoder {
   const form = readChangeSchema(schema);
   const body = createRowBody(form.rowType);
-  return { rowType: form.rowType, decode: (message) => decode(message, body, form) };
+  const { resource } = form.rowType;
+  return {
+    rowType: form.rowType,
+    decode(message) {
+      const change = decode(message, body, form);
+      // A registry that was emptied gives its IDs again: tables with the same columns would be taken for each other.
+      if (change.resource !== resource)
+        throw new UnreadableMessageError(`it is of ${change.resource}, and its schema of ${resource}`);
+      return change;
+    },
+  };
 }
 
 function decode(message: Buffer, body: RowBody, form: EnvelopeForm): DecodedChange {

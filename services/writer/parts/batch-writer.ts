@@ -179,7 +179,7 @@ export class BatchWriter {
     if (value === null) return false;
     try {
       const schemaId = readRegistryId(value);
-      const codec = this.#deps.codecs.get(schemaId);
+      const codec = this.#deps.codecs.get(schemaId, open.chunkAttempt.resource);
       if (codec === undefined) return false;
       open.part.add(codec, schemaId, value);
     } catch (error) {
@@ -201,8 +201,10 @@ export class BatchWriter {
     try {
       if (value === null) throw new UnreadableMessageError('it is empty');
       const schemaId = readRegistryId(value);
+      const { resource } = open.chunkAttempt;
       const codec =
-        codecs.get(schemaId) ?? (await whileHeartbeating(hold.heartbeat, () => codecs.load(schemaId)));
+        codecs.get(schemaId, resource) ??
+        (await whileHeartbeating(hold.heartbeat, () => codecs.load(schemaId, resource)));
       open.part.add(codec, schemaId, value);
     } catch (error) {
       if (!(error instanceof UnreadableMessageError || error instanceof ForeignSchemaError)) throw error;

@@ -2,13 +2,18 @@ import type { AvroSchemaJson } from '../../../shared/kafka/registry.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 import { retry } from '../../../shared/runtime/retry.ts';
 import { createRowCodec, type RowCodec } from '../../../shared/values/row-codec.ts';
-import { readRowSchema } from '../../../shared/values/row-schema.ts';
+import { ForeignSchemaError, readRowSchema } from '../../../shared/values/row-schema.ts';
 
 export interface RowCodecs {
-  /** @returns undefined until the schema was loaded */
-  get(schemaId: number): RowCodec | undefined;
-  /** Fetches the schema. @throws ForeignSchemaError when it is not a row's; the registry's error after `MAX_ATTEMPTS` */
-  load(schemaId: number): Promise<RowCodec>;
+  /** @returns undefined until the schema was loaded, and for one of another resource */
+  get(schemaId: number, resource: string): RowCodec | undefined;
+  /**
+   * Fetches the schema.
+   *
+   * @throws ForeignSchemaError when it is not of the resource's rows, as in a registry that was emptied and gives its IDs again;
+   *   the registry's error after `MAX_ATTEMPTS`
+   */
+  load(schemaId: number, resource: string): Promise<RowCodec>;
 }
 
 /** About a minute: enough for a restart of the registry. */
@@ -22,8 +27,11 @@ export function createRowCodecs(
 ): RowCodecs {
   const codecs = new Map<number, RowCodec>();
   return {
-    get: (schemaId) => codecs.get(schemaId),
-    async load(schemaId) {
+    get(schemaId, resource) {
+      const codec = codecs.get(schemaId);
+      return codec?.schema.resource === resource ? codec : undefined;
+    },
+    async load(schemaId, resource) {
       const what = `fetching the schema ${schemaId} of rows`;
       const schema = await retry({ what, backoff: BACKOFF, maxAttempts: MAX_ATTEMPTS, log }, () =>
         registry.fetch(schemaId),
@@ -34,6 +42,11 @@ export function createRowCodecs(
       const names = { record: String(schema.name), namespace: String(schema.namespace) };
       const codec = createRowCodec(readRowSchema(schema), names);
       codecs.set(schemaId, codec);
+      if (codec.schema.resource !== resource) {
+        throw new ForeignSchemaError(
+          `the schema ${schemaId} of the registry is of ${codec.schema.resource}, and the row of ${resource}`,
+        );
+      }
       return codec;
     },
   };

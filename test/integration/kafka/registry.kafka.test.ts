@@ -1,5 +1,7 @@
 import { expect, test } from 'vitest';
+import { createMessageCodec } from '../../../shared/kafka/messages.ts';
 import { createRegistry, isIncompatibleSchema } from '../../../shared/kafka/registry.ts';
+import { subjectsOf } from '../../../shared/protocol/names.ts';
 import { testStack, topicPrefix } from '../../support/stack.ts';
 
 const record = (fields: object[]) => ({ type: 'record', name: 'Row', namespace: 'test', fields });
@@ -38,4 +40,15 @@ test('a schema that can not read what its subject holds is refused, and told apa
   const refusal = await registry.register(subject, retyped).catch((error: unknown) => error);
   expect(isIncompatibleSchema(refusal)).toBe(true);
   expect(await registry.registerIncompatible(subject, retyped)).toBeGreaterThan(0);
+});
+
+test('a message is not read with the schema of another type, as in a registry that was emptied', async () => {
+  const codec = createMessageCodec(createRegistry(testStack().schemaRegistryUrl), subjectsOf(topicPrefix()));
+  const message = await codec.encode('ExtractExport', 'exp_1', { job_id: 'exp_1' });
+  expect(await codec.decode(message)).toMatchObject({ type: 'ExtractExport', value: { job_id: 'exp_1' } });
+  // The same fields: it could be read.
+  const other = await codec.encode('CancelJob', 'exp_1', { job_id: 'exp_1' });
+  await expect(codec.decode({ ...message, value: other.value })).rejects.toThrow(
+    /a ExtractExport cannot be read: schema \d+ of the registry is CancelJob/,
+  );
 });
