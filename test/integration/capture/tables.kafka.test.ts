@@ -133,6 +133,25 @@ test('rows of a partition that comes and goes between two looks are told to be g
   );
 });
 
+test('rows of a partition that is detached are told to be gone, and to be back once it is attached', async () => {
+  await run(`create table app.parts_jp partition of app.parts for values in ('jp')`);
+  await run(`insert into app.parts values (5, 'acme', 'jp', 'n')`);
+  const told = () =>
+    world.reader.changes
+      .slice(seenCount)
+      .filter(({ resource, partition }) => resource === 'parts' && partition === PARTITION)
+      .map(({ op, resetReason }) => resetReason ?? op);
+  const resets = () => told().filter((what) => what === 'partition_changed').length;
+  await waitFor('the row', () => told().includes('insert'));
+  const before = resets();
+  await run('alter table app.parts detach partition app.parts_jp');
+  await waitFor('a reset for what is gone', () => resets() > before);
+  const detached = resets();
+  await run(`alter table app.parts attach partition app.parts_jp for values in ('jp')`);
+  await waitFor('a reset for what is back', () => resets() > detached);
+  await run('drop table app.parts_jp');
+});
+
 test('under an index identity a delete carries the index’s columns, and a large value that did not change is named', async () => {
   await run(`insert into app.lines values ('acme', 1, null, repeat('x', 10000))`);
   await run(`update app.lines set item_id = null where id = 1`);
