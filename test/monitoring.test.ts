@@ -110,9 +110,11 @@ test('installations that share a Prometheus are told apart by their namespace', 
 
 test('the chart scales by metrics that there are', () => {
   const values = parse(readFileSync(new URL('../deploy/chart/values.yaml', import.meta.url), 'utf8')) as {
-    autoscaling: { services: Record<string, { query: string }> };
+    autoscaling: { services: Record<string, { triggers: { query: string }[] }> };
   };
-  const names = Object.values(values.autoscaling.services).flatMap(({ query }) => metricsIn(query));
+  const names = Object.values(values.autoscaling.services).flatMap(({ triggers }) =>
+    triggers.flatMap(({ query }) => metricsIn(query)),
+  );
   expect(names.length).toBeGreaterThan(3);
   expect(names.filter((name) => !SERIES.has(name))).toEqual([]);
 });

@@ -25,6 +25,7 @@ interface Container {
 interface PodSpec {
   readonly containers: readonly Container[];
   readonly securityContext: object;
+  readonly serviceAccountName?: string;
   readonly automountServiceAccountToken: boolean;
   readonly terminationGracePeriodSeconds?: number;
 }
@@ -44,9 +45,12 @@ interface Manifest {
 
 const python = findPython(HELM);
 
-async function render(values: object): Promise<{ manifests: Manifest[]; faults: string[] }> {
+async function render(
+  values: object,
+  release = 'shop',
+): Promise<{ manifests: Manifest[]; faults: string[] }> {
   const text = JSON.stringify({ ...REQUIRED, ...values });
-  return (await python?.read('render_chart.py', CHART, text, ...VERSIONS)) as {
+  return (await python?.read('render_chart.py', CHART, release, text, ...VERSIONS)) as {
     manifests: Manifest[];
     faults: string[];
   };
@@ -167,6 +171,37 @@ test.runIf(python)('topics are created by a Kafka user of their own, if one is n
   expect(job.volumes).toContainEqual({ name: 'catalog', configMap: { name: 'shop-topics-catalog' } });
 });
 
+test.runIf(python)(
+  'the source is prepared for the catalog by a role of its own, if that is asked for',
+  async () => {
+    const { manifests, faults } = await render({ source: { job: true, existingSecret: 'owner' } });
+    expect(faults).toEqual([]);
+    const [, job] = ofKind(manifests, 'Job').map(({ spec }) => spec.template.spec);
+    const [container] = job.containers;
+    expect(container.args).toEqual(['source', 'prepare', '--allow-refused']);
+    // The later one counts.
+    expect(container.envFrom.slice(1)).toEqual([
+      { secretRef: { name: 'tandem' } },
+      { secretRef: { name: 'owner' } },
+    ]);
+    expect(container.env).toContainEqual({ name: 'CATALOG', value: '/etc/tandem/catalog.yaml' });
+    expect(job.volumes).toContainEqual({ name: 'catalog', configMap: { name: 'shop-prepare-catalog' } });
+  },
+);
+
+test.runIf(python)(
+  'the API takes requests until proxies know that it ends, on top of its time for work',
+  async () => {
+    const { manifests } = await render({ terminationGracePeriodSeconds: 40, lastRequestsSeconds: 7 });
+    const pods = ofKind(manifests, 'Deployment').map(({ spec }) => spec.template.spec);
+    expect(pods.map((pod) => pod.terminationGracePeriodSeconds)).toEqual([47, 40, 40, 40, 40, 40]);
+    expect(pods.map((pod) => pod.containers[0].lifecycle?.preStop.exec.command)).toEqual([
+      ['sleep', '7'],
+      ...Array(5).fill(undefined),
+    ]);
+  },
+);
+
 test.runIf(python)('a scaled service leaves its number to the scaler', async () => {
   const { manifests } = await render({ autoscaling: { enabled: true } });
   const scaled = ofKind(manifests, 'ScaledObject').map(componentOf);
@@ -174,9 +209,15 @@ test.runIf(python)('a scaled service leaves its number to the scaler', async () 
   for (const deployment of ofKind(manifests, 'Deployment')) {
     expect('replicas' in deployment.spec).toBe(!scaled.includes(componentOf(deployment)));
   }
+  const lags = ofKind(manifests, 'ScaledObject').flatMap(({ spec }) =>
+    spec.triggers.flatMap(({ metadata }: { metadata: { query: string } }) =>
+      [...metadata.query.matchAll(/consumer="(\w+)"/g)].map(([, consumer]) => consumer),
+    ),
+  );
+  expect(lags).toEqual(['recorder', 'writer']);
   // By what its own installation has to do, where several share a Prometheus.
   for (const { spec } of ofKind(manifests, 'ScaledObject')) {
-    expect(spec.triggers[0].metadata.query).toContain('{namespace=~"tandem|"');
+    for (const { metadata } of spec.triggers) expect(metadata.query).toContain('{namespace=~"tandem|"');
   }
 });
 
@@ -273,4 +314,61 @@ test.runIf(python)(
 test.runIf(python)('what has to be chosen is asked for', async () => {
   await expect(render({ existingSecret: '' })).rejects.toThrow('existingSecret must name a Secret');
   await expect(render({ catalog: '' })).rejects.toThrow('--set-file catalog=catalog.yaml');
+});
+
+/** Every choice of pods in a manifest, as labels that a pod must have; that of a policy or a monitor stands at another place. */
+function selectorsOf({ kind, spec }: Manifest): Readonly<Record<string, string>>[] {
+  if (kind === 'Service') return [spec.selector];
+  const own = spec?.podSelector ?? spec?.selector;
+  const spread = spec?.template?.spec.topologySpreadConstraints ?? [];
+  return [own, ...spread.map((each: { labelSelector: object }) => each.labelSelector)].flatMap(
+    (selector) => selector?.matchLabels ?? [],
+  );
+}
+
+test.runIf(python)('two releases in one namespace share nothing that either has alone', async () => {
+  const beside = parse(readFileSync(`${CHART}values-beside.yaml`, 'utf8')) as { monitoring: object };
+  const monitoring = { enabled: true, dashboardLabels: { grafana_dashboard: '1' } };
+  const shared = { serviceAccount: { name: 'tandem' }, autoscaling: { enabled: true } };
+  const blue = await render({ ...shared, monitoring, ingress: { enabled: true, host: 'a.example' } }, 'blue');
+  const green = await render(
+    { ...shared, ...beside, monitoring: { ...monitoring, ...beside.monitoring } },
+    'green',
+  );
+  expect([...blue.faults, ...green.faults]).toEqual([]);
+  const named = ({ manifests }: typeof blue) =>
+    manifests.map(({ kind, metadata }) => `${kind} ${metadata.name}`);
+  expect(named(green).filter((name) => named(blue).includes(name))).toEqual([]);
+  const onlyOnce = ['Ingress', 'PrometheusRule'];
+  const kinds = new Set(green.manifests.map(({ kind }) => kind));
+  expect(onlyOnce.filter((kind) => kinds.has(kind))).toEqual([]);
+  expect(green.manifests.filter(({ metadata }) => 'grafana_dashboard' in metadata.labels)).toEqual([]);
+  for (const [one, other] of [
+    [blue, green],
+    [green, blue],
+  ] as const) {
+    const pods = one.manifests.flatMap(({ spec }) => spec?.template?.metadata.labels ?? []);
+    const selectors = other.manifests.flatMap(selectorsOf);
+    // Each service has a Deployment with two spreads, a budget and a policy; the API a Service; monitors are two.
+    expect(selectors).toHaveLength(SERVICES.length * 5 + 1 + 2);
+    const chosen = selectors.filter((wanted) =>
+      pods.some((labels) => Object.entries(wanted).every(([key, value]) => labels[key] === value)),
+    );
+    expect(chosen).toEqual([]);
+  }
+  // Pods of both have the role of the one account, which neither release may remove.
+  expect(ofKind([...blue.manifests, ...green.manifests], 'ServiceAccount')).toEqual([]);
+  const pods = podsOf(green.manifests);
+  expect(pods.map((pod) => pod.serviceAccountName)).toEqual(pods.map(() => 'tandem'));
+});
+
+test.runIf(python)('a service of a set may be left to the other one, and no scaler starts it', async () => {
+  const services = { capture: { replicas: 0 }, writer: { replicas: 0 } };
+  const { manifests, faults } = await render({ services, autoscaling: { enabled: true } });
+  expect(faults).toEqual([]);
+  const replicas = ofKind(manifests, 'Deployment').map((each) => [componentOf(each), each.spec.replicas]);
+  expect(replicas).toContainEqual(['capture', 0]);
+  expect(replicas).toContainEqual(['writer', 0]);
+  expect(ofKind(manifests, 'ScaledObject').map(componentOf)).toEqual(['bulk', 'dispatcher', 'extractor']);
+  expect(ofKind(manifests, 'PodDisruptionBudget').map(componentOf)).not.toContain('capture');
 });

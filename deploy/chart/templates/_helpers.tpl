@@ -2,6 +2,10 @@
 {{ .Release.Name | trunc 40 | trimSuffix "-" }}
 {{- end }}
 
+{{- define "tandem.serviceAccount" -}}
+{{ .Values.serviceAccount.name | default (include "tandem.name" .) }}
+{{- end }}
+
 {{- define "tandem.labels" -}}
 app.kubernetes.io/name: tandem
 app.kubernetes.io/instance: {{ .Release.Name }}
