@@ -37,6 +37,8 @@ export interface WorldOptions {
   env?: Readonly<Record<string, string>>;
   /** Programs of another version. */
   mainOf?: ServicesOptions['mainOf'];
+  /** Puts something before the API, such as a load balancer. @returns the URL at which customers reach it then */
+  frontOf?: (apiUrl: string) => Promise<string>;
 }
 
 /** A customer of the product: an account of Tandem's with a key. */
@@ -104,7 +106,7 @@ export async function openWorld(options: WorldOptions): Promise<World> {
     }),
   );
   await services.untilReady();
-  const apiUrl = services.url('api');
+  const apiUrl = (await options.frontOf?.(services.url('api'))) ?? services.url('api');
   const operator = createApiClient(apiUrl, env.ADMIN_KEY);
   const resources = cleanup.move();
   return {

@@ -64,7 +64,7 @@ const MAX_START_CRASHES = 7;
 const STABLE_AFTER_MS = 60_000;
 
 /** A service gives its work in hand 25 s; this is a little more. */
-const STOP_GRACE_MS = 27_000;
+export const STOP_GRACE_MS = 27_000;
 
 /**
  * As `npm run start:<service>` has them too. Buffers of rows are garbage after milliseconds, and freed when the space for young

@@ -16,8 +16,17 @@ import { readTopicFaults } from './read-topic-faults.ts';
 export interface ChaosOptions {
   databaseUrl: string;
   kafkaBrokers: string;
-  /** Breaks things again and again until the signal aborts, and leaves all servers running. @returns how often each was broken */
-  breakThings(world: World, signal: AbortSignal): Promise<Record<string, number>>;
+  /**
+   * Breaks things again and again until the signal aborts, and leaves all servers running.
+   *
+   * @param cleanup ends what it has started, once all is checked
+   * @returns how often each was broken
+   */
+  breakThings(
+    world: World,
+    signal: AbortSignal,
+    cleanup: AsyncDisposableStack,
+  ): Promise<Record<string, number>>;
   schemaRegistryUrl: string;
   directory: string;
   /** Resolves when enough was broken; setting up, draining and checking come on top. Called once all is set up. */
@@ -31,8 +40,11 @@ export interface ChaosOptions {
   exportKinds: readonly ExportKind[];
   /** Programs of another version. */
   mainOf?: WorldOptions['mainOf'];
+  frontOf?: WorldOptions['frontOf'];
   log: WorldOptions['log'];
   say(line: string): void;
+  /** Called for each export whose files are loaded. */
+  onLoaded?(): void;
 }
 
 export interface ChaosResult {
@@ -93,6 +105,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
     },
     log: options.log,
     ...(options.mainOf === undefined ? {} : { mainOf: options.mainOf }),
+    ...(options.frontOf === undefined ? {} : { frontOf: options.frontOf }),
     // Every retry falls within the run. A broker may take a minute to recover on a busy machine, and exports wait for it.
     env: {
       EXTRACTOR_FEED_TIMEOUT_MS: String(DRAIN_LIMIT_MS),
@@ -132,7 +145,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
   const subscribers: Subscriber[] = [];
   const jobs: BulkJob[] = [];
   const work = Promise.all([
-    options.breakThings(world, stop.signal).then((breaks) => Object.assign(result.breaks, breaks)),
+    options.breakThings(world, stop.signal, cleanup).then((breaks) => Object.assign(result.breaks, breaks)),
     ...customers.map((customer, index) =>
       keepExporting(
         { customer, kinds: options.exportKinds, seed: options.seed + index },
@@ -142,6 +155,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
           const subscriber = { customer, exportId, replica, ids: new Map() };
           subscribers.push(subscriber);
           result.exports += 1;
+          options.onLoaded?.();
           if (kind === 'chunked') result.chunkedExports += 1;
           if (wasPaused) result.pausedExports += 1;
           result.faults.push(...loaded.faults);

@@ -9,9 +9,11 @@ import { SetupError } from '../../shared/runtime/errors.ts';
 import { createLog } from '../../shared/runtime/log.ts';
 import { CHAOS_POSTGRES, runChaos } from '../chaos/run-chaos.ts';
 import { openOwnPostgres } from '../support/own-postgres.ts';
+import { openSilentProxy, type SilentProxy } from '../support/silent-proxy.ts';
 import { waitFor } from '../support/wait-for.ts';
 import { checkOut } from './other-checkout.ts';
 import { replaceServices, UPGRADE_ORDER } from './replace-services.ts';
+import { switchSets } from './switch-sets.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const EXPORT_LIMIT_MS = 300_000;
@@ -23,12 +25,15 @@ const { values, positionals } = parseArgs({
     rate: { type: 'string', default: '50' },
     copies: { type: 'string', default: '2' },
     back: { type: 'boolean', default: true },
+    'blue-green': { type: 'boolean', default: false },
   },
   allowNegative: true,
 });
 const [ref] = positionals;
 if (ref === undefined) {
-  console.error('name the commit to upgrade from: npm run test:upgrade -- v0.1.0 [--no-back] [--copies 2]');
+  console.error(
+    'name the commit to upgrade from: npm run test:upgrade -- v0.1.0 [--blue-green] [--no-back] [--copies 2]',
+  );
   process.exit(2);
 }
 
@@ -48,8 +53,9 @@ say(faults.length === 0 ? 'EQUAL' : 'NOT EQUAL');
 process.exit(faults.length === 0 ? 0 : 1);
 
 /**
- * Starts the services of another commit, and replaces them under load by those of this tree, and back. @returns what did not
- * hold; every export's files with the feed after it must be the source, as after a run of chaos
+ * Starts the services of another commit, and replaces them under load by those of this tree, and back: process by process, or one
+ * whole set by another. @returns what did not hold; every export's files with the feed after it must be the source, as after a run
+ * of chaos
  */
 async function run(from: string): Promise<readonly string[]> {
   await using cleanup = new AsyncDisposableStack();
@@ -73,21 +79,33 @@ async function run(from: string): Promise<readonly string[]> {
   const roots = new Map<ServiceName, string>();
   const done = Promise.withResolvers<void>();
   let exportCount = 0;
-  const untilWorked = async () => {
-    const before = exportCount;
-    await waitFor('one more export', () => exportCount > before, EXPORT_LIMIT_MS);
+  const untilWorked = async (exports = 1) => {
+    const wanted = exportCount + exports;
+    await waitFor('more exports', () => exportCount >= wanted, EXPORT_LIMIT_MS);
   };
+  let front: SilentProxy | undefined;
   const result = await runChaos({
     databaseUrl,
     kafkaBrokers: stack.kafkaBrokers,
     schemaRegistryUrl: stack.schemaRegistryUrl,
     directory: home,
     mainOf: (name) => join(roots.get(name) ?? old.directory, 'services', name, 'main.ts'),
-    async breakThings(world) {
+    ...(values['blue-green'] && {
+      async frontOf(apiUrl) {
+        front = cleanup.use(await openSilentProxy('127.0.0.1', Number(new URL(apiUrl).port)));
+        return `http://127.0.0.1:${front.port}`;
+      },
+    }),
+    async breakThings(world, _signal, atEnd) {
       const replace = (root: string, order: readonly ServiceName[]) =>
         replaceServices({ world, order, switchTo: (name) => void roots.set(name, root), untilWorked, say });
       try {
         await untilWorked();
+        if (front !== undefined) {
+          const roots = values.back ? [ROOT, old.directory] : [ROOT];
+          const switching = { world, front, roots, directory: home, log, cleanup: atEnd, untilWorked, say };
+          return { sets: await switchSets(switching) };
+        }
         const forth = await replace(ROOT, UPGRADE_ORDER);
         say('all processes are of this tree');
         if (!values.back) return { forth };
@@ -105,9 +123,9 @@ async function run(from: string): Promise<readonly string[]> {
     rows: Number(values.rows),
     perSecond: Number(values.rate),
     log,
-    say(line) {
-      if (/^export .* loaded$/.test(line)) exportCount += 1;
-      say(line);
+    say,
+    onLoaded: () => {
+      exportCount += 1;
     },
   });
   const { faults: found, ...counts } = result;
