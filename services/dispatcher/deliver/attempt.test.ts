@@ -107,6 +107,19 @@ test('an attempt of traced events has one span, which the receiver gets where th
   expect(tracing.spans).toHaveLength(2);
 });
 
+test.each([
+  ['a first attempt', { attemptCount: 0, readAtMs: 400 }, 600],
+  ['a retry', { attemptCount: 2, readAtMs: 400 }, undefined],
+  ['what was never read from the log as new', { attemptCount: 0, readAtMs: 0 }, undefined],
+])(
+  'the span of %s says how long it waited at the endpoint, if that is known',
+  async (_what, values, waitedMs) => {
+    using tracing = startFakeTracing();
+    await setUp().attempt(createDeliveryBatch(delivery({ traceparent: 'recording-1', ...values })));
+    expect(tracing.spans[0]?.attributes['tandem.waited_ms']).toBe(waitedMs);
+  },
+);
+
 test('a trace takes the place of the owner’s own header, and is not signed', () => {
   const settings = {
     url: 'https://shop.example/hook',

@@ -126,6 +126,7 @@ export function createAttempt(
           messageId: message.id,
           attempt: first.attemptCount + 1,
           deliveries,
+          startedAtMs,
         })
       : undefined;
     const traceparent = deps.sendsTraceparent === true ? span?.traceparent : undefined;

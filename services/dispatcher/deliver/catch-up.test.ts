@@ -48,6 +48,7 @@ const start = (log: readonly LoggedEvent[], stored: Stored) => {
   const readAhead = createReadAhead({
     ...deps,
     inFlight: () => 5_000,
+    unsaved: () => 0,
     overflowToRetry: (delivery) => scheduleRetry(delivery),
     readEvents: async (_account, after, limit) =>
       log.filter(({ position }) => comparePositions(position, after) > 0).slice(0, limit),

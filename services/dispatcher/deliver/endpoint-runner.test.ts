@@ -47,10 +47,11 @@ interface Options {
   readonly batching?: Batching | undefined;
   readonly rateLimit?: number;
   readonly records?: number;
+  readonly saveMs?: number;
 }
 
-/** An endpoint over a log that grows, with a receiver that takes 10 ms a request and a store that takes 2 ms a save. */
-const setUp = ({ batching, rateLimit, records = 1_000 }: Options = {}) => {
+/** An endpoint over a log that grows, with a receiver that takes 10 ms a request and a store that takes 2 ms a save unless told otherwise. */
+const setUp = ({ batching, rateLimit, records = 1_000, saveMs = 2 }: Options = {}) => {
   const settings: EndpointSettings = {
     id: 'whk_1',
     accountId: 'acct_1',
@@ -101,7 +102,7 @@ const setUp = ({ batching, rateLimit, records = 1_000 }: Options = {}) => {
         return found?.payload === undefined ? undefined : { payload: found.payload, type: found.type };
       },
       saver: createProgressSaver(async (batch) => {
-        await after(2);
+        await after(saveMs);
         saved.push(batch);
         for (const { position } of batch.retries) rows.add(String(position.commitLsn));
         for (const { position } of batch.endedRetries) rows.delete(String(position.commitLsn));
@@ -266,4 +267,42 @@ test('of a thousand events in batches one is at fault: few requests find it, and
   const { length } = sent;
   await pass(10 * SECOND_MS);
   expect(sent.slice(length).map(({ body }) => body.includes('"n":777}'))).toEqual([true]);
+});
+
+test.each([
+  ['each of its own', undefined, 200],
+  ['in batches', { maxEvents: 5, maxWaitMs: 0 }, 20],
+])(
+  'while a save takes long, requests %s go on, so many that a crash repeats a bounded number',
+  async (_how, batching, most) => {
+    const { sent, record, pass } = setUp({ batching, records: 100_000, saveMs: MINUTE_MS });
+    record(2_000);
+    await pass(MINUTE_MS / 2);
+    expect(sent).toHaveLength(most);
+    // Those sent before the save began are free again, and no others.
+    const started = sent.filter(({ atMs }) => atMs === sent[0]?.atMs).length;
+    await pass(MINUTE_MS);
+    expect(sent.length).toBeGreaterThanOrEqual(most + started);
+    expect(sent.length).toBeLessThanOrEqual(2 * most);
+  },
+);
+
+test('while a save takes long, no more requests are under way than the endpoint takes at once', async () => {
+  const { sent, record, pass } = setUp({ records: 100_000, saveMs: MINUTE_MS });
+  record(2_000);
+  await pass(MINUTE_MS / 2);
+  const underWayAt = (ms: number) => sent.filter(({ atMs }) => atMs <= ms && ms < atMs + 10).length;
+  expect(Math.max(...sent.map(({ atMs }) => underWayAt(atMs)))).toBe(20);
+});
+
+test("a record's next event is sent only once the one before it is saved", async () => {
+  const { sent, record, pass } = setUp({ records: 3, saveMs: SECOND_MS });
+  record(9);
+  await pass(SECOND_MS / 2);
+  expect(sent).toHaveLength(3);
+  await pass(4 * SECOND_MS);
+  expect(sent).toHaveLength(9);
+  for (const [index, { atMs }] of sent.entries()) {
+    if (index >= 3) expect(atMs - (sent[index - 3]?.atMs ?? 0)).toBeGreaterThanOrEqual(SECOND_MS);
+  }
 });

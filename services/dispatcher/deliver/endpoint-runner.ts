@@ -20,6 +20,12 @@ const IDLE_SAVE_MS = 2_000;
 /** After a failed look into the control store. */
 const STORE_RETRY_MS = 1_000;
 
+/**
+ * Batches under way or not saved yet, for each request that the endpoint takes at once. A save takes tens of milliseconds on
+ * a busy control store, in which a receiver could take many events more. What a crash repeats is never more than these.
+ */
+export const UNSAVED_PER_REQUEST = 10;
+
 /** `setTimeout` takes no more than 2^31 ms. */
 const MAX_TIMER_MS = 60 * 60 * 1_000;
 
@@ -40,8 +46,6 @@ export interface RunnerDeps extends AttemptDeps {
 /** Delivers one endpoint's events, for as long as it is leased here. */
 export interface EndpointRunner {
   readonly settings: EndpointSettings;
-  /** Requests under way, or done and not saved yet. */
-  readonly inFlight: number;
   /** It was found to be no good, and stays at rest. An owner who resumes gets another runner. */
   readonly isGivenUp: boolean;
   /** There may be something new to do. */
@@ -70,15 +74,19 @@ export function createEndpointRunner(endpoint: Endpoint, deps: RunnerDeps): Endp
   const ledger = createLedger(settings.id);
   const broken = new AbortController();
   const log = deps.log.child({ endpointId: settings.id });
+  /** A batch is many events already, and as many of them as an endpoint takes at once are enough. */
+  const maxRepeated = () =>
+    settings.maxInFlight * (settings.batching === undefined ? UNSAVED_PER_REQUEST : 1);
+
   const window = createSettlement(endpoint.health, {
     ...deps,
     settings: () => settings,
     queues,
     progress,
     ledger,
-    onDirty: () => {
+    onDirty: (isWaitedFor) => {
       ledger.touch();
-      deps.saver.mark(savable);
+      deps.saver.mark(savable, isWaitedFor || window.inFlight + window.unsaved > maxRepeated() / 2);
     },
     log,
   });
@@ -86,6 +94,7 @@ export function createEndpointRunner(endpoint: Endpoint, deps: RunnerDeps): Endp
     ...deps,
     settings: () => settings,
     inFlight: () => window.inFlight,
+    unsaved: () => window.unsaved,
     overflowToRetry: window.overflowToRetry,
     progress,
     queues,
@@ -100,7 +109,7 @@ export function createEndpointRunner(endpoint: Endpoint, deps: RunnerDeps): Endp
   let onDrained: (() => void) | undefined;
   let timer: NodeJS.Timeout | undefined;
 
-  /** Places in the window that the save under way will give back. */
+  /** What the save under way will let go on. */
   let saving: readonly (() => void)[] = [];
   let isSaving = false;
   /** Said once: who resumes the endpoint while requests from before are still under way must not be overruled by their saves. */
@@ -131,7 +140,6 @@ export function createEndpointRunner(endpoint: Endpoint, deps: RunnerDeps): Endp
         deps.onLost(settings.id);
         return;
       }
-      // Only now do places in the window become free: what a crash can repeat is never more than the window.
       for (const release of saving) release();
       saving = [];
       pump();
@@ -228,6 +236,7 @@ export function createEndpointRunner(endpoint: Endpoint, deps: RunnerDeps): Endp
 
   const mayStart = (nowMs: number): boolean =>
     window.inFlight < Math.min(settings.maxInFlight, window.health.window) &&
+    window.inFlight + window.unsaved < maxRepeated() &&
     nowMs >= window.health.restUntilMs &&
     nowMs >= rate.nextAtMs &&
     deps.maySend(window.inFlight);
@@ -256,9 +265,9 @@ export function createEndpointRunner(endpoint: Endpoint, deps: RunnerDeps): Endp
     if (idleSaveAtMs > 0 && (nowMs >= idleSaveAtMs || isDraining)) {
       idleSaveAtMs = 0;
       ledger.touch();
-      deps.saver.mark(savable);
+      deps.saver.mark(savable, isDraining);
     }
-    if (isDraining && window.inFlight === 0 && !ledger.isDirty && !isSaving) onDrained?.();
+    if (isDraining && window.inFlight + window.unsaved === 0 && !ledger.isDirty && !isSaving) onDrained?.();
     schedule(nowMs, isStopped);
   };
 
@@ -280,9 +289,6 @@ export function createEndpointRunner(endpoint: Endpoint, deps: RunnerDeps): Endp
   const runner: EndpointRunner = {
     get settings() {
       return settings;
-    },
-    get inFlight() {
-      return window.inFlight;
     },
     get isGivenUp() {
       return window.disabledBy !== undefined;

@@ -6,7 +6,7 @@ import type { Delivery } from '../store/progress.ts';
 export interface LedgerPage {
   readonly retries: readonly ScheduledRetry[];
   readonly endedRetries: readonly EndedRetry[];
-  /** Called once the page is saved: each gives one place in the window back. */
+  /** Called once the page is saved: each lets the queues of one batch go on. */
   readonly releases: readonly (() => void)[];
 }
 
@@ -18,7 +18,7 @@ export interface Ledger {
   /** Whether there is anything to save, also when it is only the cursor or the health. */
   readonly isDirty: boolean;
   touch(): void;
-  /** A delivery is seen to; its place is given back by `release` once that is saved. */
+  /** A batch is seen to; `release` is called once that is saved. */
   close(release: () => void): void;
   scheduleRetry(
     delivery: Delivery,

@@ -48,6 +48,8 @@ export interface OrderingQueues {
   hasReady(nowMs: number): boolean;
   /** The next batch that may go; its queues are busy from then on. Retries, new events and what was given back take turns. */
   take(nowMs: number): DeliveryBatch | undefined;
+  /** Whether more of its queues waits for the batch to be over, as far as that is easily told. */
+  isWaitedFor(batch: DeliveryBatch): boolean;
   /** The batch that was taken is over: its queues go on. */
   complete(batch: DeliveryBatch): void;
   /** The delivery, taken alone, has failed and waits for `nextAttemptAtMs`, and its queue with it. */
@@ -253,6 +255,10 @@ export function createOrderingQueues(batching?: Batching, order: DeliveryOrder =
         return batch;
       }
       return undefined;
+    },
+    isWaitedFor({ deliveries: [first, ...others] }) {
+      const queue = queueOf(first);
+      return others.length > 0 || queue.retries.length + queue.queued.length > 1;
     },
     complete({ deliveries }) {
       for (const delivery of deliveries) {

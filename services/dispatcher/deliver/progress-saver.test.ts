@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import type { ProgressBatch } from '../../../shared/control/webhooks/save-progress.ts';
 import { FEED_START } from '../../../shared/domain/position.ts';
 import { HEALTHY } from '../endpoints/endpoint-health.ts';
@@ -26,9 +26,9 @@ test('what is marked while a save is under way goes with the next one', async ()
     collect: () => EMPTY,
     onSaved: (isHeld) => void told.push(`${id} ${isHeld}`),
   });
-  for (const id of ENDPOINTS) saver.mark(endpoint(id));
+  for (const id of ENDPOINTS) saver.mark(endpoint(id), true);
   await settle();
-  saver.mark(endpoint('c'));
+  saver.mark(endpoint('c'), true);
   await settle();
   expect(saves).toHaveLength(1);
   saves[0]?.resolve(new Set(['a']));
@@ -63,13 +63,13 @@ test('an account with much to save holds up nobody else’s save, and has one at
     }),
     onSaved: () => undefined,
   });
-  saver.mark(endpoint('much', 'busy', 1_000));
-  saver.mark(endpoint('little', 'quiet', 1));
+  saver.mark(endpoint('much', 'busy', 1_000), true);
+  saver.mark(endpoint('little', 'quiet', 1), true);
   await settle();
   expect(saves.map(({ ids }) => ids)).toEqual([['little'], ['much']]);
   saves[0]?.done.resolve(new Set());
-  saver.mark(endpoint('more', 'busy', 1));
-  saver.mark(endpoint('again', 'quiet', 1));
+  saver.mark(endpoint('more', 'busy', 1), true);
+  saver.mark(endpoint('again', 'quiet', 1), true);
   await settle();
   expect(saves.map(({ ids }) => ids)).toEqual([['little'], ['much'], ['again']]);
   saves[1]?.done.resolve(new Set());
@@ -91,10 +91,59 @@ test.each([0, 1, 2, 3, 4, 5])('what is marked %i turns behind a save is saved to
     collect: () => EMPTY,
     async onSaved() {
       for (let n = 0; n < turns; n += 1) await Promise.resolve();
-      saver.mark(late);
+      saver.mark(late, true);
     },
   };
-  saver.mark(first);
+  saver.mark(first, true);
   await settle();
   expect(saveCount).toBe(2);
+});
+
+test('saves that nothing waits for start at intervals, and at once behind a pause or for one that is waited for', async () => {
+  vi.useFakeTimers();
+  const startsMs: number[] = [];
+  const saver = createProgressSaver(async () => {
+    startsMs.push(performance.now());
+    return new Set(ENDPOINTS);
+  });
+  const endpoint: Savable = { id: 'a', accountId: 'a', collect: () => EMPTY, onSaved: () => undefined };
+  const passMs = async (ms: number, isWaitedFor: boolean) => {
+    for (let n = 0; n < ms; n += 1) {
+      saver.mark(endpoint, isWaitedFor);
+      await vi.advanceTimersByTimeAsync(1);
+    }
+  };
+  try {
+    await vi.advanceTimersByTimeAsync(100);
+    const beganMs = performance.now();
+    await passMs(1, false);
+    expect(startsMs).toEqual([beganMs]);
+    await passMs(100, false);
+    expect(startsMs.length).toBeGreaterThanOrEqual(5);
+    expect(startsMs.length).toBeLessThanOrEqual(6);
+    const before = startsMs.length;
+    await passMs(10, true);
+    expect(startsMs.length - before).toBeGreaterThanOrEqual(9);
+  } finally {
+    vi.useRealTimers();
+  }
+});
+
+test('what is marked as nothing waits for it is saved all the same', async () => {
+  vi.useFakeTimers();
+  let saveCount = 0;
+  const saver = createProgressSaver(async () => {
+    saveCount += 1;
+    return new Set(ENDPOINTS);
+  });
+  const endpoint: Savable = { id: 'a', accountId: 'a', collect: () => EMPTY, onSaved: () => undefined };
+  try {
+    saver.mark(endpoint, true);
+    await vi.advanceTimersByTimeAsync(1);
+    saver.mark(endpoint, false);
+    await vi.advanceTimersByTimeAsync(30);
+    expect(saveCount).toBe(2);
+  } finally {
+    vi.useRealTimers();
+  }
 });

@@ -19,6 +19,12 @@ const MAX_ENDPOINTS_AT_ONCE = 200;
  */
 const MAX_SHARED_WEIGHT = 100;
 
+/**
+ * Between the starts of two saves of many accounts that nothing waits for. A save is a commit, and wakes up two processes,
+ * whatever it holds. Behind a pause it starts at once.
+ */
+const SAVE_INTERVAL_MS = 20;
+
 /** Accounts that are saved by themselves at once. Beside them there is always one save of all others. */
 const MAX_ALONE_AT_ONCE = 3;
 
@@ -28,7 +34,8 @@ const MAX_ALONE_AT_ONCE = 3;
  * account's places in its window wait for that. Of one account there is never more than one save under way.
  */
 export interface ProgressSaver {
-  mark(endpoint: Savable): void;
+  /** @param isWaitedFor something goes on only once it is saved */
+  mark(endpoint: Savable, isWaitedFor: boolean): void;
 }
 
 interface Collected {
@@ -45,7 +52,12 @@ export function createProgressSaver(save: (batch: ProgressBatch) => Promise<Set<
   const heavy: (readonly Collected[])[] = [];
   let aloneCount = 0;
   let isSharedUnderWay = false;
+  /** When the last save of many accounts started, by a monotonic clock. */
+  let startedAtMs = Number.NEGATIVE_INFINITY;
+  /** Of one that is marked. */
+  let isWaitedFor = false;
   let isScheduled = false;
+  let timer: NodeJS.Timeout | undefined;
 
   const saveNow = async (collected: readonly Collected[]): Promise<void> => {
     const held = await save({
@@ -76,38 +88,54 @@ export function createProgressSaver(save: (batch: ProgressBatch) => Promise<Set<
     return shared;
   };
 
-  const next = () => {
-    if (!isSharedUnderWay) {
-      const shared = collectShared();
-      if (shared.length > 0) {
-        isSharedUnderWay = true;
-        void saveNow(shared).finally(() => {
-          isSharedUnderWay = false;
-          next();
-        });
-      }
+  const saveShared = () => {
+    clearTimeout(timer);
+    timer = undefined;
+    isScheduled = false;
+    const shared = collectShared();
+    // Of an account that is being saved the next save is for later.
+    isWaitedFor &&= marked.size > 0;
+    if (shared.length > 0) {
+      isSharedUnderWay = true;
+      startedAtMs = performance.now();
+      void saveNow(shared).finally(() => {
+        isSharedUnderWay = false;
+        schedule();
+      });
     }
+    saveAlone();
+  };
+
+  const saveAlone = () => {
     while (aloneCount < MAX_ALONE_AT_ONCE) {
       const alone = heavy.shift();
       if (alone === undefined) break;
       aloneCount += 1;
       void saveNow(alone).finally(() => {
         aloneCount -= 1;
-        next();
+        schedule();
+        saveAlone();
       });
     }
   };
 
+  const schedule = () => {
+    if (isScheduled || isSharedUnderWay || marked.size === 0) return;
+    const waitMs = isWaitedFor ? 0 : startedAtMs + SAVE_INTERVAL_MS - performance.now();
+    if (waitMs > 0) {
+      timer ??= setTimeout(saveShared, waitMs);
+      return;
+    }
+    isScheduled = true;
+    // What else finishes in this turn of the event loop goes along.
+    setImmediate(saveShared);
+  };
+
   return {
-    mark(endpoint) {
+    mark(endpoint, waitsForIt) {
       marked.add(endpoint);
-      if (isScheduled || isSharedUnderWay) return;
-      isScheduled = true;
-      // What else finishes in this turn of the event loop goes along.
-      setImmediate(() => {
-        isScheduled = false;
-        next();
-      });
+      isWaitedFor ||= waitsForIt;
+      schedule();
     },
   };
 }

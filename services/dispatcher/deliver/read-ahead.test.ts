@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { formatPosition } from '../../../shared/domain/position.ts';
+import { comparePositions, formatPosition } from '../../../shared/domain/position.ts';
 import type { EndpointSettings } from '../endpoints/endpoint.ts';
 import { createProgress } from '../store/progress.ts';
 import type { LoggedEvent } from '../store/read-events.ts';
@@ -20,7 +20,7 @@ const event = (lsn: number): LoggedEvent => ({
 });
 
 /** An endpoint whose cursor is at 10, over a log that the test fills. */
-const setUp = (maxInFlight = 5_000, patterns = ['*'], inFlight = 5_000) => {
+const setUp = (maxInFlight = 5_000, patterns = ['*'], inFlight = 5_000, unsaved = 0) => {
   const settings = {
     accountId: 'acct_1',
     maxInFlight,
@@ -34,13 +34,17 @@ const setUp = (maxInFlight = 5_000, patterns = ['*'], inFlight = 5_000) => {
   const readAhead = createReadAhead({
     settings: () => settings,
     inFlight: () => inFlight,
+    unsaved: () => unsaved,
     overflowToRetry: () => undefined,
     progress,
     queues,
     readEvents: async (_account, after, limit) => {
       const wait = beforeAnswer;
       await beforeLook();
-      const page = log.filter(({ position }) => position.commitLsn > after.commitLsn).slice(0, limit);
+      const page = log
+        .filter(({ position }) => position.commitLsn > after.commitLsn)
+        .toSorted((x, y) => comparePositions(x.position, y.position))
+        .slice(0, limit);
       await wait();
       return page;
     },
@@ -77,6 +81,8 @@ const setUp = (maxInFlight = 5_000, patterns = ['*'], inFlight = 5_000) => {
   };
 };
 
+const from = (lsn: number, count: number) => Array.from({ length: count }, (_, n) => lsn + n);
+
 test('recorded events that follow what was read are taken as they are, each once', async () => {
   const { readAhead, run, taken } = setUp();
   expect(await readAhead.read()).toBe(0);
@@ -99,15 +105,50 @@ test.each([
   expect(taken()).toEqual([11n, 16n]);
 });
 
-test('recorded events that come while the log is being read are read by the next look', async () => {
+test('recorded events that come while the log is being read are taken with the page, without another look', async () => {
   const { readAhead, run, taken, duringRead } = setUp();
   run(undefined, 11);
-  duringRead(nothing, () => expect(readAhead.take(run(11, 12))).toBe(false));
+  const offer = () => {
+    expect(readAhead.take(run(11, 12))).toBe(false);
+    expect(readAhead.take(run(12, 13, 14))).toBe(false);
+  };
+  duringRead(nothing, offer);
+  expect(await readAhead.read()).toBe(4);
+  expect(readAhead.mayHaveMore).toBe(false);
+  expect(readAhead.take(run(14, 15))).toBe(true);
+  expect(taken()).toEqual([11n, 12n, 13n, 14n, 15n]);
+});
+
+test.each([
+  { how: 'after others that the page lacks', unseen: [12, 13], offered: [[13, 14]], first: [11] },
+  { how: 'in greater number than a page', unseen: [], offered: [[11, ...from(12, 251)]], first: [11] },
+  {
+    how: 'on both sides of others',
+    unseen: [13],
+    offered: [
+      [11, 12],
+      [13, 14],
+    ],
+    first: [11, 12],
+  },
+])('recorded events that come $how while the log is being read are read by the next look', async (given) => {
+  const { readAhead, run, taken, duringRead } = setUp();
+  run(undefined, 11);
+  duringRead(nothing, () => {
+    for (const [after, ...lsns] of given.offered) expect(readAhead.take(run(after, ...lsns))).toBe(false);
+    run(undefined, ...given.unseen);
+  });
   await readAhead.read();
+  expect(taken()).toEqual(given.first.map(BigInt));
   expect(readAhead.mayHaveMore).toBe(true);
   duringRead(nothing, nothing);
-  await readAhead.read();
-  expect(taken()).toEqual([11n, 12n]);
+  const rest: bigint[] = [];
+  while (readAhead.mayHaveMore) {
+    await readAhead.read();
+    rest.push(...taken());
+  }
+  const all = [...given.unseen, ...given.offered.flatMap(([, ...lsns]) => lsns)].toSorted((x, y) => x - y);
+  expect(rest).toEqual(all.filter((lsn) => !given.first.includes(lsn)).map(BigInt));
 });
 
 test('an endpoint with enough to do leaves recorded events in the log', async () => {
@@ -216,4 +257,14 @@ test('an endpoint whose few requests hang reads the next page when little is lef
   taken(1);
   expect(readAhead.isDue()).toBe(true);
   expect(readAhead.take(run(410, 411))).toBe(false);
+});
+
+test('an endpoint that did much since the last save reads ahead as much again, of few requests under way', async () => {
+  const { readAhead, run, taken } = setUp(50, ['*'], 3, 200);
+  run(undefined, ...from(11, 600));
+  expect(await readAhead.read()).toBe(250);
+  taken(44);
+  expect(readAhead.isDue()).toBe(false);
+  taken(1);
+  expect(readAhead.isDue()).toBe(true);
 });

@@ -26,8 +26,10 @@ const MAX_BATCHED_PAGE_ROWS = 500;
 
 export interface ReadAheadDeps {
   readonly settings: () => EndpointSettings;
-  /** Requests under way, or done and not saved yet. */
+  /** Requests under way. */
   readonly inFlight: () => number;
+  /** Done and not saved yet. */
+  readonly unsaved: () => number;
   readonly progress: Progress;
   readonly queues: OrderingQueues;
   readonly readEvents: (
@@ -54,9 +56,14 @@ export interface ReadAhead {
   wake(): void;
   /** Whether there is something to read, and room for it. */
   isDue(): boolean;
-  /** Reads a page, if none is being read. @returns how many events it had. @throws when the log can't be read */
+  /** Reads a page, and takes what was offered meanwhile. @returns how many events these were. @throws when the log can't be read */
   read(): Promise<number>;
-  /** Takes events that were just recorded, if they follow what was read last and there is room for them. */
+  /**
+   * Takes events that were just recorded, if they follow what was read last and there is room for them. Those that come while
+   * a page is being read are kept until it is there.
+   *
+   * @returns whether they are taken already
+   */
   take(run: EventRun): boolean;
   /**
    * When the read-ahead is full, turns those events in it that wait for a retry into retries, or leaves them to
@@ -68,6 +75,7 @@ export interface ReadAhead {
 export function createReadAhead({
   settings,
   inFlight,
+  unsaved,
   progress,
   queues,
   readEvents,
@@ -77,13 +85,19 @@ export function createReadAhead({
 }: ReadAheadDeps): ReadAhead {
   let mayHaveMore = true;
   let isReading = false;
+  /** What was offered while the log is being read. */
+  let kept: EventRun[] = [];
 
   const maxAhead = () => Math.max(MAX_AHEAD, BATCHES_AHEAD * (settings().batching?.maxEvents ?? 0));
 
   const isFull = () => progress.aheadCount >= maxAhead() || queues.queuedCharacters >= MAX_AHEAD_CHARACTERS;
 
-  /** As many again as are under way: an endpoint whose requests hang needs no page for each that ends. */
-  const wantedReady = () => Math.min(settings().maxInFlight, Math.max(1, READY_PER_REQUEST * inFlight()));
+  /**
+   * As many again as are under way: an endpoint whose requests hang needs no page for each that ends. And as many as were
+   * done since the last save, because a read of the log takes about as long as a save does.
+   */
+  const wantedReady = () =>
+    Math.min(settings().maxInFlight, Math.max(1, READY_PER_REQUEST * inFlight())) + unsaved();
 
   const hasRoom = () =>
     !isFull() &&
@@ -126,6 +140,38 @@ export function createReadAhead({
     if (!queues.enqueue(delivery)) overflowToRetry(delivery);
   };
 
+  /** Between what was read last and its first event there are no others, and there is room for it. */
+  const canTake = ({ after, events }: EventRun): boolean =>
+    after !== undefined &&
+    comparePositions(progress.readTo, after) >= 0 &&
+    hasRoom() &&
+    progress.aheadCount + events.length <= maxAhead();
+
+  const admitRun = ({ events }: EventRun) => {
+    const readAtMs = now();
+    for (const event of events) {
+      if (comparePositions(event.position, progress.readTo) > 0) admit(event, readAtMs);
+    }
+  };
+
+  /** Beyond a page's worth they are left to the log, which has them by then. */
+  const keep = (run: EventRun) => {
+    const count = kept.reduce((sum, { events }) => sum + events.length, run.events.length);
+    if (count > MAX_PAGE_ROWS) mayHaveMore = true;
+    else kept.push(run);
+  };
+
+  /** Takes what was offered meanwhile. @returns how many events that were; undefined when some have to be read */
+  const takeKept = (): number | undefined => {
+    let count = 0;
+    for (const run of kept) {
+      if (!canTake(run)) return undefined;
+      admitRun(run);
+      count += run.events.length;
+    }
+    return count;
+  };
+
   return {
     get mayHaveMore() {
       return mayHaveMore;
@@ -145,25 +191,28 @@ export function createReadAhead({
         const events = await readEvents(accountId, progress.readTo, limit, selection.patterns);
         const readAtMs = now();
         for (const event of events) admit(event, readAtMs);
-        if (events.length === limit) mayHaveMore = true;
-        return events.length;
+        // Whoever is behind by less than a page has caught up with this, and need not look again.
+        const keptCount = events.length === limit ? undefined : takeKept();
+        if (keptCount === undefined) mayHaveMore = true;
+        return events.length + (keptCount ?? 0);
       } catch (error) {
         mayHaveMore = true;
         throw error;
       } finally {
         isReading = false;
+        kept = [];
       }
     },
-    take({ after, events }) {
-      const follows = after !== undefined && comparePositions(progress.readTo, after) >= 0;
-      if (isReading || !follows || !hasRoom() || progress.aheadCount + events.length > maxAhead()) {
+    take(run) {
+      if (isReading) {
+        keep(run);
+        return false;
+      }
+      if (!canTake(run)) {
         mayHaveMore = true;
         return false;
       }
-      const readAtMs = now();
-      for (const event of events) {
-        if (comparePositions(event.position, progress.readTo) > 0) admit(event, readAtMs);
-      }
+      admitRun(run);
       return true;
     },
     overflow() {

@@ -25,8 +25,8 @@ export interface SettlementDeps {
   readonly queues: OrderingQueues;
   readonly progress: Progress;
   readonly ledger: Ledger;
-  /** There is something to save. */
-  readonly onDirty: () => void;
+  /** There is something to save, and perhaps something that goes on only then. */
+  readonly onDirty: (isWaitedFor: boolean) => void;
   readonly now: () => number;
   readonly random: () => number;
   /** See `classify-outcome.ts`. */
@@ -35,12 +35,14 @@ export interface SettlementDeps {
 }
 
 /**
- * What becomes of an endpoint's batches, and of its health by them. Each that is begun takes a place in the window: one
- * that is given back leaves it at once, one that is seen to only with the save that says so.
+ * What becomes of an endpoint's batches, and of its health by them. Each that is begun is under way until its outcome is
+ * known. From then on it is unsaved, unless it is given back, until the save that says so.
  */
 export interface Settlement {
-  /** Batches under way, or seen to and not saved yet. */
+  /** Batches under way. */
   readonly inFlight: number;
+  /** Batches seen to and not saved yet: a crash repeats them. */
+  readonly unsaved: number;
   readonly health: EndpointHealth;
   /** Why the endpoint is to be disabled; undefined while it is not. */
   readonly disabledBy: string | undefined;
@@ -53,11 +55,11 @@ export interface Settlement {
   giveBack(batch: DeliveryBatch): void;
   /** It is not tried again by itself. */
   bury(batch: DeliveryBatch, lastError: Readonly<Record<string, unknown>>): void;
-  /** Its text is forgotten, and its record waits for the retries before it. Takes no place in the window. */
+  /** Its text is forgotten, and its record waits for the retries before it. It counts neither as under way nor as unsaved. */
   overflowToRetry(delivery: Delivery): void;
   /** Its record has enough retries: it is read from the log again when those are through. */
   pass(delivery: Delivery): void;
-  /** These are scheduled for retry now, or otherwise than before. They take no place in the window. */
+  /** These are scheduled for retry now, or otherwise than before. They count neither as under way nor as unsaved. */
   notePlaces(deliveries: readonly Delivery[]): void;
   /** No request starts before this time. */
   restUntil(atMs: number): void;
@@ -69,20 +71,26 @@ export function createSettlement(initial: EndpointHealth, deps: SettlementDeps):
   const { settings, queues, progress, ledger, onDirty, now, random, log } = deps;
   let health = initial;
   let inFlight = 0;
+  let unsaved = 0;
   let disabledBy: string | undefined;
 
-  /** Counts them as seen to, from the next save on; `release` then lets their queues go on. */
-  const finish = (deliveries: readonly Delivery[], release: () => void) => {
+  /**
+   * Counts them as seen to, from the next save on. Only then `release` lets their queues go on: a later event of a record
+   * that was delivered before the save would be followed by the earlier one after a crash.
+   */
+  const finish = (batch: DeliveryBatch, release: () => void) => {
     // From behind, so that the cursor moves once, over all of them.
-    for (const delivery of deliveries.toReversed()) {
+    for (const delivery of batch.deliveries.toReversed()) {
       if (delivery.pending !== undefined) progress.finish(delivery.pending);
       delivery.pending = undefined;
     }
+    inFlight -= 1;
+    unsaved += 1;
     ledger.close(() => {
       release();
-      inFlight -= 1;
+      unsaved -= 1;
     });
-    onDirty();
+    onDirty(queues.isWaitedFor(batch));
   };
 
   const close = (batch: DeliveryBatch) => {
@@ -90,7 +98,7 @@ export function createSettlement(initial: EndpointHealth, deps: SettlementDeps):
       // What was asked for again stays scheduled, as it was put there.
       if (delivery.pending === undefined && delivery.askedAgain === undefined) ledger.endRetry(delivery);
     }
-    finish(batch.deliveries, () => queues.complete(batch));
+    finish(batch, () => queues.complete(batch));
   };
 
   const giveBack = (batch: DeliveryBatch) => {
@@ -107,7 +115,7 @@ export function createSettlement(initial: EndpointHealth, deps: SettlementDeps):
       });
       ledger.scheduleRetry(delivery, 'dead', undefined, lastError);
     }
-    finish(batch.deliveries, () => queues.complete(batch));
+    finish(batch, () => queues.complete(batch));
   };
 
   const scheduleRetryOrBury = (batch: DeliveryBatch, lastError: Readonly<Record<string, unknown>>) => {
@@ -128,7 +136,7 @@ export function createSettlement(initial: EndpointHealth, deps: SettlementDeps):
     }
     delivery.nextAttemptAtMs = nextAtMs;
     ledger.scheduleRetry(delivery, 'waiting', nextAtMs, lastError);
-    finish(batch.deliveries, () => queues.scheduleRetry(delivery));
+    finish(batch, () => queues.scheduleRetry(delivery));
   };
 
   /** Of many events one may be at fault: smaller batches find it, and the others get through. */
@@ -140,25 +148,28 @@ export function createSettlement(initial: EndpointHealth, deps: SettlementDeps):
     }
     for (const half of halves) queues.giveBack(half);
     inFlight -= 1;
-    onDirty();
+    onDirty(false);
   };
 
   const passOver = (delivery: Delivery) => {
     if (delivery.pending !== undefined) progress.finish(delivery.pending);
     delivery.pending = undefined;
-    onDirty();
+    onDirty(false);
   };
 
   const disable = (reason: string) => {
     if (disabledBy !== undefined) return;
     disabledBy = reason;
     log.warn('endpoint.disabled', { reason });
-    onDirty();
+    onDirty(false);
   };
 
   return {
     get inFlight() {
       return inFlight;
+    },
+    get unsaved() {
+      return unsaved;
     },
     get health() {
       return health;
@@ -189,7 +200,7 @@ export function createSettlement(initial: EndpointHealth, deps: SettlementDeps):
           batch.returnCount += 1;
           if (batch.returnCount <= MAX_RETURNS || isOpen(health)) {
             giveBack(batch);
-            onDirty();
+            onDirty(false);
           } else {
             splitOrScheduleRetry(batch, describeFailure(outcome, nowMs));
           }
@@ -200,7 +211,7 @@ export function createSettlement(initial: EndpointHealth, deps: SettlementDeps):
           // While the endpoint as a whole fails, its cursor stands still: an outage costs no row per event.
           if (isOpen(health) && !wasRetry) {
             giveBack(batch);
-            onDirty();
+            onDirty(false);
           } else {
             splitOrScheduleRetry(batch, describeFailure(outcome, nowMs));
           }
@@ -222,7 +233,7 @@ export function createSettlement(initial: EndpointHealth, deps: SettlementDeps):
       for (const delivery of deliveries) {
         ledger.scheduleRetry(delivery, 'waiting', delivery.nextAttemptAtMs, undefined);
       }
-      if (deliveries.length > 0) onDirty();
+      if (deliveries.length > 0) onDirty(false);
     },
     restUntil(atMs) {
       health = { ...health, restUntilMs: Math.max(health.restUntilMs, atMs) };

@@ -10,7 +10,8 @@ interface TracedAttempt {
   readonly url: string;
   readonly messageId: string;
   readonly attempt: number;
-  readonly deliveries: readonly { readonly traceparent?: string | undefined }[];
+  readonly deliveries: readonly { readonly traceparent?: string | undefined; readonly readAtMs: number }[];
+  readonly startedAtMs: number;
 }
 
 /**
@@ -23,9 +24,11 @@ export function startDeliverySpan({
   messageId,
   attempt,
   deliveries,
+  startedAtMs,
 }: TracedAttempt): OpenSpan | undefined {
   const [parent, ...others] = new Set(deliveries.flatMap(({ traceparent }) => traceparent ?? []));
   if (parent === undefined) return undefined;
+  const readAtMs = deliveries[0]?.readAtMs ?? 0;
   return startSpan('deliver webhook', {
     kind: 'client',
     parent,
@@ -38,6 +41,8 @@ export function startDeliverySpan({
       'tandem.message_id': messageId,
       'tandem.attempt': attempt,
       'tandem.events': deliveries.length,
+      // For an earlier event of its record, or for its turn at the endpoint. A retry waits for its time instead.
+      'tandem.waited_ms': attempt > 1 || readAtMs === 0 ? undefined : startedAtMs - readAtMs,
     },
   });
 }
