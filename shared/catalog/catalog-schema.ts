@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { PATH_TYPES } from '../domain/public-field.ts';
+import { PATH_TYPES, type PublicField } from '../domain/public-field.ts';
 
 /** Names that become part of topics, URLs and event types. */
 const API_NAME = /^[a-z][a-z0-9_]{0,62}$/;
@@ -254,3 +254,12 @@ export const catalogSchema = z.strictObject(
   },
   { error: 'must have the fields catalog and resources' },
 );
+
+/** A field of the catalog's file as the rest of Tandem has it. */
+export function toPublicField([name, entry]: readonly [name: string, entry: FieldEntry]): PublicField {
+  const { column = '', map, otherwise, path, type, value } = entry;
+  if (value !== undefined) return { name, value };
+  if (path !== undefined) return { name, column, path, type: type ?? 'json' };
+  if (map === undefined) return { name, column };
+  return { name, column, map, ...(otherwise === undefined ? {} : { otherwise }) };
+}

@@ -1,7 +1,6 @@
 import { type PublicField, plainFieldOf } from '../domain/public-field.ts';
 import { findParamField } from '../domain/public-names.ts';
-import type { ResourceEntry } from './catalog-schema.ts';
-import { toPublicField } from './public-fields.ts';
+import { type ResourceEntry, toPublicField } from './catalog-schema.ts';
 
 /** A problem of one resource, with the way to it from there. */
 export type FieldProblem = readonly [path: readonly PropertyKey[], message: string];

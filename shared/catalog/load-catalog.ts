@@ -12,10 +12,9 @@ import {
 import type { Catalog, Resource } from '../domain/catalog.ts';
 import { SetupError } from '../runtime/errors.ts';
 import { findParents, linkParents } from './account-paths.ts';
-import { catalogSchema, type ResourceEntry, resourceSchema } from './catalog-schema.ts';
+import { catalogSchema, type ResourceEntry, resourceSchema, toPublicField } from './catalog-schema.ts';
 import { checkNames, type Problem } from './check-names.ts';
 import { parseTableName } from './parse-table-name.ts';
-import { toPublicField } from './public-fields.ts';
 
 /** Hundreds of resources fit; a wrong path to something huge does not fill the memory. */
 const MAX_CATALOG_BYTES = 1024 * 1024;

@@ -1,6 +1,5 @@
-import { isCertificateCode } from '../runtime/certificate-codes.ts';
 import { SetupError } from '../runtime/errors.ts';
-import { causesOf } from '../runtime/transient.ts';
+import { causesOf, isCertificateCode } from '../runtime/transient.ts';
 import type { KafkaConfig } from './client-config.ts';
 import type { KafkaAdmin, KafkaClient } from './kafka-client.ts';
 import { nameOf, settingsOf } from './login/login.ts';

@@ -27,7 +27,7 @@ import { loadTypes, type Types } from '../../../shared/values/database-types.ts'
 import { createPublicShape, type PublicShape } from '../../../shared/values/public-shape.ts';
 import { DATE_TYPES, type SourceFacts } from '../admin/source-facts.ts';
 import { relatedOf } from '../exports/request.ts';
-import { exampleRow } from './example-row.ts';
+import { exampleBefore, exampleRow } from './example-row.ts';
 import {
   type FilterOperator,
   filterOperatorsOf,
@@ -302,4 +302,22 @@ function publishedValues(
     if (!('map' in field) || value === null) return [{ name: field.name, value }];
     return [{ name: field.name, value: field.map[String(value)] ?? field.otherwise ?? String(value) }];
   });
+}
+
+type Body = Readonly<Record<string, unknown>>;
+
+/** The example of an event of a record, with the example of its resource as the record. */
+export function recordEventExample(body: Body, { rowType, shown }: ResourceDescription): Body {
+  const data = shown.example;
+  const key = rowType.columns.filter(({ isKey }) => isKey).map(({ name }) => [name, data[name]]);
+  const changed = rowType.columns.flatMap((column) => {
+    const before = column.isKey ? undefined : exampleBefore(column, data[column.name]);
+    return before === undefined ? [] : [[column.name, before] as const];
+  });
+  return {
+    ...body,
+    key: Object.fromEntries(key),
+    data,
+    ...('previous' in body ? { previous: Object.fromEntries(changed.slice(0, 1)) } : {}),
+  };
 }

@@ -12,11 +12,11 @@ import { jsonResponse } from '../http/response.ts';
 import { defineRoute, type Route } from '../http/route.ts';
 import { listOf, pageOf } from '../http/schema.ts';
 import { eventTypes } from '../webhooks/request.ts';
-import { recordEventExample } from './record-event-example.ts';
 import {
   createResourceDescriber,
   type DescribeResources,
   type ResourceDescription,
+  recordEventExample,
 } from './resource-descriptions.ts';
 import {
   eventTypeSchema,

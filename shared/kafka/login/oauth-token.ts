@@ -1,7 +1,7 @@
 import got, { type RequestError } from 'got';
 import { z } from 'zod';
-import { isCertificateCode } from '../../runtime/certificate-codes.ts';
 import type { Secret, SecretUrl } from '../../runtime/env.ts';
+import { isCertificateCode } from '../../runtime/transient.ts';
 import { type Token, TokenError } from './token.ts';
 
 /** A token from an OAuth server, by the grant of client credentials (RFC 6749). */
