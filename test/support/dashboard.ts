@@ -29,11 +29,7 @@ export interface DashboardVisitor {
 
 export function createDashboardVisitor(api: TestApi): DashboardVisitor {
   const show: DashboardVisitor['show'] = (path, cookie) => api.call('GET', path, { headers: { cookie } });
-  const send: DashboardVisitor['send'] = (path, fields, cookie) =>
-    api.call('POST', path, {
-      body: new URLSearchParams(fields).toString(),
-      headers: { 'content-type': 'application/x-www-form-urlencoded', origin: api.url, cookie },
-    });
+  const send: DashboardVisitor['send'] = (path, fields, cookie) => sendForm(api, path, fields, { cookie });
   const sendFile: DashboardVisitor['sendFile'] = async (path, fields, file, cookie) => {
     const form = new FormData();
     for (const [name, value] of Object.entries(fields)) form.append(name, value);
@@ -52,11 +48,28 @@ export function createDashboardVisitor(api: TestApi): DashboardVisitor {
       const url = await newPortalLink(api, account, request);
       const reply = await send('/dashboard/enter', { code: new URL(url).hash.replace('#code=', '') }, '');
       expect(reply.status).toBe(303);
-      return (reply.headers.get('set-cookie') ?? '').split(';')[0] ?? '';
+      return cookieOf(reply);
     },
     csrf: async (cookie) => csrfOf((await show('/dashboard', cookie)).text),
   };
 }
+
+/** Sends a form as a browser does; by default on a page of this origin, and without a session. */
+export function sendForm(
+  api: TestApi,
+  path: string,
+  fields: Readonly<Record<string, string>> | URLSearchParams,
+  { cookie = '', origin = api.url, ...headers }: Record<string, string> = {},
+): Promise<ApiReply> {
+  return api.call('POST', path, {
+    body: new URLSearchParams(fields).toString(),
+    headers: { 'content-type': 'application/x-www-form-urlencoded', origin, cookie, ...headers },
+  });
+}
+
+/** The cookie that a response sets. */
+export const cookieOf = ({ headers }: ApiReply): string =>
+  (headers.get('set-cookie') ?? '').split(';')[0] ?? '';
 
 /** Makes a portal link, as the backend of the product does. */
 export async function newPortalLink(

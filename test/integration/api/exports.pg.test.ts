@@ -1,34 +1,15 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { recordChunksWritten } from '../../../shared/control/chunks/chunk-attempts.ts';
-import { claimChunks, finishChunks, releaseChunks } from '../../../shared/control/chunks/claim-chunk.ts';
-import { ADMIN_KEY, openTestApi, type TestApi } from '../../support/api-server.ts';
-import { completeExport } from '../../support/complete-export.ts';
+import { ADMIN_KEY, type TestApi } from '../../support/api-server.ts';
+import { openExportsApi, outboxOf, postExport } from '../../support/exports-api.ts';
 
 let api: TestApi;
 beforeAll(async () => {
-  api = await openTestApi();
-  await api.pool.query(`
-    create schema documint;
-    create table documint.customers (id bigint primary key, account_id text, name text, created_at timestamptz, deleted_at timestamptz);
-    create table documint.invoices (id bigint primary key, account_id text, memo text, internal_notes text,
-      created_at timestamptz, due_on date, deleted_at timestamptz);
-    create table documint.line_items (id bigint primary key, account_id text, created_at timestamptz, deleted_at timestamptz);
-    insert into documint.invoices select n, 'source_1', 'memo ' || n, 'secret', now(), current_date, null
-      from generate_series(1, 1000) n;
-    analyze documint.customers, documint.invoices, documint.line_items`);
+  api = await openExportsApi();
 });
-afterAll(() => api[Symbol.asyncDispose]());
+afterAll(() => api?.[Symbol.asyncDispose]());
 
 const post = (key: string, body: unknown, headers: Record<string, string> = {}) =>
-  api.call('POST', '/exports', { key, body, headers });
-
-async function outboxOf(id: string): Promise<string[]> {
-  const { rows } = await api.pool.query<{ type: string }>(
-    'select type from outbox where key = $1 order by id',
-    [id],
-  );
-  return rows.map(({ type }) => type);
-}
+  postExport(api, key, body, headers);
 
 test('an export is accepted, its job and its command in one commit', async () => {
   const { key, id: accountId } = await api.account();
@@ -67,7 +48,7 @@ test('an export is accepted, its job and its command in one commit', async () =>
     files: [],
     manifest_url: null,
   });
-  expect(await outboxOf(json.id)).toEqual(['ExtractExport', 'JobCreated']);
+  expect(await outboxOf(api, json.id)).toEqual(['ExtractExport', 'JobCreated']);
   expect((await api.call('GET', `/exports/${json.id}`, { key })).json).toEqual(json);
 });
 
@@ -167,7 +148,7 @@ test('the same key and body give the same job, whatever the order of keys', asyn
   expect(again.status).toBe(202);
   expect(again.text).toBe(first.text);
   expect(again.headers.get('location')).toBe(first.headers.get('location'));
-  expect(await outboxOf(first.json.id)).toEqual(['ExtractExport', 'JobCreated']);
+  expect(await outboxOf(api, first.json.id)).toEqual(['ExtractExport', 'JobCreated']);
 });
 
 test('the same key with another body is refused, and from another account is another job', async () => {
@@ -248,128 +229,6 @@ test('a key that is no key is 400', async () => {
   }
 });
 
-test('a full queue is told with the jobs in it, and is one account’s alone', async () => {
-  const mine = await api.account();
-  const other = await api.account();
-  const ids: string[] = [];
-  for (let i = 0; i < 3; i++) ids.push((await post(mine.key, { resource: 'invoices' })).json.id);
-  const refused = await post(mine.key, { resource: 'invoices' });
-  expect(refused.status).toBe(429);
-  expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0);
-  expect(refused.json.active_jobs.map(({ id }: { id: string }) => id)).toEqual(ids);
-  const estimate = async ({ key }: { key: string }) =>
-    (await post(key, { resource: 'invoices', dry_run: true })).json.refusal;
-  expect(await estimate(mine)).toEqual({ code: 'too_many', detail: refused.json.detail });
-  expect(await estimate(other)).toBeNull();
-  expect((await post(other.key, { resource: 'invoices' })).json.queue_position).toBe(1);
-  expect((await api.call('GET', `/exports/${ids[2]}`, { key: mine.key })).json.queue_position).toBe(3);
-});
-
-test('a pending export is cancelled at once, and again with the same answer', async () => {
-  const { key } = await api.account();
-  const { json } = await post(key, { resource: 'invoices' });
-  const cancel = () => api.call('POST', `/exports/${json.id}/cancel`, { key });
-  const first = await cancel();
-  expect(first).toMatchObject({ status: 202, json: { status: 'cancelled', phase: 'done' } });
-  expect((await cancel()).json).toEqual(first.json);
-  expect(await outboxOf(json.id)).toEqual(['ExtractExport', 'JobCreated', 'JobCancelled']);
-});
-
-test('a running export is told to stop, once', async () => {
-  const { key } = await api.account();
-  const { json } = await post(key, { resource: 'invoices' });
-  await api.pool.query(
-    `/* arranged */ update exports set status = 'running', phase = 'extracting' where id = $1`,
-    [json.id],
-  );
-  const cancel = () => api.call('POST', `/exports/${json.id}/cancel`, { key });
-  expect((await cancel()).json.status).toBe('cancelling');
-  expect((await cancel()).json.status).toBe('cancelling');
-  expect(await outboxOf(json.id)).toEqual(['ExtractExport', 'JobCreated', 'CancelJob']);
-});
-
-test('an export is paused and resumed, and its account is told until when', async () => {
-  const { key, id: accountId } = await api.account();
-  const { json } = await post(key, { resource: 'invoices' });
-  const ask = (verb: string) => api.call('POST', `/exports/${json.id}/${verb}`, { key });
-  const paused = await ask('pause');
-  expect(paused).toMatchObject({
-    status: 202,
-    json: { status: 'paused', phase: 'queued', pause_expires_at: expect.any(String), eta_seconds: null },
-  });
-  expect(paused.json.queue_position).toBeUndefined();
-  expect(paused.headers.get('location')).toBe(`/exports/${json.id}`);
-  const leftMs = Date.parse(paused.json.pause_expires_at) - Date.now();
-  expect(leftMs / 86_400_000).toBeCloseTo(7, 1);
-  expect((await ask('pause')).json).toEqual(paused.json);
-  expect((await api.call('GET', '/exports?status=paused', { key })).json.data).toEqual([paused.json]);
-  expect((await api.call('GET', '/account', { key })).json.exports).toMatchObject({
-    running: 0,
-    queued: 0,
-    paused: 1,
-    jobs: [{ id: json.id, status: 'paused' }],
-  });
-  expect((await api.call('DELETE', `/exports/${json.id}`, { key })).status).toBe(409);
-  expect((await ask('resume')).json).toEqual(json);
-  expect((await ask('resume')).json).toEqual(json);
-  expect(await outboxOf(json.id)).toEqual(['ExtractExport', 'JobCreated', 'ExtractExport']);
-  await ask('pause');
-  expect((await ask('cancel')).json).toMatchObject({ status: 'cancelled', phase: 'done' });
-  for (const verb of ['pause', 'resume']) {
-    expect(await ask(verb)).toMatchObject({ status: 409, json: { export_status: 'cancelled' } });
-  }
-  const other = await api.account();
-  for (const verb of ['pause', 'resume']) {
-    const refused = await api.call('POST', `/exports/${json.id}/${verb}`, { key: other.key });
-    expect(refused.status).toBe(404);
-  }
-  const { rows } = await api.pool.query<{ action: string }>(
-    'select action from audit_log where account_id = $1 and subject_id = $2 order by id',
-    [accountId, json.id],
-  );
-  expect(rows.map(({ action }) => action)).toEqual(
-    ['created', 'paused', 'paused', 'resumed', 'resumed', 'paused', 'cancelled'].map(
-      (verb) => `export.${verb}`,
-    ),
-  );
-});
-
-test('an export under a single snapshot says why it can not be paused', async () => {
-  const { key } = await api.account();
-  const { json } = await post(key, { resource: 'invoices' });
-  await api.pool.query(
-    `/* arranged */ update exports set status = 'running', phase = 'extracting', snapshot_kind = 'single', started_at = now(),
-       snapshot = jsonb_build_object('taken_at', now(), 'lsn', '0/1', 'xmin', '1', 'xmax', '1', 'xip', '[]'::jsonb)
-     where id = $1`,
-    [json.id],
-  );
-  expect(await api.call('POST', `/exports/${json.id}/pause`, { key })).toMatchObject({
-    status: 409,
-    json: { export_status: 'running', detail: expect.stringContaining('snapshot: chunked') },
-  });
-});
-
-test('paused exports take places in the queue, so that their number has a limit', async () => {
-  const { key } = await api.account();
-  for (let i = 0; i < 3; i++) {
-    const { json } = await post(key, { resource: 'invoices' });
-    await api.call('POST', `/exports/${json.id}/pause`, { key });
-  }
-  expect((await post(key, { resource: 'invoices' })).status).toBe(429);
-  expect((await post(key, { resource: 'invoices', dry_run: true })).json.refusal).toMatchObject({
-    code: 'too_many',
-  });
-});
-
-test('what has ended can not be cancelled, and what runs can not be deleted', async () => {
-  const { key } = await api.account();
-  const { json } = await post(key, { resource: 'invoices' });
-  expect((await api.call('DELETE', `/exports/${json.id}`, { key })).status).toBe(409);
-  await completeExport(api, json.id, 'x\n');
-  const refused = await api.call('POST', `/exports/${json.id}/cancel`, { key });
-  expect(refused).toMatchObject({ status: 409, json: { export_status: 'completed' } });
-});
-
 test('exports are listed newest first, by status, resource and format too', async () => {
   const { key } = await api.account();
   const ids: string[] = [];
@@ -390,158 +249,6 @@ test('exports are listed newest first, by status, resource and format too', asyn
   const page = await api.call('GET', '/exports?limit=1', { key });
   expect(page.json.has_more).toBe(true);
   expect(await idsOf(`limit=3&cursor=${page.json.next_cursor}`)).toEqual(ids.slice(1));
-});
-
-test('progress and time left follow the rows, once there is something to go on', async () => {
-  const { key } = await api.account();
-  const { json: job } = await post(key, { resource: 'invoices' });
-  await api.pool.query(
-    `/* arranged */ update exports set status = 'running', phase = 'extracting', rows_estimated = 100, rows_extracted = 60,
-       rows_written = 40, started_at = now(), snapshot = jsonb_build_object('taken_at', now() - interval '10 s',
-         'lsn', '0/1', 'xmin', '1', 'xmax', '1', 'xip', '[]'::jsonb) where id = $1`,
-    [job.id],
-  );
-  const { json } = await api.call('GET', `/exports/${job.id}`, { key });
-  expect(json).toMatchObject({ progress: 0.5, rows: { estimated: 100, extracted: 60, written: 40 } });
-  expect(json.eta_seconds).toBeGreaterThanOrEqual(9);
-  expect(json.eta_seconds).toBeLessThan(60);
-});
-
-test('progress never falls and the time left never grows, whoever asks, also when an export starts again', async () => {
-  const { key } = await api.account();
-  const { json: job } = await post(key, { resource: 'invoices' });
-  const advance = (rows: number, secondsAgo: number) =>
-    api.pool.query(
-      `/* arranged */ update exports set status = 'running', phase = 'extracting', rows_estimated = 100, rows_extracted = $2,
-         rows_written = $2, started_at = now(), snapshot = jsonb_build_object('taken_at', now() - make_interval(secs => $3),
-         'lsn', '0/1', 'xmin', '1', 'xmax', '1', 'xip', '[]'::jsonb) where id = $1`,
-      [job.id, rows, secondsAgo],
-    );
-  const shown = async () => {
-    const one = (await api.call('GET', `/exports/${job.id}`, { key })).json;
-    const [listed] = (await api.call('GET', '/exports', { key })).json.data;
-    expect([listed.progress, listed.eta_seconds]).toEqual([one.progress, one.eta_seconds]);
-    return [one.progress, one.eta_seconds];
-  };
-  await advance(50, 20.5);
-  expect(await shown()).toEqual([0.5, 25]);
-  // A little slower, then much slower, then a new snapshot, then fast.
-  await advance(50, 26);
-  expect(await shown()).toEqual([0.5, 25]);
-  await advance(52, 100);
-  expect(await shown()).toEqual([0.52, null]);
-  await advance(0, 0);
-  expect(await shown()).toEqual([0.52, null]);
-  await advance(60, 12);
-  expect(await shown()).toEqual([0.6, 9]);
-
-  // A request does not wait for whoever reports a chunk at this moment.
-  await advance(70, 12);
-  const client = await api.pool.connect();
-  try {
-    await client.query('begin');
-    await client.query('select from exports where id = $1 for update', [job.id]);
-    expect((await shown())[0]).toBe(0.7);
-    await client.query('rollback');
-  } finally {
-    client.release();
-  }
-});
-
-test('the chunks of an export show how far each is, a page at a time, to their own account', async () => {
-  const { key } = await api.account();
-  const { json: job } = await post(key, { resources: ['invoices', 'customers'] });
-  const chunks = async (query = '', by = key) =>
-    api.call('GET', `/exports/${job.id}/chunks${query}`, { key: by });
-  const none = { planned: 0, reading: 0, extracted: 0, written: 0 };
-  expect((await chunks()).json).toEqual({
-    data: [],
-    has_more: false,
-    next_cursor: null,
-    counts: none,
-    resources: [],
-    is_planned: false,
-  });
-  await api.pool.query(
-    `/* arranged */ update exports set status = 'running', phase = 'extracting', run_attempt = 1, planned_at = now(),
-       snapshot = '{"xmin": "1", "xmax": "1", "xip": []}' where id = $1`,
-    [job.id],
-  );
-  await api.pool.query(
-    `insert into export_chunks (export_id, resource, chunk, run_attempt, state, snapshot_name, rows_planned)
-     select $1, resource, chunk, 1, 'planned', 's', 10 from unnest(array['invoices', 'customers']) resource, generate_series(0, 2) chunk`,
-    [job.id],
-  );
-  // What the services do to them: two claimed, one of them read and written, one given back.
-  const claim = () => claimChunks(api.pool, 'reader', { maxChunks: 1, maxRows: 1 });
-  const [first, second] = [await claim(), await claim()];
-  if (first === undefined || second === undefined) throw new Error('no chunk is left');
-  expect(
-    await finishChunks(api.pool, first, [{ rows: 10, recordKeys: null, readLsn: null, seen: null }]),
-  ).toBe(true);
-  expect((await chunks('?state=extracted')).json.data).toMatchObject([{ chunk: 0, written_at: null }]);
-  const [{ exportId, resource, chunk, attempt }] = first;
-  const part = { path: 'p', rows: 10, bytes: 100, schemaId: 1 };
-  await recordChunksWritten(api.pool, [{ chunkAttempt: { exportId, resource, chunk, attempt }, part }]);
-  const customers = (await chunks('?resource=customers')).json;
-  expect(customers).toEqual({
-    data: [
-      {
-        resource: 'customers',
-        chunk: 0,
-        state: 'written',
-        rows: { planned: 10, extracted: 10, written: 10 },
-        attempts: 1,
-        started_at: expect.any(String),
-        extracted_at: expect.any(String),
-        written_at: expect.any(String),
-      },
-      expect.objectContaining({
-        chunk: 1,
-        state: 'reading',
-        attempts: 1,
-        started_at: expect.any(String),
-        extracted_at: null,
-      }),
-      expect.objectContaining({
-        chunk: 2,
-        state: 'planned',
-        attempts: 0,
-        started_at: null,
-        written_at: null,
-      }),
-    ],
-    has_more: false,
-    next_cursor: null,
-    counts: { ...none, planned: 4, reading: 1, written: 1 },
-    resources: [
-      {
-        resource: 'customers',
-        counts: { ...none, planned: 1, reading: 1, written: 1 },
-        rows: { planned: 30, extracted: 10, written: 10 },
-      },
-      {
-        resource: 'invoices',
-        counts: { ...none, planned: 3 },
-        rows: { planned: 30, extracted: 0, written: 0 },
-      },
-    ],
-    is_planned: true,
-  });
-  await releaseChunks(api.pool, second, { delayMs: 0, isCounted: true });
-  const page = (await chunks('?limit=4')).json;
-  expect(page).toMatchObject({
-    has_more: true,
-    data: [{}, { state: 'planned', attempts: 1, started_at: null }, {}, {}],
-  });
-  const rest = (await chunks(`?limit=4&cursor=${page.next_cursor}`)).json;
-  expect(rest).toMatchObject({ has_more: false, data: [{ resource: 'invoices', chunk: 1 }, { chunk: 2 }] });
-  // A cursor holds for its filter and its export; other accounts and keys without the scope see nothing.
-  expect((await chunks(`?state=planned&cursor=${page.next_cursor}`)).status).toBe(422);
-  expect((await chunks('?state=done')).status).toBe(422);
-  expect((await chunks('', (await api.account()).key)).status).toBe(404);
-  expect((await chunks('', (await api.account(['exports:write'])).key)).status).toBe(403);
-  expect((await chunks('', ADMIN_KEY)).json.counts).toEqual(page.counts);
 });
 
 test('an export of changes or of a past time is refused without what the feed has recorded', async () => {
