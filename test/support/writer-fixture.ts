@@ -21,11 +21,13 @@ import { createRegistry } from '../../shared/kafka/registry.ts';
 import { topicsOf } from '../../shared/kafka/topics.ts';
 import { createControlPool } from '../../shared/postgres/pool.ts';
 import { type RowHeaders, toKafkaHeaders } from '../../shared/protocol/headers.ts';
+import { rowsGroup } from '../../shared/protocol/names.ts';
 import { silentLog } from '../../shared/runtime/log.ts';
 import { runService } from '../../shared/runtime/run-service.ts';
 import { createFileStorage } from '../../shared/storage/file-storage.ts';
 import type { Storage } from '../../shared/storage/storage.ts';
 import { createRowCodec } from '../../shared/values/row-codec.ts';
+import { removeMembers } from './group-members.ts';
 import { guardTransitions } from './guard-transitions.ts';
 import { CLIENT_ENV } from './kafka-client.ts';
 import { createDatabase, testStack, topicPrefix } from './stack.ts';
@@ -99,6 +101,8 @@ export interface WriterFixture extends AsyncDisposable {
   startWriter(): Promise<() => Promise<void>>;
   /** Starts a writer as a process of its own. */
   spawnWriter(): ChildProcess;
+  /** After all writers were killed: their partitions are free at once. */
+  removeWriters(): Promise<void>;
 }
 
 /** The rows of one try at one chunk, in order, the last one marked. */
@@ -265,14 +269,10 @@ export async function createWriterFixture(
     },
     read,
     ended: (exportId) =>
-      waitFor<ExportState | undefined>(
-        `export ${exportId} to end`,
-        async () => {
-          const state = await read(exportId);
-          return ['completed', 'failed', 'cancelled'].includes(state.status) ? state : undefined;
-        },
-        60_000,
-      ),
+      waitFor<ExportState | undefined>(`export ${exportId} to end`, async () => {
+        const state = await read(exportId);
+        return ['completed', 'failed', 'cancelled'].includes(state.status) ? state : undefined;
+      }),
     async outbox(exportId) {
       const { rows } = await db.query<{ type: string }>(
         'select type from outbox where key = $1 order by id',
@@ -319,6 +319,7 @@ export async function createWriterFixture(
       });
       return child;
     },
+    removeWriters: () => removeMembers(kafkaBrokers, rowsGroup(prefix)),
     [Symbol.asyncDispose]: () => cleanup.disposeAsync(),
   };
 }

@@ -1,3 +1,5 @@
+import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { pauseExport, resumeExport } from '../../../shared/control/exports/pause-export.ts';
@@ -24,7 +26,7 @@ resources:
     account: account_id
 `;
 
-const ROW_COUNT = 60_000;
+const ROW_COUNT = 30_000;
 
 const TABLES = `
 create schema shop;
@@ -37,8 +39,10 @@ insert into shop.orders
 select md5(g::text)::uuid, 'acme', repeat('x', 400) || g, case g % 2 when 0 then 'even' else 'odd' end from generate_series(1, ${ROW_COUNT}) g;
 analyze;`;
 
-/** Chunks of about 20,000 rows: so that several can be met in their middle. */
-const LARGE_CHUNKS = { EXTRACTOR_CHUNK_BYTES: '10000000' };
+/** Chunks of about 10,000 rows: so that several can be met in their middle. */
+const LARGE_CHUNKS = { EXTRACTOR_CHUNK_BYTES: '5000000' };
+/** Some 15 chunks, of which few are planned at a time. */
+const CHUNKED = { EXTRACTOR_CHUNK_BYTES: '1000000', EXTRACTOR_CHUNK_WINDOW: '3', EXTRACTOR_MAX_CHUNKS: '1' };
 const HOLDER_ONLY = { ...LARGE_CHUNKS, EXTRACTOR_MAX_CHUNKS: '0' };
 const READER_ONLY = { EXTRACTOR_MAX_EXPORTS: '0', EXTRACTOR_MAX_CHUNKS: '1' };
 
@@ -52,6 +56,11 @@ beforeAll(async () => {
 
 afterAll(() => fixture?.[Symbol.asyncDispose]());
 
+async function kill(extractor: ChildProcess): Promise<void> {
+  extractor.kill('SIGKILL');
+  await once(extractor, 'exit');
+}
+
 async function extracted(id: string): Promise<ExportRow> {
   const row = await waitFor(`export ${id} to be extracted`, async () => {
     await fixture.seal();
@@ -64,6 +73,17 @@ async function extracted(id: string): Promise<ExportRow> {
   );
   return row;
 }
+
+/** An export that reads its rows in short transactions, slower than any machine, until `goOn`. It has read some. */
+async function readingChunked(resources: string[]): Promise<string> {
+  const request = { snapshot: 'chunked', max_rows_per_second: 2_000 };
+  const id = await fixture.addExport(acme, resources, request);
+  await waitFor('chunks to be read', async () => Number((await fixture.readExport(id)).rows_extracted) > 0);
+  return id;
+}
+
+const goOn = (id: string) =>
+  fixture.db.query("update exports set request = request - 'max_rows_per_second' where id = $1", [id]);
 
 interface Chunk {
   chunk: number;
@@ -79,6 +99,8 @@ async function chunksOf(id: string): Promise<Chunk[]> {
   );
   return rows;
 }
+
+const readChunks = async (id: string) => (await chunksOf(id)).filter(({ state }) => state === 'extracted');
 
 async function expectEveryRowOnce(id: string, where = 'true'): Promise<void> {
   const rows = await fixture.keptRows(id);
@@ -169,20 +191,15 @@ test('an export whose holder is killed is run anew, and nothing of the first run
 });
 
 test('when every extractor is killed, a chunked export costs the chunks in hand and no more', async () => {
-  const small = { EXTRACTOR_CHUNK_BYTES: '1000000', EXTRACTOR_CHUNK_WINDOW: '3' };
-  const victims = [
-    fixture.spawnExtractor({ ...small, EXTRACTOR_MAX_CHUNKS: '1' }),
-    fixture.spawnExtractor(READER_ONLY),
-  ];
-  const id = await fixture.addExport(acme, ['orders'], { snapshot: 'chunked' });
-  await waitFor(
-    'most chunks to be read',
-    async () => Number((await fixture.readExport(id)).rows_extracted) > ROW_COUNT * 0.6,
-  );
-  for (const victim of victims) victim.kill('SIGKILL');
-  const before = (await chunksOf(id)).filter(({ state }) => state === 'extracted');
+  const victims = [fixture.spawnExtractor(CHUNKED), fixture.spawnExtractor(READER_ONLY)];
+  const id = await readingChunked(['orders']);
+  await waitFor('some chunks to be read', async () => (await readChunks(id)).length > 1);
+  await Promise.all(victims.map(kill));
+  await fixture.endLeases(id);
+  await goOn(id);
+  const before = await readChunks(id);
   expect((await fixture.readExport(id)).planned_at).toBeNull();
-  const end = await fixture.startExtractor({ ...small, EXTRACTOR_MAX_CHUNKS: '1' });
+  const end = await fixture.startExtractor(CHUNKED);
   const row = await extracted(id);
   const [counted] = (await fixture.db.query<{ n: string }>('select count(*) as n from shop.orders')).rows;
   expect(row).toMatchObject({
@@ -211,39 +228,30 @@ test('when every extractor is killed, a chunked export costs the chunks in hand 
 });
 
 test('a chunked export that was begun by another catalog is read anew, and who has that one reads none of it', async () => {
-  const small = { EXTRACTOR_CHUNK_BYTES: '1000000', EXTRACTOR_CHUNK_WINDOW: '3' };
-  const victim = fixture.spawnExtractor({ ...small, EXTRACTOR_MAX_CHUNKS: '1' });
+  const victim = fixture.spawnExtractor(CHUNKED);
   const endOther = await fixture.startExtractor(READER_ONLY);
-  const id = await fixture.addExport(acme, ['orders'], { snapshot: 'chunked' });
-  await waitFor('chunks to be read', async () => Number((await fixture.readExport(id)).rows_extracted) > 0);
-  victim.kill('SIGKILL');
+  const id = await readingChunked(['orders']);
+  await kill(victim);
+  await fixture.endLeases(id);
+  await goOn(id);
   const catalog = `${fixture.env.CATALOG}.even`;
   await writeFile(catalog, `${CATALOG}    where: {kind: {eq: even}}\n`);
-  const end = await fixture.startExtractor({ ...small, EXTRACTOR_MAX_CHUNKS: '1', CATALOG: catalog });
+  const end = await fixture.startExtractor({ ...CHUNKED, CATALOG: catalog });
   expect(await extracted(id)).toMatchObject({ error: null });
   await expectEveryRowOnce(id, "kind = 'even'");
   await end();
   await endOther();
 });
 
-const CHUNKED = { EXTRACTOR_CHUNK_BYTES: '1000000', EXTRACTOR_CHUNK_WINDOW: '3', EXTRACTOR_MAX_CHUNKS: '1' };
-
-async function readingChunked(resources: string[]): Promise<string> {
-  const id = await fixture.addExport(acme, resources, { snapshot: 'chunked' });
-  await waitFor('chunks to be read', async () => Number((await fixture.readExport(id)).rows_extracted) > 0);
-  return id;
-}
-
 test('a chunked export that is paused is read by nobody, and costs the chunks in hand and no more', async () => {
   const end = await fixture.startExtractor(CHUNKED);
   const id = await readingChunked(['orders']);
-  const readChunks = async () => (await chunksOf(id)).filter(({ state }) => state === 'extracted');
-  await waitFor('a chunk to be read', async () => (await readChunks()).length > 0, 180_000);
+  await waitFor('a chunk to be read', async () => (await readChunks(id)).length > 0);
   // Its seal is not answered, so it can't be past its reading.
   expect(await inTransaction(fixture.db, (db) => pauseExport(db, acme, id, 30))).toEqual({
     status: 'paused',
   });
-  const before = await readChunks();
+  const before = await readChunks(id);
   await waitFor('its sessions in the source to end', async () => {
     const { rowCount } = await fixture.db.query(
       "select from pg_stat_activity where application_name like 'tandem extractor %' || $1 || '%'",
@@ -253,8 +261,9 @@ test('a chunked export that is paused is read by nobody, and costs the chunks in
   });
   // Another export has its turn meanwhile, and the paused one is not touched.
   await extracted(await fixture.addExport(acme, ['notes']));
-  expect(await readChunks()).toEqual(before);
+  expect(await readChunks(id)).toEqual(before);
   expect(await fixture.readExport(id)).toMatchObject({ status: 'paused' });
+  await goOn(id);
   await inTransaction(fixture.db, (db) => resumeExport(db, acme, id));
   expect(await extracted(id)).toMatchObject({ error: null, snapshot_kind: 'chunked' });
   const after = await chunksOf(id);
@@ -269,6 +278,7 @@ test('rows at the end of the keys are read, also those that are added while a la
   const end = await fixture.startExtractor(CHUNKED);
   const id = await readingChunked(['notes', 'orders']);
   await fixture.db.query("insert into shop.notes select g, 'acme' from generate_series(2, 3000) g");
+  await goOn(id);
   expect(await extracted(id)).toMatchObject({ error: null, snapshot_kind: 'chunked' });
   const { rows } = await fixture.db.query(
     "select sum(rows_extracted) as n from export_chunks where export_id = $1 and resource = 'notes'",
@@ -285,6 +295,7 @@ test('an export is read again once events since its reading began are gone, and 
     `/* arranged */ update exports set read_since = jsonb_set(read_since, '{taken_at}', '"2001-01-01T00:00:00Z"') where id = $1`,
     [old],
   );
+  await goOn(old);
   expect(await extracted(old)).toMatchObject({
     error: null,
     snapshot_kind: 'single',
@@ -298,6 +309,7 @@ test('an export is read again once events since its reading began are gone, and 
     );
     return (rowCount ?? 0) > 0;
   });
+  await goOn(unsettled);
   await waitFor('the export to fail', async () => {
     const { status, error } = await fixture.readExport(unsettled);
     return status === 'failed' && error?.code === 'feed_not_settled';
