@@ -20,12 +20,6 @@ const IDLE_SAVE_MS = 2_000;
 /** After a failed look into the control store. */
 const STORE_RETRY_MS = 1_000;
 
-/**
- * Batches under way or not saved yet, for each request that the endpoint takes at once. A save takes tens of milliseconds on
- * a busy control store, in which a receiver could take many events more. What a crash repeats is never more than these.
- */
-export const UNSAVED_PER_REQUEST = 10;
-
 /** `setTimeout` takes no more than 2^31 ms. */
 const MAX_TIMER_MS = 60 * 60 * 1_000;
 
@@ -74,9 +68,8 @@ export function createEndpointRunner(endpoint: Endpoint, deps: RunnerDeps): Endp
   const ledger = createLedger(settings.id);
   const broken = new AbortController();
   const log = deps.log.child({ endpointId: settings.id });
-  /** A batch is many events already, and as many of them as an endpoint takes at once are enough. */
-  const maxRepeated = () =>
-    settings.maxInFlight * (settings.batching === undefined ? UNSAVED_PER_REQUEST : 1);
+  /** What a crash repeats: never more than the endpoint takes at once. */
+  const repeatable = () => window.inFlight + window.unsaved;
 
   const window = createSettlement(endpoint.health, {
     ...deps,
@@ -86,7 +79,7 @@ export function createEndpointRunner(endpoint: Endpoint, deps: RunnerDeps): Endp
     ledger,
     onDirty: (isWaitedFor) => {
       ledger.touch();
-      deps.saver.mark(savable, isWaitedFor || window.inFlight + window.unsaved > maxRepeated() / 2);
+      deps.saver.mark(savable, isWaitedFor || repeatable() > settings.maxInFlight / 2);
     },
     log,
   });
@@ -235,8 +228,8 @@ export function createEndpointRunner(endpoint: Endpoint, deps: RunnerDeps): Endp
   };
 
   const mayStart = (nowMs: number): boolean =>
-    window.inFlight < Math.min(settings.maxInFlight, window.health.window) &&
-    window.inFlight + window.unsaved < maxRepeated() &&
+    window.inFlight < window.health.window &&
+    repeatable() < settings.maxInFlight &&
     nowMs >= window.health.restUntilMs &&
     nowMs >= rate.nextAtMs &&
     deps.maySend(window.inFlight);
@@ -267,7 +260,7 @@ export function createEndpointRunner(endpoint: Endpoint, deps: RunnerDeps): Endp
       ledger.touch();
       deps.saver.mark(savable, isDraining);
     }
-    if (isDraining && window.inFlight + window.unsaved === 0 && !ledger.isDirty && !isSaving) onDrained?.();
+    if (isDraining && repeatable() === 0 && !ledger.isDirty && !isSaving) onDrained?.();
     schedule(nowMs, isStopped);
   };
 
