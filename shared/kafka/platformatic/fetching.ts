@@ -1,5 +1,6 @@
 import type { ConnectionPool, Consumer } from '@platformatic/kafka';
 import type { Log } from '../../runtime/log.ts';
+import { createNotifier } from '../../runtime/notifier.ts';
 import { backoffMs } from '../../runtime/retry.ts';
 import { sleep } from '../../runtime/sleep.ts';
 import type { ConsumerSettings } from '../kafka-client.ts';
@@ -117,6 +118,7 @@ export async function fetchPartitions(deps: FetchingDeps, signal: AbortSignal): 
     }
   };
 
+  const ended = createNotifier();
   while (!signal.aborted) {
     try {
       const metadata = await readMetadata();
@@ -124,13 +126,17 @@ export async function fetchPartitions(deps: FetchingDeps, signal: AbortSignal): 
         if (leader === undefined || leader < 0 || loops.has(leader)) continue;
         loops.set(
           leader,
-          fetchFrom(leader).finally(() => loops.delete(leader)),
+          fetchFrom(leader).finally(() => {
+            loops.delete(leader);
+            ended.notify();
+          }),
         );
       }
     } catch (error) {
       log.debug('kafka.metadata_failed', { error });
     }
-    await Promise.race([sleep(LOOK_MS, signal), ...loops.values()]);
+    // A race with the loops would leave something at each of their promises every time, for as long as they run.
+    await ended.wait(LOOK_MS, signal);
   }
   await Promise.all(loops.values());
 }
