@@ -9,6 +9,7 @@ import { openOwnKafka } from '../support/own-kafka.ts';
 import { openOwnPostgres } from '../support/own-postgres.ts';
 import { breakThings } from './break-things.ts';
 import { CHAOS_POSTGRES, runChaos } from './run-chaos.ts';
+import { createMemoryWatch } from './watch-memory.ts';
 
 const { values } = parseArgs({
   options: {
@@ -17,6 +18,8 @@ const { values } = parseArgs({
     copies: { type: 'string', default: '2' },
     rows: { type: 'string', default: '5000' },
     rate: { type: 'string', default: '100' },
+    // Breaks nothing, and watches the memory of every service.
+    calm: { type: 'boolean', default: false },
   },
 });
 
@@ -38,6 +41,7 @@ const stack = await startStack({
   log,
   say: console.log,
 });
+const memory = createMemoryWatch();
 let failed = true;
 try {
   const startedMs = Date.now();
@@ -46,8 +50,12 @@ try {
   const result = await runChaos({
     databaseUrl,
     kafkaBrokers: kafka.brokers,
-    breakThings: (world, signal) =>
-      breakThings({ world, postgres, kafka, seed: Number(values.seed), say }, signal),
+    async breakThings(world, signal) {
+      if (!values.calm)
+        return breakThings({ world, postgres, kafka, seed: Number(values.seed), say }, signal);
+      await memory.run(world, signal);
+      return {};
+    },
     schemaRegistryUrl: stack.schemaRegistryUrl,
     directory: home,
     until: () => delay(Number(values.minutes) * 60_000),
@@ -59,6 +67,8 @@ try {
     log,
     say,
   });
+  for (const line of memory.lines()) say(line);
+  result.faults.push(...memory.faults());
   failed = result.faults.length > 0;
   say(JSON.stringify(result, null, 2));
   say(failed ? 'NOT EQUAL' : `EQUAL (seed ${values.seed})`);

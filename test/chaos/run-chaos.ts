@@ -253,9 +253,15 @@ function noteId(subscriber: Subscriber, event: FeedEvent): void {
 /** Waits until the subscriber has all there is, then compares it with the source. */
 async function checkSubscriber(world: World, subscriber: Subscriber): Promise<string[]> {
   const { customer, exportId, replica } = subscriber;
-  const deadlineMs = Date.now() + DRAIN_LIMIT_MS;
+  let deadlineMs = Date.now() + DRAIN_LIMIT_MS;
+  let deliveries = 0;
   for (;;) {
     if (subscriber.receiver === undefined) await pullFeed(subscriber);
+    // What was written ends, so that deliveries that go on come to an end too.
+    else if (subscriber.receiver.counts.deliveries > deliveries) {
+      ({ deliveries } = subscriber.receiver.counts);
+      deadlineMs = Date.now() + DRAIN_LIMIT_MS;
+    }
     const { differences, differenceCount } = await compareWithSource(
       world.sourceUrl,
       world.catalog,
