@@ -98,7 +98,7 @@ export function replayRoutes(deps: ReplayDeps): Route[] {
       tag: 'webhooks',
       summary: 'Deliver all events after a position again, or those that failed',
       description:
-        'Moves the webhook endpoint back, so that all later events are delivered again, with the same IDs, also those that were given up. With `only: failed` it stays where it is, and events whose last attempt failed between `from` and `to` are scheduled again, in the order of the feed. Those that were delivered since are left out. At a webhook endpoint that is paused or disabled the replay waits until it is resumed, and another request replaces it.',
+        'Moves the webhook endpoint back, so that all later events are delivered again, with the same IDs, also those that were given up. A place that it has yet to reach leaves it where it is, so no event is passed over. With `only: failed` it stays where it is, and events whose last attempt failed between `from` and `to` are scheduled again, in the order of the feed. Those that were delivered since are left out. At a webhook endpoint that is paused or disabled the replay waits until it is resumed, and another request replaces it.',
       params: { id: 'ID of the webhook endpoint.' },
       example: { params: { id: EXAMPLE.webhook }, body: { since: EXAMPLE.event } },
       problems: {

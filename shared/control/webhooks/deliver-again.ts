@@ -14,28 +14,45 @@ const IS_IN_EXPORT = `coalesce(e.xid <> 0 and e.commit_lsn <= w.handoff_until_ls
   and pg_visible_in_snapshot(e.xid::text::xid8, w.handoff_snapshot::pg_snapshot), false)`;
 
 /**
- * Puts an endpoint's cursor elsewhere. Whoever delivers for it now starts anew from there: the new epoch makes what it
- * knew void. What is scheduled of the feed after the place is dropped, since the cursor comes by it again; what was
- * before it stays, and its record waits for it as ever. What the export holds, which the endpoint now starts after, is
- * dropped: sent later, it would make the record older.
+ * Whether the endpoint's feed goes on from the place: one before where it is, one after an export, which holds what is passed over,
+ * or any place after events that are gone. Otherwise all after the place is still to come, and to move would leave out what is before.
+ */
+const MOVES = `($4::text is not null or missed_events or (cursor_lsn, cursor_idx) >= ($2::pg_lsn, $3::int))`;
+
+/**
+ * Puts an endpoint's cursor elsewhere, and leaves it where it is when it has yet to come to the place. Whoever delivers for it
+ * now starts anew from there: the new epoch makes what it knew void. What is scheduled of the feed after the cursor is dropped,
+ * since the cursor comes by it again; what was before it stays, and its record waits for it as ever. What the export holds,
+ * which the endpoint now starts after, is dropped: sent later, it would make the record older.
  */
 export async function moveCursor(
   db: Queryable,
   webhookId: string,
   { cursor, handOff }: NewCursor,
 ): Promise<void> {
-  const place = [webhookId, formatLsn(cursor.commitLsn), cursor.index];
   // The endpoint first: from here on until the commit its holder can't schedule a retry.
-  await db.query(
-    `update webhooks set cursor_lsn = $2, cursor_idx = $3, done = '{}', cursor_epoch = cursor_epoch + 1,
-       handoff_snapshot = $4, handoff_until_lsn = $5, missed_events = false, updated_at = now()
-     where id = $1`,
-    [...place, handOff?.snapshot ?? null, handOff === undefined ? null : formatLsn(handOff.untilLsn)],
+  const { rows } = await db.query<{ lsn: string; index: number }>(
+    `update webhooks set done = '{}', cursor_epoch = cursor_epoch + 1, missed_events = false, updated_at = now(),
+       cursor_lsn = case when ${MOVES} then $2 else cursor_lsn end,
+       cursor_idx = case when ${MOVES} then $3 else cursor_idx end,
+       handoff_snapshot = case when ${MOVES} then $4 else handoff_snapshot end,
+       handoff_until_lsn = case when ${MOVES} then $5 else handoff_until_lsn end
+     where id = $1
+     returning cursor_lsn::text as lsn, cursor_idx as index`,
+    [
+      webhookId,
+      formatLsn(cursor.commitLsn),
+      cursor.index,
+      handOff?.snapshot ?? null,
+      handOff === undefined ? null : formatLsn(handOff.untilLsn),
+    ],
   );
+  const [moved] = rows;
+  if (moved === undefined) return;
   await db.query(
     `delete from webhook_parked
      where webhook_id = $1 and (commit_lsn, idx) > ($2::pg_lsn, $3::int) and commit_lsn < $4::pg_lsn`,
-    [...place, formatLsn(FEED_LIMIT.commitLsn)],
+    [webhookId, moved.lsn, moved.index, formatLsn(FEED_LIMIT.commitLsn)],
   );
   if (handOff === undefined) return;
   await db.query(

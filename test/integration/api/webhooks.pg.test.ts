@@ -375,3 +375,20 @@ test('who paused, resumed, replayed and redelivered is on record', async () => {
     ].map((entry) => ({ ...entry, actor, subject_id: json.id })),
   );
 });
+
+test('a replay from a place that the endpoint has yet to reach passes over nothing, and one from before moves it back', async () => {
+  const before = await feed.record({ lsn: 0x4ff0 });
+  await feed.settle(0x5000);
+  const { json } = await subscribe({});
+  await feed.record({ lsn: 0x5010 });
+  const later = await feed.record({ lsn: 0x5020 });
+  const replay = (since: string) =>
+    api.call('POST', `/webhooks/${json.id}/replay`, { key: account.key, body: { since } });
+  for (const since of [later, '2999-01-01T00:00:00Z']) {
+    expect(await replay(since)).toMatchObject({ status: 200, json: { position: json.position } });
+  }
+  const back = await replay(before);
+  expect(back.json.position < json.position).toBe(true);
+  await api.pool.query('update webhooks set missed_events = true where id = $1', [json.id]);
+  expect((await replay(later)).json.position > json.position).toBe(true);
+});
