@@ -75,11 +75,14 @@ export function filterSql(node: FilterNode, table: BulkTable, { bind }: Binder):
         return `${place} = any (${bind(part.values.map(({ text }) => inputText(text, typeOid)))}::text[]::${type}[])`;
       case 'is_null':
         return `${place} is ${part.isNull ? '' : 'not '}null`;
-      case 'prefix':
+      case 'prefix': {
         if (!TEXT_TYPES.has(typeOid)) {
           throw new FilterError(part.pointer, 'is for text fields only');
         }
-        return `starts_with(${place}::text, ${bind(part.prefix)}::text)`;
+        // PostgreSQL has no beginnings under a collation by which texts of different lengths are equal: those as written then.
+        const asWritten = columnOf(part, table).equality === 'collation' ? ' collate "C"' : '';
+        return `starts_with(${place}::text${asWritten}, ${bind(part.prefix)}::text)`;
+      }
     }
   };
   return sql(onColumns(node, table));

@@ -270,6 +270,24 @@ test('values of a filter are never SQL: each is a typed error or a literal match
   });
 });
 
+test('the beginning of a text is found as written also where the database takes texts for equal that differ', async () => {
+  const { key, ids } = await world.account(2);
+  const { pool } = world.api;
+  await pool.query(`create collation any_case (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
+    alter table documint.invoices alter column memo type text collate any_case`);
+  await pool.query(`update documint.invoices set memo = 'Straße' where id = $1`, [ids[0]]);
+  await pool.query(`update documint.invoices set memo = 'STRASSE' where id = $1`, [ids[1]]);
+  const found = async (memo: unknown) => {
+    const asked = { resource: 'invoices', operation: 'void', filter: { memo }, dry_run: true };
+    const { json } = await world.submit(key, asked);
+    return json.sample?.map(({ item_id: id }: { item_id: string }) => id) ?? json;
+  };
+  expect(await found({ prefix: 'Stra' })).toEqual([ids[0]]);
+  expect(await found({ prefix: 'STRA' })).toEqual([ids[1]]);
+  expect(await found({ eq: 'straße' })).toEqual([ids[0]]);
+  await pool.query('alter table documint.invoices alter column memo type text collate "default"');
+});
+
 test('an estimate shows the first records as files have them, to whoever may read them', async () => {
   const { id, key, ids } = await world.account(3);
   const [first = '', long = ''] = ids;
