@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import type { IncomingHttpHeaders } from 'node:http';
 import type { Pool } from 'pg';
 import { z } from 'zod';
 import { type BulkTable, loadBulkTable } from '../../../shared/bulk/bulk-table.ts';
@@ -85,6 +86,7 @@ export function bulkFileRoutes({ pool, storage, requestLimits, catalog, source }
       async handle({ accountId: named, query, incoming, once }) {
         const accountId = oneAccount(named);
         requireUtf8(incoming.headers);
+        requireWholeBody(incoming.headers);
         const release = await uploads.acquire(accountId);
         const id = newId('file');
         const forget = () => forgetBulkFile(pool, storage, id).catch(() => undefined);
@@ -124,6 +126,15 @@ export function bulkFileRoutes({ pool, storage, requestLimits, catalog, source }
       },
     }),
   ];
+}
+
+/** A form with parts would be read line by line, its boundaries and headers too. */
+function requireWholeBody({ 'content-type': type = '' }: IncomingHttpHeaders): void {
+  if (!/^\s*multipart\//i.test(type)) return;
+  throw new AppError(
+    'unsupported_media_type',
+    'Send the file itself as the body, as text/plain or text/csv, not as a form (curl: --data-binary @file, not -F).',
+  );
 }
 
 /** @throws AppError `invalid` for a file that no job could do anything with */

@@ -26,6 +26,16 @@ afterAll(async () => {
   await world[Symbol.asyncDispose]();
 });
 
+test('a form with parts is no file of IDs', async () => {
+  const { key } = await world.account(1);
+  const body = '--x\r\nContent-Disposition: form-data; name="file"\r\n\r\n1\r\n--x--\r\n';
+  const headers = { 'content-type': 'multipart/form-data; boundary=x' };
+  expect(await world.api.call('POST', '/bulk/files', { key, body, headers })).toMatchObject({
+    status: 415,
+    json: { detail: expect.stringContaining('--data-binary') },
+  });
+});
+
 test('CSV of one column is taken, and its upload says what is a header, and which lines are no IDs', async () => {
   const { key, ids } = await world.account(2);
   const body = `"Id"\r"${ids[0]}"\r\r"x ""y"""\r${ids[1]}\r"1","2"\r`;
