@@ -82,9 +82,15 @@ export function hashKey(key: string): Buffer {
   return createHash('sha256').update(key).digest();
 }
 
-/** The hash of the operator's key. */
+const operatorKeyHashes = new WeakMap<Secret, Buffer>();
+
+/** The hash of the operator's key, which every request with a key is compared with. */
 export function operatorKeyHash(adminKey: Secret): Buffer {
-  return hashKey(adminKey.reveal());
+  const known = operatorKeyHashes.get(adminKey);
+  if (known !== undefined) return known;
+  const hash = hashKey(adminKey.reveal());
+  operatorKeyHashes.set(adminKey, hash);
+  return hash;
 }
 
 /** The key of an `Authorization` header; undefined when it has none. */

@@ -117,8 +117,26 @@ export function mountRoutes(routes: readonly Route[], deps: MountDeps): Mounted 
   return {
     middleware: router.routes() as Middleware,
     allowedMethods: (path) => [...new Set(router.match(path, 'GET').path.flatMap((layer) => layer.methods))],
-    find: (method, path) =>
-      router.match(path, method).pathAndMethod.flatMap((layer) => layers.get(layer) ?? [])[0],
+    find: rememberRoutes(
+      (method, path) =>
+        router.match(path, method).pathAndMethod.flatMap((layer) => layers.get(layer) ?? [])[0],
+    ),
+  };
+}
+
+/** Targets whose route is remembered; beyond this all are forgotten. */
+const MAX_REMEMBERED = 1_000;
+
+/** A client that is refused asks for the same again and again. To match all routes takes longer than the rest of a refusal. */
+function rememberRoutes(find: Mounted['find']): Mounted['find'] {
+  const found = new Map<string, Route | undefined>();
+  return (method, path) => {
+    const target = `${method} ${path}`;
+    if (found.has(target)) return found.get(target);
+    if (found.size >= MAX_REMEMBERED) found.clear();
+    const route = find(method, path);
+    found.set(target, route);
+    return route;
   };
 }
 
@@ -149,14 +167,18 @@ async function readRequest(
           jsonBodyMs: deps.requestLimits.jsonBodyMs,
           exactMembers: route.exactMembers ?? [],
         });
-  const query = validate(schemas.query, route.readsQuery === true ? {} : readQuery(ctx.querystring), 'query');
+  const query = validate(
+    schemas.query,
+    route.readsQuery === true ? {} : inDigits(schemas.query, readQuery(ctx.querystring)),
+    'query',
+  );
   const body =
     schemas.body === undefined ? {} : validate(schemas.body, rawBody, 'body', route.bodyRules ?? (() => []));
   const accountId = await accountOf(caller, route.account, namedAccount(query, body), deps.accountExists);
   ctx.state.accountId = accountId ?? undefined;
   const identity = {
     accountId: accountId ?? '*',
-    route: `${route.method} ${ctx.path}`,
+    route: `${route.method} ${pathAsRouted(ctx, route)}`,
     key: idempotencyKey,
     keyPrint: caller.keyPrint,
     body: rawBody,
@@ -175,6 +197,26 @@ async function readRequest(
     incoming: ctx.req,
     ...onceOnly(deps, identity),
   };
+}
+
+/** Parameters are whole numbers. What Number() takes beside digits, such as 0x10 or 1e2, is a mistake. */
+function inDigits(schema: z.ZodObject, query: Readonly<Record<string, string>>): Record<string, unknown> {
+  const isFault = (name: string, text: string) => isNumber(schema.shape[name]) && !/^-?\d+$/.test(text);
+  return Object.fromEntries(
+    Object.entries(query).map(([name, text]) => [name, isFault(name, text) ? Number.NaN : text]),
+  );
+}
+
+function isNumber(schema: unknown): boolean {
+  if (schema instanceof z.ZodDefault || schema instanceof z.ZodOptional) return isNumber(schema.unwrap());
+  return schema instanceof z.ZodNumber;
+}
+
+/** One text for all spellings of a path: a slash at its end, characters that need not be encoded. */
+function pathAsRouted(ctx: Context, route: Route): string {
+  return route.path.replace(/\{(\w+)\}/g, (_, name: string) =>
+    encodeURIComponent(String(ctx.params[name] ?? '')),
+  );
 }
 
 /** How a route runs creating work once per Idempotency-Key. */

@@ -232,9 +232,24 @@ test('a list goes on where it stopped, each row once, and its cursor can not be 
   expect((await api.call('GET', path.replace('/admin/accounts', '/exports'), { key })).status).toBe(422);
 });
 
-test('unknown parameters and limits out of bounds are told', async () => {
+test('unknown parameters and limits out of bounds are told, and so is what is no whole number in digits', async () => {
   const { json } = await api.call('GET', '/exports?limit=0&colour=red', { key });
   expect(json.errors.map(({ pointer }: { pointer: string }) => pointer).sort()).toEqual(['colour', 'limit']);
+  for (const limit of ['0x10', '1e2', '5.0', '%205', '+5', '5%0A', '']) {
+    const { status } = await api.call('GET', `/exports?limit=${limit}`, { key });
+    expect([limit, status]).toEqual([limit, 422]);
+  }
+});
+
+test('an idempotency key holds for every spelling of the path', async () => {
+  const headers = { 'idempotency-key': 'spelled-otherwise' };
+  const body = { url: 'https://example.com/hook' };
+  const [first, second] = [
+    await api.call('POST', '/webhooks', { key, headers, body }),
+    await api.call('POST', '/webhooks/', { key, headers, body }),
+  ];
+  expect(second).toMatchObject({ status: 201, json: { id: first?.json.id } });
+  expect(second?.headers.get('idempotency-replayed')).toBe('true');
 });
 
 test('probes answer without a key', async () => {
