@@ -7,7 +7,7 @@ import { sleep } from '../../../shared/runtime/sleep.ts';
 import { StorageFullError, StorageRefusedError } from '../../../shared/storage/storage.ts';
 import type { AccountLimiter, Refusal } from './account-limiter.ts';
 import { hashKey, keyOf } from './caller.ts';
-import { latenessMs, refuseLate, spread } from './late-refusal.ts';
+import { latenessMs, REFUSAL_WAITS, refuseLate, spread } from './late-refusal.ts';
 import type { Mounted } from './mount-routes.ts';
 import {
   methodNotAllowed,
@@ -81,6 +81,7 @@ export function errorHandler(
     }
     const unwritten = refusals.take();
     if (unwritten !== undefined) writeLine(log, ctx, startedAtMs, failure, unwritten);
+    ctx.res.emit(REFUSAL_WAITS);
     if (refusalMs > 0) await sleep(spread(refusalMs));
   };
 }

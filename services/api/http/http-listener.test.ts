@@ -1,8 +1,9 @@
 import { once } from 'node:events';
-import type { RequestListener } from 'node:http';
+import type { RequestListener, ServerResponse } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { afterEach, expect, test } from 'vitest';
 import { openHttpListener } from './http-listener.ts';
+import { REFUSAL_WAITS } from './late-refusal.ts';
 import type { ProblemPage } from './problem.ts';
 import { createPublicUrls } from './public-urls.ts';
 import { REQUEST_LIMITS, type RequestLimits } from './request-limits.ts';
@@ -35,8 +36,8 @@ async function listen(
   };
 }
 
-const replyOf = async (socket: Socket): Promise<string> => {
-  socket.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n');
+const replyOf = async (socket: Socket, path = '/'): Promise<string> => {
+  socket.write(`GET ${path} HTTP/1.1\r\nHost: x\r\n\r\n`);
   const [reply] = await Promise.race([once(socket, 'data'), once(socket, 'close').then(() => ['closed'])]);
   return String(reply).slice(0, 12);
 };
@@ -69,6 +70,25 @@ test('connections with running requests stay open, and one more is refused', asy
   expect(await replyOf(await open())).toBe('closed');
   for (const finish of finishers) finish();
   expect(await Promise.all(busy)).toEqual(Array(MAX).fill('HTTP/1.1 200'));
+});
+
+test('connections whose refusal is only delayed keep nobody out', async () => {
+  const delayed: ServerResponse[] = [];
+  const open = await listen((request, response) => {
+    if (request.url === '/served') {
+      response.end('yes');
+      return;
+    }
+    response.emit(REFUSAL_WAITS);
+    delayed.push(response);
+  });
+  const refused = await Promise.all(Array.from({ length: MAX }, open));
+  for (const socket of refused) socket.write('GET /refused HTTP/1.1\r\nHost: x\r\n\r\n');
+  while (delayed.length < MAX) await new Promise((resolve) => setImmediate(resolve));
+  const gone = once(refused[0] as Socket, 'close');
+  expect(await replyOf(await open(), '/served')).toBe('HTTP/1.1 200');
+  await gone;
+  expect(delayed.filter(({ destroyed }) => destroyed)).toHaveLength(1);
 });
 
 test('connections that run out of time together are refused a few at a time, between which others are served', async () => {

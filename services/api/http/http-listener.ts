@@ -11,6 +11,7 @@ import type { Duplex } from 'node:stream';
 import { newId } from '../../../shared/domain/ids.ts';
 import { SetupError } from '../../../shared/runtime/errors.ts';
 import type { Worker } from '../../../shared/runtime/worker.ts';
+import { REFUSAL_WAITS } from './late-refusal.ts';
 import { type AskedFor, type ProblemPage, problemText, unreadableRequest } from './problem.ts';
 import type { PublicUrls } from './public-urls.ts';
 import type { RequestLimits } from './request-limits.ts';
@@ -18,8 +19,8 @@ import { pathOf } from './request-target.ts';
 
 /**
  * Connections, so that their number does not decide how much memory is used. Beyond this, a new connection
- * replaces the one that has been idle for longest, so that opening many connections keeps nobody out. When
- * all have a request, the new one is refused.
+ * replaces the one that has been idle for longest, so that opening many connections keeps nobody out. One that
+ * waits for its refusal counts as idle. When all have a request that is served, the new one is refused.
  */
 const MAX_CONNECTIONS = 4_000;
 
@@ -51,16 +52,13 @@ export async function openHttpListener(
     readonly pageOf?: ProblemPage;
   },
 ): Promise<{ port: number; worker: Worker; close(): Promise<void> }> {
-  const server = createServer(
-    {
-      headersTimeout: limits.headersMs,
-      // The last limit, for bodies that no reader limits: longer than any reader allows.
-      requestTimeout: limits.headersMs + limits.uploadTotalMs + limits.lingerMs,
-      connectionsCheckingInterval: limits.checkEveryMs,
-      keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
-    },
-    handle,
-  );
+  const server = createServer({
+    headersTimeout: limits.headersMs,
+    // The last limit, for bodies that no reader limits: longer than any reader allows.
+    requestTimeout: limits.headersMs + limits.uploadTotalMs + limits.lingerMs,
+    connectionsCheckingInterval: limits.checkEveryMs,
+    keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
+  });
   const responding = new WeakSet<Duplex>();
   server.on('request', (request, response) => {
     responding.add(request.socket);
@@ -76,6 +74,8 @@ export async function openHttpListener(
     }),
   );
   limitConnections(server, maxConnections);
+  // Last: the others hear what becomes of its response.
+  server.on('request', handle);
   await new Promise<void>((resolve, reject) => {
     server.once('error', (cause: NodeJS.ErrnoException) => reject(listenFailure(cause, port, host)));
     server.listen(port, host, resolve);
@@ -139,9 +139,10 @@ function limitConnections(server: Server, maxConnections: number): void {
   });
   server.on('request', ({ socket }, response) => {
     idle.delete(socket);
-    response.once('close', () => {
+    const release = () => {
       if (!socket.destroyed) idle.add(socket);
-    });
+    };
+    response.once(REFUSAL_WAITS, release).once('close', release);
   });
 }
 

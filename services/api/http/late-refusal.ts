@@ -5,6 +5,9 @@ import type { AppError } from '../../../shared/runtime/errors.ts';
 import { problemHeaders, problemText, toProblem } from './problem.ts';
 import type { PublicUrls } from './public-urls.ts';
 
+/** Event of a response that is only being delayed: its connection is free for whoever else wants to connect. */
+export const REFUSAL_WAITS = 'tandem.refusal_waits';
+
 /** Refusals of one key in a second. Each further group of this size is delayed by one step more. */
 const REFUSALS_PER_STEP = 50;
 
@@ -35,6 +38,7 @@ export async function refuseLate(
   waitMs: number,
   urls: Pick<PublicUrls, 'reference'>,
 ): Promise<void> {
+  response.emit(REFUSAL_WAITS);
   if (waitMs > 0) await delay(waitMs);
   if (response.destroyed) return;
   const requestId = newId('req');
