@@ -5,7 +5,7 @@ import { type ResourceEntry, toPublicField } from './catalog-schema.ts';
 /** A problem of one resource, with the way to it from there. */
 export type FieldProblem = readonly [path: readonly PropertyKey[], message: string];
 
-/** What of `fields` one field alone can't tell. */
+/** Problems of `fields` that one field alone does not show. */
 export function* checkFieldNames(entry: ResourceEntry): Generator<FieldProblem> {
   if (entry.fields === undefined) return;
   const fields = Object.entries(entry.fields).map(toPublicField);

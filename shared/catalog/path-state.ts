@@ -7,7 +7,7 @@ import { readTableFacts, type TableFacts } from './table-facts.ts';
 
 /** The tables on the paths of a catalog as they are now. */
 export interface PathState {
-  /** The resources whose records can't be told whose they are, by name, each with the reason. */
+  /** The resources whose records cannot be assigned to an account, by name, each with the reason. */
   readonly broken: ReadonlyMap<string, string>;
   /** Those of `broken` whose paths can be followed until an old row of a parent comes that does not say whose it was. */
   readonly unsaid: ReadonlySet<string>;

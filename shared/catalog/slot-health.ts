@@ -23,7 +23,7 @@ export interface SlotHealth {
   readonly safeWalBytes: number | null;
 }
 
-/** From where on the lag of a slot is told, and from where on it is acted on. */
+/** The lag of a slot from which it is reported, and the lag from which it is acted on. */
 export interface SlotThresholds {
   readonly warnBytes: number;
   readonly refuseBytes: number;

@@ -59,7 +59,7 @@ export interface TableFacts {
   readonly columns: readonly ColumnFact[];
   readonly files: readonly FileFact[];
   readonly types: readonly TypeFact[];
-  /** Tables that inherit from it in the old way: a read holds their rows, the WAL does not tell them. */
+  /** Tables that inherit from it in the old way: a read returns their rows, and the WAL does not report their changes. */
   readonly childCount: number;
 }
 

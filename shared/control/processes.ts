@@ -19,7 +19,7 @@ export interface ProcessRow extends ProcessIdentity {
   readonly silentSeconds: number;
 }
 
-/** A process that died without a word is listed for so long, so that somebody sees that it did. */
+/** A process that died is listed for this long, so that an operator notices it. */
 const FORGET_AFTER = '1 day';
 
 /** A control store that swallows packets must not hold up the process. Of one statement, in milliseconds. */

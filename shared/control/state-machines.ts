@@ -25,7 +25,7 @@ export type ExportStatus =
  * - `complete`: a writer publishes the files.
  * - `fail`: a run, a chunk or the assembly can't succeed, a pause was not ended in time, or the control store was restored from
  *   before its end.
- * - `cancel`: the customer asks; what runs is told to stop.
+ * - `cancel`: the customer cancels it. Running work is asked to stop.
  * - `let_go`: nobody works any longer on an export that is to be cancelled.
  * - `expire`: its files are due for removal.
  */

@@ -32,7 +32,7 @@ export interface Resource {
   readonly hide: readonly string[];
   /** What customers see, in this order; undefined where they see the columns that leave. Topics have the columns all the same. */
   readonly fields?: readonly PublicField[] | undefined;
-  /** The only rows that leave the source, by their own columns; undefined for all. A row that no longer fits is told as deleted. */
+  /** The only rows that leave the source, by their own columns; undefined for all. A row that no longer fits is reported as deleted. */
   readonly where?: FilterNode | undefined;
   /** Whether past moments are offered; undefined where the width of the rows decides, since it costs WAL. */
   readonly asOf?: boolean | undefined;

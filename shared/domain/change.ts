@@ -72,7 +72,7 @@ export type ResetReason =
   | 'table_rewritten'
   /** A column was added, dropped, renamed, or became visible: rows have other members than before. */
   | 'columns_changed'
-  /** Rows that were there before the column have a value in it that no event tells. */
+  /** Rows older than the column have a value in it that no event reports. */
   | 'column_added_with_default'
   /** Labels of an enum, attributes of a composite type, or what lies under a domain. */
   | 'type_changed'
@@ -86,7 +86,7 @@ export type ResetReason =
   | 'row_unencodable'
   /** The table and the catalog no longer go together. The resource's changes are passed over until `resource_resumed`. */
   | 'table_unfit'
-  /** What kept the resource from being told is mended: from here on its feed is whole again. */
+  /** The reason why the resource was left out is fixed: from here on its feed is complete again. */
   | 'resource_resumed'
   /** A parent went to another account, and the records that refer to it with it, without a change of their own. */
   | 'parent_moved'

@@ -9,7 +9,7 @@ export interface Position {
 /** Before every event. */
 export const FEED_START: Position = { commitLsn: 0n, index: 0 };
 
-/** Positions from here on are no places in a WAL: they belong to what is told of an account beside its feed. */
+/** Positions from here on are no places in a WAL: they belong to account events. */
 export const FEED_LIMIT: Position = { commitLsn: 2n ** 63n, index: 0 };
 
 /** After every event of the transactions that committed at or before `lsn`. */

@@ -3,7 +3,7 @@ import type { KafkaProducer } from './kafka-client.ts';
 import type { EncodedMessage, MessageCodec, Messages, MessageType } from './messages.ts';
 
 /**
- * Tells other processes what they would find in the control store a second later anyway. Never waited for, and dropped
+ * Notifies other processes of what they would find in the control store a second later anyway. Never waited for, and dropped
  * when Kafka is slow: a notifier that blocks the work is worse than none.
  */
 export interface Announcer {

@@ -6,7 +6,7 @@ import { nameOf, settingsOf } from './login/login.ts';
 import { TokenError } from './login/token.ts';
 
 /**
- * An admin client that is connected: the first thing that a service does with Kafka, so it tells what is wrong with the login.
+ * An admin client that is connected: the first thing that a service does with Kafka, so it reports what is wrong with the login.
  *
  * @throws SetupError when the broker refuses the login, or TLS fails by a certificate
  */

@@ -21,7 +21,7 @@ export interface Registry {
   registerIncompatible(subject: string, schema: AvroSchemaJson): Promise<number>;
   /** The schema of an ID exactly as it was registered, with our own properties; kept after the first call. */
   fetch(id: number): Promise<AvroSchemaJson>;
-  /** The newest schema of a subject, or undefined when nothing was registered under it; asked anew each time. */
+  /** The newest schema of a subject, or undefined when nothing was registered under it. Each call asks the registry. */
   latest(subject: string): Promise<AvroSchemaJson | undefined>;
   /** Encoding and decoding of small messages through Avro's general library. Rows and changes have their own codec in `values/`. */
   encode(id: number, value: unknown): Promise<Buffer>;

@@ -8,7 +8,7 @@ export const TOPICS_COMMAND = 'tandem topics apply';
 /** Replicas and sizes as they are for one cluster. */
 export interface TopicTargets {
   readonly replicas: number;
-  /** A record is acknowledged once so many replicas have it. */
+  /** A record is acknowledged once this many replicas have it. */
   readonly minInsync: number;
   /** 0: as the cluster has it. */
   readonly maxMessageBytes: number;

@@ -114,5 +114,5 @@ interface ServerParameter {
 
 const CONNECT_LIMIT_MS = 10_000;
 
-/** A server closes a connection at once when it is told to. Over a network that has fallen silent it never hears of it. */
+/** A server closes a connection at once when asked to. Over a network that has fallen silent it never hears of it. */
 const END_LIMIT_MS = 2_000;

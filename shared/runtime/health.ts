@@ -2,13 +2,13 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { METRICS_CONTENT_TYPE, type Metrics } from './metrics.ts';
 
-/** What a probe is told. `live` turns false when a worker has failed, `ready` true once every worker has reached its loop. */
+/** What a probe gets. `live` turns false when a worker has failed, `ready` true once every worker has reached its loop. */
 export interface Health {
   live: boolean;
   ready: boolean;
   /** What `/readyz` of a service with an HTTP surface of its own adds to `ready`. */
   isServing?: () => Promise<boolean>;
-  /** What the process tells of itself, beside its probes. */
+  /** What the process reports, beside its probes. */
   readonly metrics: Metrics;
 }
 

@@ -37,7 +37,7 @@ export async function runService(build: Build, log: Log, signal: AbortSignal): P
   }
 }
 
-/** How long a service may take to finish its work in hand after SIGTERM, before the process ends anyway. */
+/** How long a service may take to finish started work after SIGTERM, before the process ends anyway. */
 const SHUTDOWN_LIMIT_MS = 25_000;
 
 /**

@@ -11,7 +11,7 @@ export interface SecretBox {
   isCurrent(sealed: string): boolean;
 }
 
-/** The form of a sealed text. Which key opens it is found by trying: the tag tells for certain. */
+/** The form of a sealed text. Which key opens it is found by trying: the tag decides. */
 const FORM = 'k1';
 const NONCE_BYTES = 12;
 const TAG_BYTES = 16;

@@ -5,7 +5,7 @@ import { reveal, type Secret } from './env.ts';
 export interface Signer {
   /** 43 characters of base64url. */
   sign(text: string): string;
-  /** Whether `signature` is, character for character, what `sign` gives or gave. Tells nothing by its time of how it differs. */
+  /** Whether `signature` is, character for character, what `sign` gives or gave. Takes the same time for any difference. */
   verify(text: string, signature: string): boolean;
 }
 

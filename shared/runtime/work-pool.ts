@@ -24,7 +24,7 @@ export interface WorkPoolOptions<T> {
 /** Outages of the store become errors in the log once they last about this many tries. */
 const QUIET_FAILURES = 5;
 
-/** Claims units and works on up to `maxUnits` at once. After the abort it claims nothing and waits for those in hand. */
+/** Claims units and works on up to `maxUnits` at once. After the abort it claims nothing and waits for the claimed ones. */
 export function createWorkPool<T>(options: WorkPoolOptions<T>): Worker {
   const { name, maxUnits, idleMs, notifier, log, claim, work } = options;
   const restMs = typeof idleMs === 'number' ? () => idleMs : idleMs;

@@ -42,7 +42,7 @@ export async function beginService<Config extends BaseConfig<'catalogPath' | 'tr
   return catalog;
 }
 
-/** A pool on the control store, closed with the service. `purpose` tells it from the service's other pools. */
+/** A pool on the control store, closed with the service. `purpose` distinguishes it from the service's other pools. */
 export function openControlPool(
   { cleanup, log, health }: Pick<ServiceContext, 'cleanup' | 'log' | 'health'>,
   { controlUrl }: BaseConfig<'controlUrl'>,

@@ -43,7 +43,7 @@ export async function openStorage(storageUrl: Secret | string): Promise<Storage>
   const url = reveal(storageUrl);
   checkStorageUrl(url);
   if (url.startsWith('s3:')) {
-    // Loaded when it is asked for: the client is large, and whoever keeps files in a directory shall not pay for it.
+    // Loaded on demand: the client is large, and storage in a directory does not need it.
     const { openS3Storage } = await import('./s3/open-s3-storage.ts');
     return openS3Storage(url);
   }

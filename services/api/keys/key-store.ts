@@ -99,7 +99,7 @@ export async function createKey(
 }
 
 /**
- * Holds the key or the session that makes a key, so that it is not revoked meanwhile: whoever revokes it sees each key that
+ * Holds the key or the session that makes a key, so that it is not revoked at the same time: the revocation sees each key that
  * it has made, and it makes no other.
  *
  * @param id of a key or of a session

@@ -42,7 +42,7 @@ export function pageHeaders(policy: PagePolicy = {}): Record<string, string> {
   };
 }
 
-/** A page that is the same for everyone. A browser asks each time, and is told when its copy still holds. */
+/** A page that is the same for everyone. A browser asks each time, and gets a 304 while its copy is current. */
 export interface StaticPage {
   readonly body: string;
   readonly etag: string;

@@ -63,7 +63,7 @@ export function createConsumerLag(
 }
 
 async function connect(kafka: Pick<KafkaClient, 'admin'>): Promise<KafkaAdmin> {
-  // Whoever looks at the page waits: a broker that is away is told soon, and asked again with the next reading.
+  // A person waits for the page: an unavailable broker is reported soon, and asked again with the next reading.
   const admin = kafka.admin({ retry: { initialRetryTime: 50, maxRetryTime: 500, retries: 3 } });
   await admin.connect();
   return admin;

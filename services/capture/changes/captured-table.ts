@@ -33,7 +33,7 @@ export interface CapturedTable {
   readonly isIdentitySufficient: boolean;
   /** Which rows leave; undefined for all. */
   readonly filter?: TupleFilter | undefined;
-  /** Place in the tuple of the soft delete's column, where no old version carries it: nobody can tell whether a row was restored. */
+  /** Place in the tuple of the soft delete's column, where no old version carries it: whether a row was restored is unknown then. */
   readonly unknownDeletedPlace?: number;
 }
 

@@ -14,9 +14,9 @@ import type { EndedTransaction } from './transactions.ts';
 
 /** Puts changes into the batch under way, and sets aside the resource of one that can't be put there. */
 export interface ChangeCollector {
-  /** @param flaw why the change can't be told, when that is known already */
+  /** @param flaw why the change cannot be reported, when that is known already */
   add(change: Change, table: EncodableTable, flaw?: string): void;
-  /** @returns whether there is a table to tell it of */
+  /** @returns whether there is a table whose change it is */
   addReset(change: Change): boolean;
   /** The table of a row does not fit the catalog. */
   addUnfit(resource: string, source: ChangeSource): void;

@@ -8,7 +8,7 @@ import { createMadeRecords, type MadeRecords } from './made-records.ts';
 /** A change before it is known where it stands. */
 export type RowChange = Omit<Change, 'resource' | 'source'>;
 
-/** The subscribers of a resource have to load it again, because of changes that no row event tells. */
+/** The subscribers of a resource have to load it again, because of changes that no row event reports. */
 export function resetFor(resetReason: ResetReason): RowChange {
   const account = EVERY_ACCOUNT;
   return { op: 'truncate', account, before: null, after: null, unchanged: [], missing: [], resetReason };
@@ -91,13 +91,13 @@ function doesLeave({ filter }: CapturedTable, message: NewVersion): boolean | un
 function didLeave({ filter }: CapturedTable, before: OldTuple): boolean {
   if (filter === undefined) return true;
   const result = filter.matches((name) => before.values[filter.columns.get(name)?.tuplePlace ?? -1]);
-  // Told as deleted where it can't be known: a receiver passes over a record that it does not have.
+  // Reported as deleted where that is unknown: a receiver ignores the deletion of a record that it does not have.
   return result ?? true;
 }
 
 /**
  * Of an update that came without the old version. Whether that one left is known where the identity has the filter's columns,
- * since they did not change then. Where it lacks them, a record that does not leave is told as deleted, by its key alone.
+ * since they did not change then. Where it lacks them, a record that does not leave is reported as deleted, by its key alone.
  */
 function sameIdentity(table: CapturedTable, row: Row, isIn: boolean, commitLsn: Lsn): RowChange[] {
   if (isIn) return [updated(table, null, row, commitLsn)];

@@ -43,7 +43,7 @@ export interface TransactionHandler<Table> {
   isPassedOver(resource: string, commitLsn: Lsn, index: number): boolean;
   /** The 64-bit value of a transaction ID that was just streamed. */
   widenXid(xid: number): bigint;
-  /** @param flaw why the change can't be told */
+  /** @param flaw why the change cannot be reported */
   onChange(change: Change, table: Table, flaw?: string): void;
   /** A row came of a table that does not fit the catalog. */
   onUnfit(resource: string, source: ChangeSource): void;
@@ -142,7 +142,7 @@ export function createTransactions<Table extends CapturedTable>(
     handler.onChange({ ...change, resource: table.rowType.resource, source }, table, flaw);
   };
 
-  /** The table whose changes are to be told; a message of any other of the catalog's takes its one place here. */
+  /** The table whose changes are reported. A message of any other table of the catalog takes one place here. */
   const tableToAnnounce = (relationId: number, lsn: Lsn): Table | undefined => {
     const resource = handler.resource(relationId);
     if (resource === undefined) return undefined;
@@ -283,7 +283,7 @@ export function createTransactions<Table extends CapturedTable>(
   };
 }
 
-/** What keeps a row from being told, if a value that would leave can't be read. Hidden ones may be as they like. */
+/** Why a row cannot be reported, when a value that would leave cannot be read. Hidden values need not be readable. */
 function findFlaw(
   { rowType, tuplePlaces }: CapturedTable,
   unreadable?: UnreadableValues,

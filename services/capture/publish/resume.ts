@@ -35,7 +35,7 @@ const REMEDIES: Record<GapReason, string> = {
 
 /**
  * Going on would leave a hole in the feed, and never does so by itself. An operator accepts the gap by name, with the
- * position in the message; capture then tells every subscriber that each resource needs a new export.
+ * position in the message; capture then reports to every subscriber that each resource needs a new export.
  */
 export class GapPossibleError extends Error {
   override readonly name = 'GapPossibleError';
@@ -176,7 +176,7 @@ const BARRIER_TYPE = 'CaptureBarrier';
 const FIRST_WINDOW_RECORDS = 300n;
 const WINDOW_GROWTH = 30n;
 
-/** For one look; then the session fails and starts anew. */
+/** For one read; then the session fails and starts again. */
 const READ_TIMEOUT_MS = 60_000;
 
 /**

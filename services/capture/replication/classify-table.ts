@@ -24,7 +24,7 @@ export type TableChange =
     };
 
 /**
- * @param told the identity that the feed was told; undefined for a table that was never seen
+ * @param told the identity that the feed knows; undefined for a table that was never seen
  * @param whole the same with all of its files, where this process made it
  * @param facts undefined for a table that is not there
  */
@@ -83,7 +83,7 @@ export function classifyLeaf(
   { oid, xid }: StreamedLeaf,
   facts: TableFacts | undefined,
 ): 'kept' | 'lost' | 'unseen' {
-  // That the table is gone is told by itself.
+  // A missing table has a reset of its own.
   if (facts === undefined) return 'kept';
   if (!isVisible(xid, parseSnapshot(facts.snapshot))) return 'unseen';
   const file = facts.files.find((each) => each.oid === oid);

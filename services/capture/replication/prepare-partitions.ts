@@ -9,7 +9,7 @@ import type { Log } from '../../../shared/runtime/log.ts';
 export interface PreparedPartitions {
   /** At least one was given its replica identity, so that facts have to be read again. */
   readonly isChanged: boolean;
-  /** One of those had rows before, whose changes may have been told without their account. */
+  /** One of those had rows before, whose changes may have been reported without their account. */
   readonly hadRows: boolean;
   /** SQL that a person has to run, since this role may not. */
   readonly remedies: readonly string[];

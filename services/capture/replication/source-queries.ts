@@ -13,7 +13,7 @@ export class SourceLostError extends Error {
 }
 
 /**
- * Tells the errors of the server, which are answers, from those of the way there. Node-pg gives the latter as plain
+ * Separates errors of the server, which are responses, from those of the connection. Node-pg gives the latter as plain
  * errors with nothing to tell them by but their text.
  *
  * @throws SourceLostError from `query`, with the plain error as its cause

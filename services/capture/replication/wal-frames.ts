@@ -46,7 +46,7 @@ export interface StatusUpdate {
   readonly written: Lsn;
   /** Durable with us: the server may forget everything before it. */
   readonly flushed: Lsn;
-  /** The server answers with a keepalive at once, which tells both how far it has come and that it is there. */
+  /** The server responds with a keepalive at once, which shows its position and that it is alive. */
   readonly isReplyRequested: boolean;
 }
 

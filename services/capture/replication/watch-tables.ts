@@ -25,7 +25,7 @@ export interface TableWatchDeps {
   readonly db: Queryable;
   readonly catalog: Catalog;
   readonly publicationName: string;
-  /** As the feed has been told, with its last state. */
+  /** As the feed knows it, with its last state. */
   readonly known: () => TableIdentities;
   /** Adopts the table's present identity without a reset. */
   readonly adopt: (resource: string, identity: string) => void;

@@ -27,7 +27,7 @@ export interface RouteCollector {
   checkWhole(message: PgOutputMessage): void;
 }
 
-/** After these, a child's rows may refer to other records, which no message told. */
+/** After these, a child's rows may refer to other records without a message of their own. */
 const REFERENCES_CHANGED: readonly ResetReason[] = ['table_replaced', 'table_rewritten', 'partition_changed'];
 
 export function createRouteCollector({ catalog, tables, spellings }: RouteCollectorDeps): RouteCollector {

@@ -25,7 +25,7 @@ export interface Moves extends Pick<TransactionRouting, 'descendantsOf' | 'moved
   resolve(entries: readonly WalEntry[]): Promise<void>;
 }
 
-/** Accounts of one transaction that are told one by one that a parent has moved. */
+/** Up to this many accounts of one transaction get an event of their own about a moved parent. */
 const MAX_TOLD_ACCOUNTS = 50;
 
 interface NotedRow {
@@ -39,7 +39,7 @@ export function createMoves({ catalog, accounts, prepareReset }: MovesDeps): Mov
   const withDescendants = (names: readonly string[]) =>
     new Set(names.flatMap((name) => [name, ...(descendants.get(name) ?? [])]));
   const rows = new WeakMap<PgOutputMessage, NotedRow>();
-  /** Of one transaction: `done` are the accounts that were told, by resource. */
+  /** Of one transaction: `done` are the accounts that have their event, by resource. */
   const told = { commitLsn: -1n, accounts: new Set<string>(), done: new Set<string>() };
 
   return {

@@ -63,7 +63,7 @@ export interface OpenRoutesDeps extends RoutesSource {
   readonly catalog: Catalog;
   /** Names of resources whose paths can't be followed now: the routes are read and kept without them. */
   readonly broken: readonly string[];
-  /** Of the columns on the paths: the routes begin anew once it is another. */
+  /** Of the columns on the paths: the routes are read again once it changes. */
   readonly columns: string;
   readonly progress: CaptureProgress;
   /** The feed goes on where it was, without a gap. */
@@ -73,7 +73,7 @@ export interface OpenRoutesDeps extends RoutesSource {
 
 /**
  * Takes the routes over from the session before, if they have followed the stream since without a break, on the same server and by
- * the same paths. Else they are read from the source again, and every subscriber of a child's resource is told to begin anew.
+ * the same paths. Else they are read from the source again, and every subscriber of a child's resource gets a reset.
  *
  * @throws SetupError when a foreign key that a path follows is missing
  */
@@ -176,7 +176,7 @@ async function fillRoutes(
         await add(child.name, { references }, references.length);
     }
     await client.query('commit');
-    // Ahead of the end, so that nobody goes on who was not told. At the first start, too: what came since the slot is passed over.
+    // Ahead of the end, so that no subscriber continues without its reset. At the first start, too: what came since the slot is passed over.
     const content = formatAccountReset({
       account: '*',
       resources: childrenOf(catalog).map(({ name }) => name),

@@ -1,16 +1,16 @@
 import type { ListedItem } from '../../domain/bulk.ts';
 import type { Queryable } from '../../postgres/queryable.ts';
 
-/** Items of a chunk of HTTP requests: what one worker has in hand, and what a crash makes it ask again. */
+/** Items of a chunk of HTTP requests. One worker has claimed them, and after a crash they are asked again. */
 const HTTP_CHUNK_ITEMS = 50;
 
 /** Smaller chunks would cost a job of millions more than what they do. */
 const LEAST_CHUNK_ITEMS = 20;
 
 /**
- * Items of a job's chunks. Failures are counted when a chunk is done, so of a job with `max_failures` no chunk holds more than that
- * many (but at least 20): when the limit is reached no further one is claimed, and what is in hand then, a chunk of each worker at
- * most, is all that may be done beyond.
+ * Items of a chunk of a job. Failures are counted when a chunk is done, so a chunk of a job with `max_failures` holds at most that
+ * many items (but at least 20). Once the limit is reached, no chunk is claimed any more. Chunks already claimed still finish: at
+ * most one of each worker.
  *
  * @param most of a chunk whose rows are changed by a statement
  */
@@ -45,7 +45,7 @@ export function cutChunks(
   return chunks;
 }
 
-/** `fence` holds for the inserting statement's own moment: a list that was begun anew by another takes no more chunks. */
+/** `fence` is checked by the inserting statement itself: once another worker has started the list again, this one adds no chunk. */
 export async function insertChunks(
   db: Queryable,
   jobId: string,

@@ -9,7 +9,7 @@ export interface BulkQuota {
   /** Null: any number. */
   readonly limit: number | null;
   readonly used: number;
-  /** Set aside for items in hand. */
+  /** Set aside for items that workers have claimed. */
   readonly reserved: number;
   /** The period as it is counted by, a range of PostgreSQL's. */
   readonly span: string;
@@ -122,15 +122,15 @@ export async function releaseHold(db: Queryable, id: string): Promise<void> {
 /** How many items may be processed now. `exhausted`: none before the quota is filled again. */
 export type Reservation =
   | { readonly kind: 'granted'; readonly count: number }
-  /** Everything left is set aside for chunks in hand, which may give some of it back. */
+  /** Everything left is set aside for claimed chunks, which may give some of it back. */
   | { readonly kind: 'wait' }
   | { readonly kind: 'exhausted' }
   /** The chunk is no longer ours. */
   | { readonly kind: 'lost' };
 
 /**
- * Sets quota aside before items are touched, so that no number of workers goes over it. What the chunk had set aside before is free
- * again in the same moment; whoever has it must have reported what became of that.
+ * Sets quota aside before items are touched, so that any number of workers stays within it. Frees what the chunk set aside before,
+ * at the same time. So the caller reports the results of those items first.
  */
 export function reserveQuota(
   pool: Pool,

@@ -15,7 +15,7 @@ export interface ClaimedChunk {
   readonly owner: string;
   readonly firstSeq: number;
   readonly items: readonly ListedItem[];
-  /** Quota that a worker which died had set aside, of which it may have used some: the ledger tells. */
+  /** Quota that a dead worker set aside. The ledger shows how much of it was used. */
   readonly reserved: number;
   /** How the attempts before this one failed, and how many in a row in this way. */
   readonly lastFailure: string | null;
@@ -63,10 +63,9 @@ const OF_KIND = `
     where asking.resource = j.resource and asking.operation = j.operation) = $3::boolean`;
 
 /**
- * Jobs of a kind that have something to do: those first whose account has the fewest chunks of it in hand, and of these the one that
- * had its last turn longest ago, as its jobs' last reports tell: were it the oldest job, as many large jobs as there are workers would
- * hold up every other account to their end. Of an account's jobs the one that has the fewest in hand, then the oldest. Chunks of the
- * other kind take nothing away from these, so they do not count.
+ * Runnable jobs of this kind, ordered by the chunks that their account has claimed, then by the account's last report, then by the
+ * chunks that the job has claimed, then by age. Accounts come before age, because otherwise a few large jobs would keep all workers
+ * from every other account until they end. Chunks of the other kind do not count: they take no slot of this kind.
  */
 const CANDIDATES = `
 with in_hand as (
@@ -88,14 +87,14 @@ order by (select coalesce(sum(h.count), 0) from in_hand h where h.account_id = j
   (select coalesce(sum(h.count), 0) from in_hand h where h.job_id = j.id), j.created_at, j.id
 limit 10`;
 
-/** The job's row is held in share mode, so that a cancel either comes first or sees the chunk in hand. */
+/** Holds the job's row in share mode, so that a cancel either comes first or sees the claimed chunk. */
 const LOCK_JOB = `
 select from bulk_jobs where id = $1 and status = 'running' and ending is null for share`;
 
 /** How an attempt failed whose worker was not heard of again. */
 export const WORKER_LOST = 'worker_lost';
 
-/** As many items as are asked for at once: no others may be left that could tell whether the handler is there. */
+/** The last items of a job, up to one round of requests: no other item is left that could show whether the handler is available. */
 const REST_OF_JOB = 10;
 
 const CLAIM = `

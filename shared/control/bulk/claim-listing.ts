@@ -57,8 +57,8 @@ interface ListingRow {
 }
 
 /**
- * Claims a job whose items are not listed yet, or were being listed by a worker that died: a list is of one snapshot, so it
- * is begun anew. No item of it was touched, because none is before the list is whole.
+ * Claims a job whose items are not listed yet, or whose lister died. A list belongs to one snapshot, so a new lister starts it
+ * again. No item was changed by then, because work starts only once the list is complete.
  */
 export function claimListing(pool: Pool, owner: string): Promise<ClaimedListing | undefined> {
   return inTransaction(pool, async (db) => {
@@ -97,8 +97,8 @@ export async function renewListing(db: Queryable, claim: ClaimedListing): Promis
 }
 
 /**
- * From here on the job's chunks are claimed. Only now is it running: a list that its lister did not finish is begun anew under another
- * snapshot, and who sees a job run may rely on its items being those of before.
+ * Makes the job running: from now on workers claim its chunks. It does not run before, because an unfinished list is started again
+ * under another snapshot, and the items of a running job never change.
  */
 export function finishListing(
   pool: Pool,

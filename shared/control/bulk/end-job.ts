@@ -29,9 +29,9 @@ const MAY_LIST_AGAIN = `
   (request ->> 'semantics' = 'live' and total > listed_items and list_round < ${MAX_LIST_ROUNDS} - 1)`;
 
 /**
- * Jobs that may have come to their end: told to, or with everything done, also while they are paused, as the last chunk in hand was
- * being finished: nothing is left to wait for, unless the job lists again once it goes on. Of waiting chunks the first in order is asked for, which an
- * index finds among tens of thousands that are done; for whether there is any the planner would read them.
+ * Jobs that may end: asked to, or with every chunk done. A paused job is one of them when its last claimed chunk finished during the
+ * pause, unless it lists again after the pause. The query asks for the first waiting chunk in order, which an index finds among tens
+ * of thousands of finished ones. To ask whether any exists would make the planner read them all.
  */
 const ENDING = `
 select j.id from bulk_jobs j
@@ -99,9 +99,9 @@ export function leaveUncounted(pool: Pool, { jobId, chunk, attempt }: UnsettledC
 }
 
 /**
- * Ends a job if it has come to its end: completed when every chunk is done, otherwise as it was told. The row is locked
- * first, so that of a cancel and a completion exactly one wins. With live semantics a round of items that is done is
- * followed by another, until one has found nothing new.
+ * Ends a job that has nothing left to do: as completed when every chunk is done, otherwise as it was asked to end. Locks the row
+ * first, so that exactly one of a cancel and a completion wins. With live semantics another round of items follows each finished
+ * one, until a round finds nothing new.
  *
  * @returns how it ended; undefined when it goes on
  */
@@ -171,7 +171,7 @@ function lifeCycleEvent(
   return { ...entry, type: 'JobFailed', payload: { job_id: jobId, kind, code, message } };
 }
 
-/** Lets a job fail for a reason that is not one item's. It ends once no chunk of it is in hand. */
+/** Fails a job for a reason that is not one item's. It ends once none of its chunks is claimed. */
 export async function failJob(
   db: Queryable,
   jobId: string,
@@ -194,9 +194,8 @@ export async function pauseForQuota(db: Queryable, jobId: string): Promise<void>
 }
 
 /**
- * Asks a job to stop. One that nobody has begun on is cancelled at once; otherwise no chunk is claimed from here on, and the
- * workers end it when those in hand are reported, so that its counts hold everything that was done. Call it in a
- * transaction: it locks the job's row.
+ * Asks a job to stop. A job without any work done is cancelled at once. Otherwise no further chunk is claimed, and the workers end
+ * the job once the claimed ones are reported, so that its counts include all work. Call it in a transaction: it locks the job's row.
  */
 export async function cancelBulkJob(db: Queryable, accountId: string | null, id: string): Promise<Asked> {
   const status = await lockJob(db, accountId, id);

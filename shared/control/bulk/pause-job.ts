@@ -19,8 +19,8 @@ export function isEnded(status: BulkStatus): boolean {
 }
 
 /**
- * Chunks in hand are finished; no other is begun. A job that does not run yet gives its turn up, and its items are listed when it has
- * the next one: they are those of when it starts. Call it in a transaction: it locks the job's row.
+ * Pauses a job. Claimed chunks finish; no other is claimed. A job that does not run yet gives up its turn, and its items are listed
+ * at the next one, so they are those of its start. Call it in a transaction: it locks the job's row.
  */
 export async function pauseBulkJob(db: Queryable, accountId: string | null, id: string): Promise<Asked> {
   const status = await lockJob(db, accountId, id);
@@ -66,8 +66,8 @@ const HAS_WORK = `
     or exists (select from bulk_chunks c where c.job_id = j.id and c.state = 'working'))`;
 
 /**
- * Pauses every running job, because the source keeps so much WAL for the feed that nothing may add to it. Their chunks in hand are
- * called off. Said again while that lasts, it keeps them paused.
+ * Pauses every running job, because the source keeps so much WAL for the feed that nothing may add to it. Stops work on their
+ * claimed chunks. Repeat it while that lasts: each call prolongs the pause.
  *
  * @returns the jobs that ran until now
  */
@@ -100,7 +100,7 @@ export async function resumeCaughtUp(db: Queryable, nowMs: number): Promise<stri
 /** Between asking a handler that is away and asking it again: 1, 2, 4, … 30 s at most, or what it asks for itself. */
 const HANDLER_REST = { initialMs: 1_000, maxMs: 30_000 };
 
-/** A handler that was not asked for so long after its rest was over, because all was stopped or the job was paused, has its time again. */
+/** A handler that was not asked for this long after its rest, because workers were stopped or the job was paused, gets its whole time again. */
 const UNASKED_SECONDS = 300;
 
 /**

@@ -100,7 +100,7 @@ export function startJobs(pool: Pool, nowMs: number): Promise<string[]> {
   });
 }
 
-/** What the feed of jobs is told. */
+/** The message that reports the start to `tandem.jobs`. */
 export function jobStarted(jobId: string): OutboxEntry {
   return {
     topic: 'jobs',
@@ -111,8 +111,8 @@ export function jobStarted(jobId: string): OutboxEntry {
 }
 
 /**
- * Lets jobs go on that waited for quota, where there is some: a new period, a greater limit, or another kind of period. Both are asked
- * for as they are now, so that nothing has to be told of a change.
+ * Resumes jobs that wait for quota once there is some: in a new period, or after a change of the limit or of the period. It reads
+ * limit and period as they are now, so that a change of them needs no notification.
  */
 export async function resumeRefilled(db: Queryable, nowMs: number): Promise<string[]> {
   const waiting = await db.query<{ id: string; period: QuotaPeriod }>(

@@ -10,7 +10,7 @@ export interface ChunkReport {
   readonly jobId: string;
   readonly chunk: number;
   readonly attempt: number;
-  /** What the ledger holds of the whole chunk, whoever wrote it. */
+  /** What the ledger holds of the whole chunk, from all attempts. */
   readonly counts: LedgerCounts;
   /** Before it is claimed again, if it is not done. Null: its worker goes on with it. */
   readonly delayMs: number | null;

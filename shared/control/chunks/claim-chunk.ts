@@ -59,7 +59,7 @@ export interface ClaimOptions extends Partial<BatchLimits> {
   readonly catalog?: Readonly<Record<string, string>>;
 }
 
-/** What a pass costs beside its rows (a session, a transaction, a request) is shared by so many; they are locked and leased together. */
+/** This many chunks share the cost of a session, a transaction and a request. They are locked and leased together. */
 const BATCH_LIMITS: BatchLimits = { maxChunks: 25, maxRows: 5_000 };
 
 /**
@@ -219,7 +219,7 @@ const OURS = `unnest($4::text[], $5::int[], $6::bigint[]) as n(resource, chunk, 
   join export_chunks c on c.export_id = $1 and c.resource = n.resource and c.chunk = n.chunk
     and c.attempt = $2 and c.lease_owner = $3 and c.state = 'reading'`;
 
-/** Whoever changes several chunks locks them in this order, so that no two wait for each other. */
+/** Every statement that changes several chunks locks them in this order, so that no two wait for each other. */
 const LOCKED = 'order by c.resource, c.chunk for no key update of c';
 
 /** Fences a statement. */

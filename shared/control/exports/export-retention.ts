@@ -1,9 +1,9 @@
 import type { Queryable } from '../../postgres/queryable.ts';
 
-/** A customer is told this long before files go, or at half their life if that is shorter. */
+/** `export.expiring` is sent this long before files are removed, or at half their life if that is shorter. */
 const NOTICE_DAYS = 7;
 
-/** Marks exports whose files go soon; a trigger tells their accounts. @returns how many, at most `limit` */
+/** Marks exports whose files are removed soon; a trigger writes the event for their accounts. @returns how many, at most `limit` */
 export async function tellExpiring(db: Queryable, now: Date, limit: number): Promise<number> {
   const { rowCount } = await db.query(
     `update exports set expiry_told_at = $1 where id in (

@@ -42,7 +42,7 @@ export async function listListeners(
   return rows;
 }
 
-/** Schedules the event for one endpoint, and tells its holder to look. Safe to repeat. */
+/** Schedules the event for one endpoint, and notifies the dispatcher that leases it. Safe to repeat. */
 export async function scheduleAccountEvent(
   db: Queryable,
   webhookId: string,

@@ -121,7 +121,7 @@ const NOTE_APPLIED = `
     from free where w.id = free.id
   returning w.id`;
 
-/** Tells whoever waits that endpoints work by these versions of their settings now. */
+/** Notifies waiting requests that endpoints use these versions of their settings now. */
 export async function noteApplied(db: Queryable, versions: ReadonlyMap<string, number>): Promise<void> {
   const { rows } = await db.query<{ id: string }>({
     name: 'note_applied',

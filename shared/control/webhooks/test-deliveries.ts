@@ -2,7 +2,7 @@ import type { Queryable } from '../../postgres/queryable.ts';
 import { WEBHOOKS_CHANNEL } from '../../protocol/names.ts';
 import { ENDPOINT_COLUMNS, type EndpointRow } from './lease-endpoints.ts';
 
-/** Whoever asked has given up by then: a test that comes out of the blue tells nobody anything. */
+/** By then the request has given up, and a test that arrives later helps nobody. */
 const UNCLAIMED_SECONDS = 30;
 
 export interface ClaimedTest extends EndpointRow {

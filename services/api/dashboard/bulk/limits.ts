@@ -5,7 +5,7 @@ import type { Visit } from '../frame/visit.ts';
 
 export type Account = z.output<typeof accountOverviewSchema>;
 
-/** What a new job is limited by: told before anybody fills in a form. */
+/** The limits of a new job, shown before anybody fills in a form. */
 export function limitsCard(
   { bulk_quota: quota, bulk_operations: jobs, limits }: Account,
   visit: Visit,

@@ -43,7 +43,7 @@ ${
 </li>`;
 }
 
-/** Where the API is, as its clients are told: the address of the file without the path of the operation. */
+/** The public URL of the API: the file's URL without the path of the operation. */
 function baseUrlOf({ id, files }: Export): string {
   const [url = ''] = files.map(({ content_url: each }) => each);
   return url.split(`/exports/${id}/`, 1)[0] ?? '';

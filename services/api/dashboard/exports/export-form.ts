@@ -78,7 +78,7 @@ function scopeOf(form: URLSearchParams, kind: Kind, { text }: Visit) {
   };
 }
 
-/** Changes can be told for the records that the earlier export has, so the rest of the scope is that export's. */
+/** Changes are known for the records that the earlier export has, so the rest of the scope is that export's. */
 async function scopeOfEarlier(form: URLSearchParams, visit: Visit) {
   const id = form.get('changes_since') ?? '';
   if (id === '') throw new AppError('invalid', visit.text.exports.create.noEarlierChosen);

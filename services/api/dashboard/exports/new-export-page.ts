@@ -14,7 +14,7 @@ const PATH = '/dashboard/exports/new';
 /** Earlier exports that changes may be taken since. An older one is chosen by its own page. */
 const MAX_EARLIER = 30;
 
-/** The form that starts an export. It tells beforehand how large that would be, and why it cannot start. */
+/** The form that starts an export. It shows beforehand how large that would be, or why it cannot start. */
 export function newExportPages(deps: Pick<VisitDeps, 'frameAncestors'>): DashboardPage[] {
   const write = { path: PATH, needs: 'exports:write' } as const;
   const show = async (visit: Visit, form: URLSearchParams, outcome: Outcome) => {
@@ -101,7 +101,7 @@ async function readFacts(form: URLSearchParams, visit: Visit): Promise<FormFacts
     : undefined;
   return {
     resources: await readResources(visit),
-    // A range leaves out records whose changes would then be told.
+    // A range leaves out records whose changes would then be reported.
     earlier: data.filter(({ date_range: range }) => range === null),
     unlisted: isListed ? undefined : id,
     feed,

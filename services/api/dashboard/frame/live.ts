@@ -46,7 +46,7 @@ export interface LiveState {
 /** What it holds is of one visitor, or of one rendering: a token of the session, the key of a request. */
 const HIDDEN_FIELD = /<input\b[^>]*\btype="hidden"[^>]*>/g;
 
-/** Renders a page's content, and tells what of it is live. */
+/** Renders a page's content, and lists what of it is live. */
 export function renderLive(render: (live: Live) => Html): {
   readonly content: Html;
   readonly state: LiveState;

@@ -48,7 +48,7 @@ export interface Sessions {
   openByKey(caller: Caller & { readonly kind: 'account' }, entry: Entry): Promise<OpenedSession>;
   /** Keeps the language that somebody has chosen, for as long as the session lasts. */
   setLocale(session: Pick<Visitor, 'id'>, locale: string): Promise<void>;
-  /** Ends the sessions at the wish of whoever is in them. */
+  /** Ends the sessions at the request of their user. */
   end(sessions: readonly Session[]): Promise<void>;
 }
 

@@ -1,7 +1,7 @@
 import type { PortalLook } from '../../admin/portal-store.ts';
 import type { ANONYMOUS, Caller } from '../../http/caller.ts';
 
-/** Whoever looks at a page: what its layout, its forms and the operations that it asks need to know. */
+/** Who looks at a page: what its layout, its forms and the operations that it asks need to know. */
 export interface Visitor extends PortalLook {
   readonly id: string;
   /** Goes with each form of the session: another site cannot know it. */

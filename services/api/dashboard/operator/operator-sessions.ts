@@ -32,7 +32,7 @@ export interface OperatorSessions {
   open(replaced: OperatorSession | undefined): Promise<string>;
   /** In which language the session is from now on. */
   setLocale(session: Pick<Visitor, 'id'>, locale: string): Promise<void>;
-  /** Ends a session at the wish of whoever is in it. */
+  /** Ends a session at the request of its user. */
   end(session: OperatorSession): Promise<void>;
 }
 

@@ -7,7 +7,7 @@ import { endpointPath, fieldTime } from './webhook-parts.ts';
 
 const DAY_MS = 86_400_000;
 
-/** What can be done with an endpoint, by whoever may change it. */
+/** What a session that may change an endpoint can do with it. */
 export function endpointActions({ webhook, exports, nowMs }: EndpointFacts, visit: Visit): Html {
   const text = visit.text.webhooks.details;
   const { id, failing_since: since } = webhook;

@@ -135,7 +135,7 @@ function ranges(id: string, current: Range, visit: Visit): Html {
   )}</ul></nav>`;
 }
 
-/** Places that are filled anew as attempts fail: an endpoint that fails all the time must not load its page all the time. */
+/** Parts that change with each failed attempt: an endpoint that keeps failing must not reload its page all the time. */
 function failureList(id: string, failures: readonly Attempt[], live: Live, visit: Visit): Html {
   const { relative, utc } = visit.formats;
   return html`<ul class="plain attempts">${failures.map(

@@ -52,7 +52,7 @@ export function stillPage(
   );
 }
 
-/** Says what was done, when the address tells so. */
+/** Says what was done, when the address carries it. */
 export function doneNote({ query, text }: Visit): Html | null {
   const done = query.get('done') ?? '';
   const texts: Readonly<Record<string, string>> = text.webhooks.done;
