@@ -21,7 +21,8 @@ import {
   presentKey,
   REVOKE_QUERY,
 } from '../keys/key-schemas.ts';
-import { createKey, listKeys, revokeKey } from '../keys/key-store.ts';
+import { createKey, revokeKey } from '../keys/key-store.ts';
+import { keyPage } from '../keys/routes.ts';
 import {
   accountLimitsSchema,
   accountSchema,
@@ -252,13 +253,7 @@ export function accountRoutes({ pool, cursorSigner, source }: AccountDeps): Rout
       handle: async ({ param, query }) => {
         const accountId = param('id');
         if ((await findAccount(pool, accountId)) === undefined) throw noAccount(accountId);
-        return pageResponse(
-          cursorSigner,
-          `keys:${accountId}:${query.status ?? ''}`,
-          query,
-          (after, limit) => listKeys(pool, accountId, query.status, after, limit),
-          presentKey,
-        );
+        return keyPage({ pool, cursorSigner }, accountId, query);
       },
     }),
     defineRoute({

@@ -6,7 +6,7 @@ import type { Signer } from '../../../shared/runtime/signing.ts';
 import { actorOf, hasScope, oneAccount } from '../http/caller.ts';
 import { EXAMPLE } from '../http/example-values.ts';
 import { pageResponse } from '../http/paging.ts';
-import { jsonResponse, noContent } from '../http/response.ts';
+import { jsonResponse, noContent, type TextResponse } from '../http/response.ts';
 import { defineRoute, type Route } from '../http/route.ts';
 import { listOf, pageOf } from '../http/schema.ts';
 import {
@@ -45,14 +45,7 @@ export function keyRoutes({ pool, cursorSigner }: KeyDeps): Route[] {
         200: { description: 'Keys, newest first.', schema: listOf(keySchema), example: pageOf(EXAMPLE_KEY) },
       },
       handle({ query, accountId }) {
-        const account = oneAccount(accountId);
-        return pageResponse(
-          cursorSigner,
-          `keys:${account}:${query.status ?? ''}`,
-          query,
-          (after, limit) => listKeys(pool, account, query.status, after, limit),
-          presentKey,
-        );
+        return keyPage({ pool, cursorSigner }, oneAccount(accountId), query);
       },
     }),
     defineRoute({
@@ -123,4 +116,19 @@ export function keyRoutes({ pool, cursorSigner }: KeyDeps): Route[] {
       },
     }),
   ];
+}
+
+/** A page of an account's keys, for the account itself and for the operator. */
+export function keyPage(
+  { pool, cursorSigner }: KeyDeps,
+  accountId: string,
+  query: z.output<typeof KEYS_QUERY>,
+): Promise<TextResponse> {
+  return pageResponse(
+    cursorSigner,
+    `keys:${accountId}:${query.status ?? ''}`,
+    query,
+    (after, limit) => listKeys(pool, accountId, query.status, after, limit),
+    presentKey,
+  );
 }
