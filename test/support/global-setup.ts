@@ -1,6 +1,7 @@
 import { chmodSync, mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import pg from 'pg';
 import type { TestProject } from 'vitest/node';
 import { tryLock } from '../../deploy/local/lock.ts';
 import { type LocalStack, startStack } from '../../deploy/local/stack.ts';
@@ -57,7 +58,21 @@ async function start(): Promise<LocalStack> {
   // PostgreSQL runs as another user when the tests run as root, and has to get in.
   chmodSync(home, 0o755);
   const env = { ...process.env, STORAGE_URL: undefined, ...stackVariables(process.env) };
-  return startStack({ home, env, log: silentLog, say: console.log });
+  const stack = await startStack({ home, env, log: silentLog, say: console.log, makesClassArchives: true });
+  if (stack.startedHere.postgres !== undefined) await skipSyncs(stack.databaseUrl);
+  return stack;
+}
+
+/** The server's data goes with the run, and a test that crashes a server has its own: a commit need not wait for a disk. */
+async function skipSyncs(url: string): Promise<void> {
+  const client = new pg.Client({ connectionString: url });
+  await client.connect();
+  try {
+    await client.query('alter system set fsync = off');
+    await client.query('select pg_reload_conf()');
+  } finally {
+    await client.end();
+  }
 }
 
 /** A run that was killed leaves its directory behind; the lock tells such a one from a run that is still going. */
