@@ -1,14 +1,6 @@
-import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { type ChildProcess, execFile } from 'node:child_process';
 import { once } from 'node:events';
-import {
-  copyFileSync,
-  existsSync,
-  mkdtempSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type IncomingHttpHeaders } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -18,30 +10,24 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { CUSTOMER_COMMANDS } from '../../deploy/cli/customer/customer-commands.ts';
-import { compareWithSource } from '../../deploy/demo/compare.ts';
-import { parseExactJson } from '../../deploy/demo/exact-json.ts';
-import { createReplica } from '../../deploy/demo/replica.ts';
-import { startTraffic } from '../../deploy/demo/traffic.ts';
 import { type Customer, openWorld, type World } from '../../deploy/demo/world.ts';
 import { choosePort } from '../../deploy/local/ports.ts';
 import { NODE_FLAGS } from '../../deploy/local/supervise.ts';
-import { Replica, Tandem } from '../../schemas/clients/typescript/src/index.ts';
-import { SqliteStore } from '../../schemas/clients/typescript/src/sqlite.ts';
+import { Tandem } from '../../schemas/clients/typescript/src/index.ts';
 import { silentLog } from '../../shared/runtime/log.ts';
 import { secretToKey, sign } from '../../shared/runtime/signing.ts';
 import { openBrowser } from '../support/browser.ts';
-import { startCallProxy } from '../support/call-proxy.ts';
 import { examplesOf, installPythonClient, installTypescriptClient } from '../support/packages.ts';
 import { openProductPool } from '../support/product-pool.ts';
+import { startProgram } from '../support/program.ts';
 import { runCommand } from '../support/run-command.ts';
+import { differencesOf } from '../support/sqlite-replicas.ts';
 import { testStack } from '../support/stack.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 const path = (name: string) => fileURLToPath(new URL(`../../${name}`, import.meta.url));
 
 const EXAMPLE_LIMIT_MS = 60_000;
-/** Four programs are killed and started eight times; a busy machine takes its time. */
-const REPLICAS_LIMIT_MS = 300_000;
 
 let world: World;
 let customer: Customer;
@@ -75,35 +61,6 @@ const settings = () => ({
   TANDEM_URL: world.apiUrl,
   TANDEM_KEY: customer.key,
 });
-
-/** A program that runs until it is killed, and what it has printed. */
-function startProgram(command: string, args: readonly string[], cwd: string, env: Record<string, string>) {
-  const program = {
-    output: '',
-    child: undefined as ChildProcess | undefined,
-    start() {
-      const child = spawn(command, args, {
-        cwd,
-        env: { ...settings(), ...env },
-        stdio: ['ignore', 'pipe', 'pipe'],
-      });
-      for (const stream of [child.stdout, child.stderr]) {
-        stream.on('data', (data) => {
-          program.output += data;
-        });
-      }
-      program.child = child;
-    },
-    async kill() {
-      const { child } = program;
-      if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
-      child.kill('SIGKILL');
-      await once(child, 'exit');
-    },
-  };
-  program.start();
-  return program;
-}
 
 const NODE = ['--disable-warning=ExperimentalWarning'];
 
@@ -146,6 +103,7 @@ async function runExamples({ readme, language, extension, command, folder }: Ins
   const client = new Tandem({ baseUrl: world.apiUrl, key: customer.key });
   const { id, secret } = await client.webhooks.create({ url: `http://127.0.0.1:${port}/hook` });
   const receiver = startProgram(program, [...options, write('Receive webhooks')], folder, {
+    ...settings(),
     PORT: String(port),
     TANDEM_SECRET: secret ?? '',
     PYTHONPATH: folder,
@@ -197,6 +155,7 @@ test('a customer exports, follows the feed and keeps a replica from the command 
     return stdout.trimEnd().split('\n');
   };
   const login = startProgram(process.execPath, [...TANDEM, 'login', '--url', world.apiUrl], home, {
+    ...settings(),
     XDG_CONFIG_HOME: home,
   });
   await once(login.child as ChildProcess, 'exit');
@@ -240,17 +199,17 @@ test('a customer exports, follows the feed and keeps a replica from the command 
   ]);
 
   const sync = () => tandem('replica', 'sync', 'sqlite:replica.db', '--once');
-  const replica = { file: join(home, 'replica.db') };
+  const replica = join(home, 'replica.db');
   await sync();
-  expect(await differencesOf(replica)).toEqual([]);
+  expect(await differencesOf(world, customer, replica)).toEqual([]);
   await change('after the first sync');
-  expect(await differencesOf(replica)).not.toEqual([]);
+  expect(await differencesOf(world, customer, replica)).not.toEqual([]);
   await waitFor('the replica to be the source', async () => {
     await sync();
-    return (await differencesOf(replica)).length === 0;
+    return (await differencesOf(world, customer, replica)).length === 0;
   });
 
-  await verifyReplica(replica.file, tandem);
+  await verifyReplica(replica, tandem);
 
   await useWebhooks(home, (memo) => change(memo));
   await expect(tandem('exports', 'get', 'exp_0')).rejects.toMatchObject({
@@ -426,239 +385,4 @@ async function useWebhooks(home: string, change: (memo: string) => Promise<unkno
   expect((await run('bulk results', jobId, '--status', 'failed')).results).toMatchObject([
     { item_id: 'none' },
   ]);
-}
-
-/** A process that keeps a replica in a file of SQLite. */
-interface ReplicaProcess {
-  readonly name: string;
-  readonly file: string;
-  readonly program: ReturnType<typeof startProgram>;
-}
-
-async function differencesOf({ file }: Pick<ReplicaProcess, 'file'>): Promise<readonly string[]> {
-  if (!existsSync(file)) return ['there is no file'];
-  using db = new DatabaseSync(file, { readOnly: true });
-  const replica = createReplica();
-  const exact = (json: unknown) => JSON.stringify(parseExactJson(String(json)));
-  const rows = db
-    .prepare(
-      `select resource, key, data from tandem_records
-         where load = (select shown from tandem_state) and data is not null`,
-    )
-    .all();
-  for (const { resource, key, data } of rows) {
-    (replica.records(String(resource)) as Map<string, string>).set(exact(key), exact(data));
-  }
-  const found = await compareWithSource(world.sourceUrl, world.catalog, customer.sourceId, replica);
-  return found.differences;
-}
-
-/** The state that the replica has stored; undefined before its first. */
-function stateOf({
-  file,
-}: ReplicaProcess): { shown?: number; exportId?: string; webhook?: { exportId: string } } | undefined {
-  if (!existsSync(file)) return undefined;
-  try {
-    using db = new DatabaseSync(file, { readOnly: true });
-    const row = db.prepare('select state from tandem_state').get();
-    return row === undefined ? undefined : JSON.parse(String(row.state));
-  } catch {
-    // The process has not made its tables yet.
-    return undefined;
-  }
-}
-
-async function untilEqual(replicas: readonly ReplicaProcess[]): Promise<void> {
-  for (const replica of replicas) {
-    let last: readonly string[] = [];
-    await waitFor(`${replica.name} to be the source`, async () => {
-      last = await differencesOf(replica);
-      return last.length === 0;
-    }).catch((cause: unknown) => {
-      throw new Error(`${replica.name}: ${last.slice(0, 5).join('\n')}\n${replica.program.output}`, {
-        cause,
-      });
-    });
-  }
-}
-
-const PULLING = `
-import { Replica, Tandem } from '@tandem/client';
-import { SqliteStore } from '@tandem/client/sqlite';
-const { TANDEM_URL, TANDEM_KEY, REPLICA } = process.env;
-const client = new Tandem({ baseUrl: TANDEM_URL, key: TANDEM_KEY });
-const replica = new Replica({ client, store: new SqliteStore(REPLICA), resources: process.argv.slice(2) });
-await replica.follow({ pollMs: 50, onReset: (reason) => console.log('reset: ' + reason) });
-`;
-
-const PULLING_IN_PYTHON = `
-import os
-import sys
-from tandem_client import Replica, SqliteStore, Tandem
-client = Tandem(os.environ["TANDEM_URL"], os.environ["TANDEM_KEY"])
-replica = Replica(client, SqliteStore(os.environ["REPLICA"]), sys.argv[1:])
-replica.follow(poll_seconds=0.05, on_reset=lambda reason: print("reset:", reason, flush=True))
-`;
-
-test(
-  'replicas by pulling and by webhooks are the source, through SIGKILL and a reset',
-  async () => {
-    await using cleanup = new AsyncDisposableStack();
-    const resources = world.catalog.resources.map(({ name }) => name);
-    const replicas: ReplicaProcess[] = [];
-    const keep = (name: string, command: string, args: readonly string[], cwd: string, env = {}) => {
-      const file = join(cwd, `${name}.db`);
-      const program = startProgram(command, [...args, ...resources], cwd, {
-        RESOURCES: resources.join(' '),
-        PYTHONPATH: cwd,
-        ...env,
-        REPLICA: file,
-      });
-      cleanup.defer(() => program.kill());
-      replicas.push({ name, file, program });
-    };
-    const traffic = await startTraffic({
-      databaseUrl: world.sourceUrl,
-      accounts: world.generated.accounts,
-      perSecond: 50,
-      connections: 4,
-      seed: 5,
-    });
-    cleanup.defer(async () => void (await traffic.stop()));
-
-    writeFileSync(join(javascript, 'pulling.mjs'), PULLING);
-    copyFileSync(path('deploy/examples/keep-a-replica/replica.mjs'), join(javascript, 'replica.mjs'));
-    const receiver = async () => {
-      // The one before may not listen yet.
-      const port = String(await choosePort(18_190 + 10 * replicas.length));
-      return { PORT: port, PUBLIC_URL: `http://127.0.0.1:${port}/hook` };
-    };
-    keep('js-pull', process.execPath, [...NODE, 'pulling.mjs'], javascript);
-    const push = async (name: string, command: string, args: readonly string[], cwd: string) => {
-      const killer = await startKiller(() => replicas.find((each) => each.name === name)?.program.kill());
-      cleanup.use(killer);
-      keep(name, command, args, cwd, { ...(await receiver()), TANDEM_URL: killer.url });
-      return { name, killer };
-    };
-    const pushing = [await push('js-push', process.execPath, [...NODE, 'replica.mjs'], javascript)];
-    if (python !== undefined) {
-      const readme = readFileSync(path('schemas/clients/python/README.md'), 'utf8');
-      const byWebhooks = examplesOf(readme, 'python').get('Keep a replica by webhooks');
-      writeFileSync(join(python, 'pulling.py'), PULLING_IN_PYTHON);
-      writeFileSync(join(python, 'pushing.py'), byWebhooks ?? '');
-      keep('py-pull', 'python3', ['pulling.py'], python);
-      pushing.push(await push('py-push', 'python3', ['pushing.py'], python));
-    }
-
-    // The first kill comes while they load, the others while they follow.
-    await waitFor('states', () => replicas.every((replica) => stateOf(replica) !== undefined));
-    for (const commits of [0, 150, 300]) {
-      await waitFor('changes', () => traffic.counts.commits > commits);
-      for (const { program } of replicas) await program.kill();
-      for (const { program } of replicas) program.start();
-      await waitFor('loads', () => replicas.every((replica) => (stateOf(replica)?.shown ?? 0) > 0));
-    }
-    const loads = replicas.map((replica) => stateOf(replica)?.shown);
-    await waitFor('more changes', () => traffic.counts.commits > 400);
-    // While changes go on, and other processes follow.
-    for (const { name, file } of replicas) {
-      const commits = traffic.counts.commits;
-      const check = await checkFile(file, resources);
-      expect(check, `${name}: ${JSON.stringify(check)}`).toMatchObject({ isEqual: true, unchecked: {} });
-      expect(traffic.counts.commits).toBeGreaterThan(commits);
-    }
-    await traffic.stop();
-    await untilEqual(replicas);
-    expect(replicas.map((replica) => stateOf(replica)?.shown)).toEqual(loads);
-    const client = new Tandem({ baseUrl: world.apiUrl, key: customer.key });
-    expect(await client.webhooks.list().toArray()).toHaveLength(pushing.length);
-
-    const pool = openProductPool({ connectionString: world.sourceUrl, max: 1 });
-    cleanup.defer(() => pool.end());
-    for (const { killer } of pushing) killer.at = { call: 'POST /exports', when: 'after' };
-    await pool.query('truncate documint.line_items');
-    await waitFor('resets', () =>
-      replicas.every(({ program }) => program.output.includes('reset: table_truncated')),
-    );
-    for (const { name, killer } of pushing) {
-      const { program } = replicas.find((each) => each.name === name) ?? {};
-      for (const next of [
-        { call: 'DELETE /webhooks/', when: 'before' },
-        { call: 'DELETE /webhooks/', when: 'after' },
-        { call: 'POST /webhooks', when: 'after' },
-        undefined,
-      ] as const) {
-        await waitFor('the kill', () => killer.at === undefined && program?.child?.signalCode === 'SIGKILL');
-        killer.at = next;
-        program?.start();
-      }
-    }
-    await waitFor('endpoints', () => pushing.every(({ name }) => isFollowing(replicas, name)));
-    await untilEqual(replicas);
-
-    // An endpoint that is gone while its process does not run.
-    const endpoints = await client.webhooks.list().toArray();
-    expect(endpoints).toHaveLength(pushing.length);
-    for (const { program } of replicas) await program.kill();
-    for (const { id } of endpoints) await client.webhooks.delete(id);
-    // Each language continues the other's file.
-    const pulled = replicas.filter(({ name }) => name.endsWith('-pull'));
-    if (pulled.length === 2) exchangeFiles(pulled.map(({ file }) => file));
-    const before = replicas.map((replica) => stateOf(replica)?.shown ?? 0);
-    for (const { program } of replicas) program.start();
-    await pool.query("update documint.invoices set memo = 'after the endpoints are gone'");
-    await waitFor('new loads', () =>
-      pushing.every(({ name }) => {
-        const index = replicas.findIndex((each) => each.name === name);
-        return (stateOf(replicas[index] as ReplicaProcess)?.shown ?? 0) > (before[index] ?? 0);
-      }),
-    );
-    await untilEqual(replicas);
-    const after = replicas.map((replica) => stateOf(replica)?.shown ?? 0);
-    for (const replica of pulled) {
-      const index = replicas.indexOf(replica);
-      expect(after[index], `${replica.name} continues without a new export`).toBe(before[index]);
-    }
-  },
-  REPLICAS_LIMIT_MS,
-);
-
-/** Compares a replica that another process keeps with the source. */
-async function checkFile(file: string, resources: readonly string[]) {
-  using store = new SqliteStore(file);
-  const client = new Tandem({ baseUrl: world.apiUrl, key: customer.key });
-  return await new Replica({ client, store, resources }).verify();
-}
-
-/** A database of SQLite that was killed is three files. */
-function exchangeFiles(files: readonly string[]): void {
-  const [first = '', second = ''] = files;
-  for (const part of ['', '-wal', '-shm']) {
-    const isThere = [first, second].map((file) => existsSync(file + part));
-    if (isThere[0]) renameSync(first + part, `${first}${part}.moved`);
-    if (isThere[1]) renameSync(second + part, first + part);
-    if (isThere[0]) renameSync(`${first}${part}.moved`, second + part);
-  }
-}
-
-/** Whether the replica has an endpoint that follows the export that it shows. */
-function isFollowing(replicas: readonly ReplicaProcess[], name: string): boolean {
-  const replica = replicas.find((each) => each.name === name);
-  const state = replica && stateOf(replica);
-  return state?.webhook !== undefined && state.webhook.exportId === state.exportId;
-}
-
-/** Stands before the API, and kills a process at one of its calls: before the API has it, or before the response is back. */
-async function startKiller(kill: () => Promise<void> | undefined) {
-  const killer = {
-    at: undefined as { readonly call: string; readonly when: 'before' | 'after' } | undefined,
-  };
-  const proxy = await startCallProxy(world.apiUrl, async (call, forward) => {
-    const found = killer.at !== undefined && call.startsWith(killer.at.call) ? killer.at : undefined;
-    if (found?.when !== 'before') await forward();
-    if (found === undefined) return;
-    killer.at = undefined;
-    await kill();
-  });
-  return Object.assign(killer, proxy);
 }
