@@ -49,7 +49,7 @@ function realPartProjects(): TestProjectConfiguration[] {
     console.warn(`skipping the integration and e2e tests: ${missing.message}`);
     return [];
   }
-  return [realParts('integration'), realParts('e2e'), realParts('pages')];
+  return ['integration', 'e2e', 'outages', 'pages'].map(realParts);
 }
 
 export default defineConfig({

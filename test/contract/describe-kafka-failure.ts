@@ -15,23 +15,27 @@ const PARTITIONS = 4;
 const SENDS_AT_ONCE = 200;
 const ROUNDS = 12;
 
-/** What every client must do when connections break and brokers die. Each has a broker of its own, behind a proxy. */
-export function describeKafkaFailure(client: KafkaClientKind): void {
-  describe(`${client}: under failure`, () => {
-    const cleanup = new AsyncDisposableStack();
-    let proxy: SilentProxy;
-    let broker: OwnKafka;
+/** What every client must do when connections break and the broker, which is the test's own and behind a proxy, dies. */
+export function describeKafkaFailure(clients: readonly KafkaClientKind[]): void {
+  const cleanup = new AsyncDisposableStack();
+  let proxy: SilentProxy;
+  let broker: OwnKafka;
+
+  beforeAll(async () => {
+    const port = await choosePort(PREFERRED_PORT);
+    proxy = cleanup.use(await openSilentProxy('127.0.0.1', port));
+    const advertised = { 'advertised.listeners': `PLAINTEXT://127.0.0.1:${proxy.port}` };
+    broker = cleanup.use(await openOwnKafka({ port, settings: advertised }));
+  });
+  afterAll(() => cleanup.disposeAsync());
+
+  describe.each(clients)('%s: under failure', (client) => {
     let kafka: KafkaClient;
 
-    beforeAll(async () => {
-      const port = await choosePort(PREFERRED_PORT);
-      proxy = cleanup.use(await openSilentProxy('127.0.0.1', port));
-      const advertised = { 'advertised.listeners': `PLAINTEXT://127.0.0.1:${proxy.port}` };
-      broker = cleanup.use(await openOwnKafka({ port, settings: advertised }));
+    beforeAll(() => {
       const brokers = [`127.0.0.1:${proxy.port}`];
       kafka = createKafka({ client, brokers, ssl: false, sasl: undefined }, 'test-contract', silentLog);
     });
-    afterAll(() => cleanup.disposeAsync());
 
     /** Sends `SENDS_AT_ONCE` at a time, of one to three records, and disturbs them. @returns the acknowledged ones, in order */
     const sendInParallel = async (

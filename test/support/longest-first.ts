@@ -2,13 +2,13 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
 /** Those that take longest, as measured on two cores, the longest first: ends of their paths. */
 export const LONGEST = [
-  'e2e/clients.e2e.test.ts',
-  'e2e/export-outages.e2e.test.ts',
-  'e2e/chaos.e2e.test.ts',
+  'e2e/export-as-of.e2e.test.ts',
+  'integration/extractor/takeover.kafka.test.ts',
   'integration/api/openapi.kafka.test.ts',
+  'e2e/chunked-export.e2e.test.ts',
+  'e2e/clients.e2e.test.ts',
   'integration/writer/writer.kafka.test.ts',
   'integration/dispatcher/durability.kafka.test.ts',
-  'integration/extractor/takeover.kafka.test.ts',
 ];
 
 /** The others, from the longest to the shortest kind. */

@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { createKafka } from '../../../shared/kafka/client.ts';
-import { GROUP_SETTINGS, runConsumer } from '../../../shared/kafka/run-consumer.ts';
-import { createLog, type Log } from '../../../shared/runtime/log.ts';
-import { type CaptureWorld, createCaptureWorld } from '../../support/capture-world.ts';
-import { type OwnKafka, openOwnKafka, setQuota } from '../../support/own-kafka.ts';
-import { waitFor } from '../../support/wait-for.ts';
+import { createKafka } from '../../shared/kafka/client.ts';
+import { GROUP_SETTINGS, runConsumer } from '../../shared/kafka/run-consumer.ts';
+import { createLog, type Log } from '../../shared/runtime/log.ts';
+import { type CaptureWorld, createCaptureWorld } from '../support/capture-world.ts';
+import { type OwnKafka, openOwnKafka, setQuota } from '../support/own-kafka.ts';
+import { waitFor } from '../support/wait-for.ts';
 
 const SCHEMA = `
   create schema app;

@@ -1,0 +1,3 @@
+import { describeKafkaFailure } from '../contract/describe-kafka-failure.ts';
+
+describeKafkaFailure(['tuned', 'plain', 'platformatic']);
