@@ -14,7 +14,7 @@ export async function createTopic(
   await admin.connect();
   try {
     await admin.createTopics({
-      waitForLeaders: true,
+      waitForLeaders: false,
       topics: [
         {
           topic,
@@ -23,6 +23,11 @@ export async function createTopic(
           configEntries: Object.entries(settings).map(([name, value]) => ({ name, value })),
         },
       ],
+    });
+    // kafkajs waits for leaders too, but takes it for final that a busy broker does not know the topic yet.
+    await waitFor('the topic to have leaders', async () => {
+      const { topics } = await admin.fetchTopicMetadata({ topics: [topic] }).catch(() => ({ topics: [] }));
+      return topics[0]?.partitions.filter(({ leader }) => leader >= 0).length === numPartitions;
     });
   } finally {
     await admin.disconnect();
