@@ -1,6 +1,8 @@
+import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { parseExactJson } from '../../../shared/domain/exact-json.ts';
 import { AppError } from '../../../shared/runtime/errors.ts';
-import { createJsonScan, MAX_JSON_DEPTH } from './json-scan.ts';
+import { createJsonScan, MAX_JSON_DEPTH, requireDistinctMembers } from './json-scan.ts';
 
 const nested = (depth: number) => '['.repeat(depth) + ']'.repeat(depth);
 
@@ -54,4 +56,33 @@ test('odd numbers and escapes are reported', () => {
   expect(scan('[1, 22, 123456789012345, "1.5"]').hasOddNumbers).toBe(false);
   expect(scan('["\\u0041"]').hasEscapes).toBe(true);
   expect(scan('["\\\\u0041", "u"]').hasEscapes).toBe(false);
+});
+
+const repeatedIn = (text: string, parse: (text: string) => unknown = JSON.parse) => {
+  try {
+    requireDistinctMembers(text, parse(text), scan(text));
+    return undefined;
+  } catch (error) {
+    return error instanceof AppError ? error.errors?.[0]?.pointer : error;
+  }
+};
+
+test.each([
+  ['{"filter":{"total":{"gt":1,"lt":5}},"resource":"x","filter":{}}', '/filter'],
+  ['{"a":[{"b":1},{"c":{"d" : 1.50,"\\u0064":2}}]}', '/a/1/c/d'],
+  ['{"__proto__":1,"__proto__":2}', '/__proto__'],
+  ['{"":0,"":0}', '/'],
+])('a member that is given twice is refused with its place: %s', (text, pointer) => {
+  expect(repeatedIn(text)).toBe(pointer);
+  expect(repeatedIn(text, parseExactJson)).toBe(pointer);
+});
+
+test('whatever is in a body, members that are given once pass', () => {
+  fc.assert(
+    fc.property(fc.jsonValue(), (value) => {
+      const text = JSON.stringify(value);
+      expect(repeatedIn(text)).toBeUndefined();
+      expect(repeatedIn(text, parseExactJson)).toBeUndefined();
+    }),
+  );
 });

@@ -1,4 +1,4 @@
-import { endOfString } from '../../../shared/domain/exact-json.ts';
+import { ExactNumber, endOfString } from '../../../shared/domain/exact-json.ts';
 import type { AppError } from '../../../shared/runtime/errors.ts';
 import { invalid, toPointer } from './validate.ts';
 
@@ -14,6 +14,8 @@ export interface JsonScanResult {
   readonly hasOddNumbers: boolean;
   /** The text has `\u` escapes. Only they can produce a NUL or half of a surrogate pair. */
   readonly hasEscapes: boolean;
+  /** Members of all objects of the text, those of one name counted apart. */
+  readonly members: number;
 }
 
 /** Scans the bytes of a JSON body while they arrive, before they are decoded or parsed. */
@@ -23,7 +25,7 @@ export interface JsonScan extends JsonScanResult {
 }
 
 const code = (character: string) => character.charCodeAt(0);
-const [QUOTE, BACKSLASH, COMMA, UNICODE] = [code('"'), code('\\'), code(','), code('u')];
+const [QUOTE, BACKSLASH, COMMA, COLON, UNICODE] = [code('"'), code('\\'), code(','), code(':'), code('u')];
 const [OPEN_LIST, CLOSE_LIST, OPEN_OBJECT, CLOSE_OBJECT] = [code('['), code(']'), code('{'), code('}')];
 const [ZERO, NINE, MINUS] = [code('0'), code('9'), code('-')];
 
@@ -39,6 +41,7 @@ export function createJsonScan(maxValues: number): JsonScan {
   let depth = 0;
   // Each value is the first of the text or of a container, or follows a comma.
   let values = 1;
+  let members = 0;
   let numeral = 0;
   let [isText, isEscape, hasOddNumbers, hasEscapes] = [false, false, false, false];
 
@@ -54,6 +57,9 @@ export function createJsonScan(maxValues: number): JsonScan {
     },
     get hasEscapes() {
       return hasEscapes;
+    },
+    get members() {
+      return members;
     },
     push(bytes) {
       parts.push(bytes);
@@ -81,6 +87,7 @@ export function createJsonScan(maxValues: number): JsonScan {
         numeral = 0;
         if (byte === QUOTE) isText = true;
         else if (byte === COMMA) values += 1;
+        else if (byte === COLON) members += 1;
         else if (byte === CLOSE_LIST || byte === CLOSE_OBJECT) depth -= 1;
         else if (byte === OPEN_LIST || byte === OPEN_OBJECT) {
           depth += 1;
@@ -98,17 +105,43 @@ function isNumeral(byte: number): boolean {
   return byte === 0x2e || byte === 0x65 || byte === 0x45 || byte === 0x2b || byte === MINUS;
 }
 
-/** The JSON pointer to the end of a truncated text: the path of the value that would come next. */
-function pointerAtEnd(text: string): string {
-  const path: { isList: boolean; step: PropertyKey }[] = [];
+/**
+ * Refuses a text with two members of one name in an object: the parser keeps the last, so half of a filter would be passed over in
+ * silence. Only such a text has more members than the value that was parsed from it.
+ *
+ * @throws AppError `invalid` with a pointer to the second
+ */
+export function requireDistinctMembers(text: string, value: unknown, { members }: JsonScanResult): void {
+  if (members > countMembers(value)) {
+    throw invalid([{ pointer: pointerAtEnd(text, true), detail: 'is given more than once' }]);
+  }
+}
+
+function countMembers(value: unknown): number {
+  if (typeof value !== 'object' || value === null || value instanceof ExactNumber) return 0;
+  const parts: readonly unknown[] = Array.isArray(value) ? value : Object.values(value);
+  const own = Array.isArray(value) ? 0 : parts.length;
+  return parts.reduce<number>((sum, part) => sum + countMembers(part), own);
+}
+
+/**
+ * The JSON pointer to the end of a truncated text: the path of the value that would come next.
+ *
+ * @param endsAtRepeated whether to end at the first member whose name its object has already
+ */
+function pointerAtEnd(text: string, endsAtRepeated = false): string {
+  const path: { isList: boolean; step: PropertyKey; names: Set<string> }[] = [];
   for (let index = 0; index < text.length; ) {
     const character = text[index];
     const within = path.at(-1);
     const end = character === '"' ? endOfString(text, index) : index + 1;
     if (character === '"' && within?.isList === false && isName(text, end)) {
-      within.step = nameOf(text.slice(index, end));
-    } else if (character === '[') path.push({ isList: true, step: 0 });
-    else if (character === '{') path.push({ isList: false, step: '' });
+      const name = nameOf(text.slice(index, end));
+      within.step = name;
+      if (endsAtRepeated && within.names.has(name)) break;
+      within.names.add(name);
+    } else if (character === '[') path.push({ isList: true, step: 0, names: new Set() });
+    else if (character === '{') path.push({ isList: false, step: '', names: new Set() });
     else if (character === ']' || character === '}') path.pop();
     else if (character === ',' && within?.isList === true) within.step = Number(within.step) + 1;
     index = end;

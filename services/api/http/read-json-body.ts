@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import { setImmediate } from 'node:timers/promises';
 import { parseExactJson } from '../../../shared/domain/exact-json.ts';
 import { AppError } from '../../../shared/runtime/errors.ts';
-import { createJsonScan, type JsonScan } from './json-scan.ts';
+import { createJsonScan, type JsonScan, requireDistinctMembers } from './json-scan.ts';
 import type { RawBody } from './route.ts';
 import { settleNumbers } from './settle-numbers.ts';
 import { requireGoodTexts, requireUtf8 } from './text-rules.ts';
@@ -41,6 +41,7 @@ export async function readJsonBody(request: IncomingMessage, limits: BodyLimits)
     throw new AppError('malformed', 'The body is not valid JSON.', { cause });
   }
   await giveWay();
+  requireDistinctMembers(text, body, scan);
   if (scan.hasEscapes) requireGoodTexts(text, body);
   if (scan.hasOddNumbers) body = settleNumbers(body, limits.exactMembers);
   await giveWay();
@@ -57,6 +58,7 @@ export function parseJsonText(text: string, maxValues: number): unknown {
   const scan = createJsonScan(maxValues);
   scan.push(Buffer.from(text));
   const value = parseExactJson(text);
+  requireDistinctMembers(text, value, scan);
   if (scan.hasEscapes) requireGoodTexts(text, value);
   return value;
 }

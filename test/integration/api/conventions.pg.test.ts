@@ -241,6 +241,14 @@ test('unknown parameters and limits out of bounds are told, and so is what is no
   }
 });
 
+test('a member that is given twice is told, where a parser would keep the last', async () => {
+  const body = '{"url":"https://a.example/hook","url":"https://b.example/hook"}';
+  expect(await api.call('POST', '/webhooks', { key, body })).toMatchObject({
+    status: 422,
+    json: { errors: [{ pointer: '/url', detail: 'is given more than once' }] },
+  });
+});
+
 test('an idempotency key holds for every spelling of the path', async () => {
   const headers = { 'idempotency-key': 'spelled-otherwise' };
   const body = { url: 'https://example.com/hook' };
