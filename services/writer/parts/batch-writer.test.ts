@@ -96,7 +96,7 @@ async function setUp({
     codecs: createRowCodecs({ fetch: async () => CODEC.schema }, silentLog),
     createPart: (chunkAttempt) => parts.create(chunkAttempt, 'json'),
     maxOpenChunks,
-    openChunkCount: () => partitionState.chunks.size,
+    openChunkCount: () => partitionState.chunks.waitingCount,
     onWritten: async () => undefined,
     onFailed: () => undefined,
     log: silentLog,
@@ -254,6 +254,56 @@ test('storage that fails otherwise ends the batch, and the offset stays', async 
   });
   await expect(write(chunkRows())).rejects.toThrow('input/output error');
   expect(partitionState.chunks.floor()).toBe(0n);
+});
+
+test('chunks that end in one batch are synced beside each other', async () => {
+  const both = Promise.withResolvers<void>();
+  let committing = 0;
+  const { write, written, partitionState } = await setUp({
+    storage: (real) => ({
+      ...real,
+      async openWriter(path) {
+        const file = await real.openWriter(path);
+        const commit = async () => {
+          committing += 1;
+          if (committing === 2) both.resolve();
+          // One after the other, the first would wait for ever.
+          await both.promise;
+          await file.commit();
+        };
+        return { ...file, commit };
+      },
+    }),
+  });
+  await write([...chunkRows(), ...chunkRows({ chunk: 1 })]);
+  expect([...written.keys()].sort()).toEqual(['exp_1/invoices/0/1', 'exp_1/invoices/1/1']);
+  expect(partitionState.chunks.floor()).toBe(6n);
+});
+
+test('a chunk whose part can not be synced fails the batch, once the others are recorded', async () => {
+  const { write, written, partitionState } = await setUp({
+    storage: (real) => ({
+      ...real,
+      async openWriter(path) {
+        const file = await real.openWriter(path);
+        const fail = () => Promise.reject(new Error('input/output error'));
+        return path.includes('/0-1-') ? { ...file, commit: fail } : file;
+      },
+    }),
+  });
+  await expect(write([...chunkRows(), ...chunkRows({ chunk: 1 })])).rejects.toThrow('input/output error');
+  expect([...written.keys()]).toEqual(['exp_1/invoices/1/1']);
+  const [left, ...others] = partitionState.chunks.all();
+  expect(left?.chunkAttempt.chunk).toBe(0);
+  expect(others).toEqual([]);
+  await left?.part.discard();
+});
+
+test('rows that come again while their part is being synced are dropped', async () => {
+  const { write, contentOf, partCount } = await setUp();
+  await write([...chunkRows(), ...chunkRows(), ...chunkRows({ attempt: 2 }).slice(0, 1)]);
+  expect(await contentOf('exp_1/invoices/0/1')).toBe(CONTENT);
+  expect(await partCount()).toBe(1);
 });
 
 test('a part that another writer was first with is removed', async () => {

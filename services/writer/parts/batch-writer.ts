@@ -1,8 +1,4 @@
-import {
-  type ChunkAttempt,
-  type CurrentChunk,
-  chunkAttemptKey,
-} from '../../../shared/control/chunks/chunk-attempts.ts';
+import type { ChunkAttempt, CurrentChunk } from '../../../shared/control/chunks/chunk-attempts.ts';
 import type { WriterFailure } from '../../../shared/control/exports/end-export.ts';
 import { type RowPlace, RowPlaceReader } from '../../../shared/kafka/internals/row-headers.ts';
 import type { MessageHeaders } from '../../../shared/protocol/headers.ts';
@@ -25,8 +21,9 @@ import {
   tooManyOpenChunks,
   wrongRowCount,
 } from './chunk-failures.ts';
+import { FinishingChunks } from './finishing-chunks.ts';
 import type { Part } from './part.ts';
-import { classifyRow, type OpenChunk, type PartitionState } from './partition-states.ts';
+import { classifyRow, type OpenChunk, type PartitionState, StaleAttempts } from './partition-states.ts';
 import type { RowCodecs } from './row-codecs.ts';
 
 /** Between two heartbeats; a few milliseconds of decoding. kafkajs itself limits how many it sends. */
@@ -83,6 +80,21 @@ export class BatchWriter {
     messages: readonly RowMessage[],
     hold: BatchHold,
   ): Promise<boolean> {
+    const finishing = new FinishingChunks();
+    try {
+      return await this.#append(partitionState, messages, hold, finishing);
+    } finally {
+      // Also after a failure: nobody else may have the partition while anything of it goes on.
+      await finishing.all();
+    }
+  }
+
+  async #append(
+    partitionState: PartitionState,
+    messages: readonly RowMessage[],
+    hold: BatchHold,
+    finishing: FinishingChunks,
+  ): Promise<boolean> {
     const touched = new Set<OpenChunk<Part>>();
     let foreignCount = 0;
     let rowsToHeartbeat = 0;
@@ -101,6 +113,10 @@ export class BatchWriter {
       let open = partitionState.chunks.find(row.exportId, row.chunk);
       let rowClass = classifyRow(open, row);
       if (rowClass === 'ask') {
+        if (open?.isWhole === true) {
+          await finishing.of(open);
+          open = partitionState.chunks.find(row.exportId, row.chunk);
+        }
         open = await this.#admit(partitionState, open, row, message, hold);
         rowClass = open === undefined ? 'drop' : classifyRow(open, row);
       }
@@ -114,7 +130,11 @@ export class BatchWriter {
         continue;
       touched.add(open);
       if (open.part.wantsFlush) await this.#flush(partitionState, open, hold);
-      if (row.isLast) await this.#finishTraced(partitionState, open, hold, row.traceparent);
+      if (!row.isLast) continue;
+      touched.delete(open);
+      const finished = open;
+      const { traceparent } = row;
+      await finishing.begin(open, () => this.#finishTraced(partitionState, finished, hold, traceparent));
     }
     for (const open of touched) await this.#flush(partitionState, open, hold);
     if (foreignCount > 0) {
@@ -167,6 +187,7 @@ export class BatchWriter {
       rowsPlanned: current.rowsPlanned,
       part: createPart(chunkAttempt, current),
       nextSeq: 0,
+      isWhole: false,
     };
     partitionState.chunks.add(open);
     if (openChunkCount() <= maxOpenChunks) return open;
@@ -298,28 +319,6 @@ export class BatchWriter {
       }
       throw error;
     }
-  }
-}
-
-/** An attempt's rows come in one run, so a few thousand entries suffice; a forgotten one costs one more query. */
-const MAX_KEPT = 20_000;
-
-/** Attempts whose rows are dropped. An attempt that is no longer current never becomes current again. */
-class StaleAttempts {
-  readonly #keys = new Set<string>();
-
-  add(chunkAttempt: ChunkAttempt): void {
-    this.#keys.add(chunkAttemptKey(chunkAttempt));
-    if (this.#keys.size <= MAX_KEPT) return;
-    // A Set keeps the order of insertion, so the first is the oldest.
-    for (const oldest of this.#keys) {
-      this.#keys.delete(oldest);
-      return;
-    }
-  }
-
-  has(chunkAttempt: ChunkAttempt): boolean {
-    return this.#keys.has(chunkAttemptKey(chunkAttempt));
   }
 }
 

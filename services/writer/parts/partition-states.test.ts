@@ -4,7 +4,7 @@ import { classifyRow, type OpenChunk, PartitionChunks } from './partition-states
 
 function openChunk(chunk: number, attempt: number, firstOffset: bigint, nextSeq = 0): OpenChunk<null> {
   const chunkAttempt = { exportId: 'exp_1', resource: 'invoices', chunk, attempt };
-  return { chunkAttempt, firstOffset, openedAtMs: 0, rowsPlanned: 100, part: null, nextSeq };
+  return { chunkAttempt, firstOffset, openedAtMs: 0, rowsPlanned: 100, part: null, nextSeq, isWhole: false };
 }
 
 const open = openChunk(0, 5, 0n, 3);
@@ -120,6 +120,7 @@ test('however tries are mixed and repeated, every chunk ends as the rows of its 
               rowsPlanned: rowCount,
               part: [],
               nextSeq: 0,
+              isWhole: false,
             };
             chunks.add(mine);
           }

@@ -1,4 +1,4 @@
-import type { ChunkAttempt } from '../../../shared/control/chunks/chunk-attempts.ts';
+import { type ChunkAttempt, chunkAttemptKey } from '../../../shared/control/chunks/chunk-attempts.ts';
 import type { RowHeaders } from '../../../shared/protocol/headers.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 import type { Part } from './part.ts';
@@ -14,6 +14,8 @@ export interface OpenChunk<Part> {
   readonly part: Part;
   /** Sequence number of the next row, and so the number of rows so far. */
   nextSeq: number;
+  /** Its last row is here: nothing is appended any more, and its part is being recorded. */
+  isWhole: boolean;
 }
 
 /**
@@ -25,11 +27,17 @@ export interface OpenChunk<Part> {
 export type RowClass = 'append' | 'drop' | 'ask' | 'hole';
 
 export function classifyRow(
-  open: { readonly chunkAttempt: Pick<ChunkAttempt, 'attempt'>; readonly nextSeq: number } | undefined,
+  open:
+    | {
+        readonly chunkAttempt: Pick<ChunkAttempt, 'attempt'>;
+        readonly nextSeq: number;
+        readonly isWhole: boolean;
+      }
+    | undefined,
   row: Pick<RowHeaders, 'attempt' | 'seq'>,
 ): RowClass {
   if (open === undefined || row.attempt > open.chunkAttempt.attempt) return 'ask';
-  if (row.attempt < open.chunkAttempt.attempt || row.seq < open.nextSeq) return 'drop';
+  if (open.isWhole || row.attempt < open.chunkAttempt.attempt || row.seq < open.nextSeq) return 'drop';
   return row.seq === open.nextSeq ? 'append' : 'hole';
 }
 
@@ -46,8 +54,11 @@ export class PartitionChunks<Part> {
   /** The offset after the last row that was read. */
   #position = 0n;
 
-  get size(): number {
-    return this.#open.size;
+  /** Chunks that wait for rows. One that is whole closes by itself. */
+  get waitingCount(): number {
+    let count = 0;
+    for (const { isWhole } of this.#open.values()) if (!isWhole) count += 1;
+    return count;
   }
 
   get position(): bigint {
@@ -149,7 +160,7 @@ export class PartitionStates {
 
   get openChunkCount(): number {
     let count = 0;
-    for (const { chunks } of this.#partitionStates.values()) count += chunks.size;
+    for (const { chunks } of this.#partitionStates.values()) count += chunks.waitingCount;
     return count;
   }
 
@@ -167,5 +178,27 @@ export class PartitionStates {
         }
       });
     }
+  }
+}
+
+/** An attempt's rows come in one run, so a few thousand entries suffice; a forgotten one costs one more query. */
+const MAX_KEPT = 20_000;
+
+/** Attempts whose rows are dropped. An attempt that is no longer current never becomes current again. */
+export class StaleAttempts {
+  readonly #keys = new Set<string>();
+
+  add(chunkAttempt: ChunkAttempt): void {
+    this.#keys.add(chunkAttemptKey(chunkAttempt));
+    if (this.#keys.size <= MAX_KEPT) return;
+    // A Set keeps the order of insertion, so the first is the oldest.
+    for (const oldest of this.#keys) {
+      this.#keys.delete(oldest);
+      return;
+    }
+  }
+
+  has(chunkAttempt: ChunkAttempt): boolean {
+    return this.#keys.has(chunkAttemptKey(chunkAttempt));
   }
 }
