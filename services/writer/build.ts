@@ -59,7 +59,7 @@ export async function buildWriter(config: WriterConfig, context: ServiceContext)
 
   await openHealth(context, config);
 
-  const assemblyNotifiers = Array.from({ length: config.maxAssemblies }, createNotifier);
+  const assemblyNotifier = createNotifier();
   const sweepNotifier = createNotifier();
   const partitionStates = new PartitionStates(log);
   const parts = new PartStore(storage);
@@ -75,7 +75,7 @@ export async function buildWriter(config: WriterConfig, context: ServiceContext)
     openChunkCount: () => partitionStates.openChunkCount,
     onWritten({ exportId, resource, chunk, attempt }, rows) {
       metrics.written(rows);
-      for (const notifier of assemblyNotifiers) notifier.notify();
+      assemblyNotifier.notify();
       announcer.announce(topics.jobs, 'ChunkWritten', exportId, {
         job_id: exportId,
         resource,
@@ -104,25 +104,23 @@ export async function buildWriter(config: WriterConfig, context: ServiceContext)
       log,
     }),
     createLostChunkWatch({ pool, admin, groupId, topics, onFailed: () => sweepNotifier.notify(), log }),
-    ...assemblyNotifiers.map((notifier, index) =>
-      createAssembler({
-        name: `assembler-${index}`,
-        pool,
-        storage,
-        scratch,
-        rowTypeOf,
-        chooseFormat,
-        keyOf(name) {
-          const resource = findResource(catalog, name);
-          return resource && publicKey(resource);
-        },
-        retentionDays,
-        notifier,
-        onEnded: () => sweepNotifier.notify(),
-        onPublished: metrics.published,
-        log,
-      }),
-    ),
+    createAssembler({
+      pool,
+      maxAssemblies: config.maxAssemblies,
+      storage,
+      scratch,
+      rowTypeOf,
+      chooseFormat,
+      keyOf(name) {
+        const resource = findResource(catalog, name);
+        return resource && publicKey(resource);
+      },
+      retentionDays,
+      notifier: assemblyNotifier,
+      onEnded: () => sweepNotifier.notify(),
+      onPublished: metrics.published,
+      log,
+    }),
     createStagingSweeper({ storage, scratch, pool, notifier: sweepNotifier, log }),
   ];
 }

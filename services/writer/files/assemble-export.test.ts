@@ -32,6 +32,7 @@ function claim(overrides: Partial<ClaimedAssembly> = {}): ClaimedAssembly {
     snapshot: { taken_at: '2026-01-02T03:04:05.000Z', lsn: '0/1', xmin: '1', xmax: '1', xip: [] },
     cutLsn: null,
     isChunked: false,
+    isSmall: true,
     createdAt: new Date('2026-01-02T03:04:04Z'),
     runAttempt: 1,
     tryCount: 1,

@@ -62,7 +62,8 @@ export async function assembleExport(
   const request = parseExportRequest(claim.request);
   const output = deps.chooseFormat(request);
   const partsByResource = await listParts(exportId);
-  await markAssembly(storage, exportId);
+  const hasParts = [...partsByResource.values()].some(({ parts }) => parts.some(({ path }) => path !== null));
+  if (!hasParts) await markAssembly(storage, exportId);
   await using folder = scratch.open(exportId);
   const contextOf = (scratchName: string) => ({
     signal,

@@ -18,11 +18,19 @@ import type { Log } from '../../../shared/runtime/log.ts';
 import type { Notifier } from '../../../shared/runtime/notifier.ts';
 import { backoffMs } from '../../../shared/runtime/retry.ts';
 import { inSpan, type OpenSpan } from '../../../shared/runtime/tracing.ts';
+import { createWorkPool } from '../../../shared/runtime/work-pool.ts';
 import type { Worker } from '../../../shared/runtime/worker.ts';
 import type { PublishedExport } from '../metrics.ts';
 import { retryQuery } from '../retry-query.ts';
 import { type AssembleDeps, assembleExport } from './assemble-export.ts';
 import { classifyAssemblyError } from './classify-assembly-error.ts';
+
+/**
+ * An assembly of so little takes only its round trips to the control store and to storage, so several beside each other, and beside
+ * large ones, take hardly longer than one.
+ */
+const SMALL_BYTES = 1024 * 1024;
+const SMALL_AT_ONCE = 10;
 
 /** An export's last part or its seal may arrive in another process, so ready exports are polled for. */
 const POLL_RUNNING_MS = 200;
@@ -35,8 +43,9 @@ const NEW_MS = 3_000;
 const LEFT_TO_ANOTHER_MS = 60_000;
 
 export interface AssemblerDeps {
-  readonly name: string;
   readonly pool: Pool;
+  /** Exports of more than `SMALL_BYTES` put together at once. */
+  readonly maxAssemblies: number;
   readonly storage: AssembleDeps['storage'];
   readonly scratch: AssembleDeps['scratch'];
   readonly rowTypeOf: AssembleDeps['rowTypeOf'];
@@ -51,9 +60,11 @@ export interface AssemblerDeps {
   readonly log: Log;
 }
 
-/** Claims exports that are ready and publishes them, one at a time. Any number may run, in any number of processes. */
+/** Claims exports that are ready and publishes them. May run in any number of processes. */
 export function createAssembler(deps: AssemblerDeps): Worker {
-  const { name, pool, retentionDays, notifier, onEnded, log } = deps;
+  const { pool, maxAssemblies, retentionDays, notifier, onEnded, log } = deps;
+  let largeCount = 0;
+  let idleMs = POLL_IDLE_MS;
 
   async function publish(
     claim: ClaimedAssembly,
@@ -117,35 +128,41 @@ export function createAssembler(deps: AssemblerDeps): Worker {
     }
   }
 
-  /** @returns whether an export was claimed */
-  async function runOnce(stop: AbortSignal): Promise<boolean> {
-    const claim = await claimAssembly(pool, `${name}-${randomUUID()}`);
-    if (claim === undefined) return false;
+  async function assemble(claim: ClaimedAssembly, stop: AbortSignal): Promise<void> {
+    if (!claim.isSmall) largeCount += 1;
     try {
       const { exportId, traceparent: parent, tryCount } = claim;
       const attributes = { 'tandem.export_id': exportId, 'tandem.attempt': tryCount };
       await inSpan('assemble export', { parent, attributes }, (span) => publish(claim, stop, span));
     } catch (error) {
-      await retryQuery('ending an assembly', log, () => takeCareOf(claim, error, stop));
+      // If the store can't be asked, the lease ends and the export is claimed again.
+      await retryQuery('ending an assembly', log, () => takeCareOf(claim, error, stop)).catch(
+        (cause: unknown) => log.warn('assembly.not_ended', { exportId: claim.exportId, error: cause }),
+      );
+    } finally {
+      if (!claim.isSmall) largeCount -= 1;
     }
     onEnded();
-    return true;
   }
 
-  return {
-    name,
-    async run(signal) {
-      while (!signal.aborted) {
-        let pauseMs = POLL_IDLE_MS;
-        try {
-          if (await runOnce(signal)) continue;
-          const latest = await readLatestStart(pool);
-          if (latest !== undefined) pauseMs = latest.agoMs < NEW_MS ? POLL_NEW_MS : POLL_RUNNING_MS;
-        } catch (error) {
-          log.warn('assembly.not_claimed', { error });
-        }
-        await notifier.wait(pauseMs, signal);
-      }
+  return createWorkPool<ClaimedAssembly>({
+    name: 'assembler',
+    maxUnits: maxAssemblies + SMALL_AT_ONCE,
+    idleMs: () => idleMs,
+    notifier,
+    log,
+    async claim() {
+      const isRoomForLarge = largeCount < maxAssemblies;
+      const claim = await claimAssembly(pool, `assembler-${randomUUID()}`, {
+        smallBytes: SMALL_BYTES,
+        isSmallOnly: !isRoomForLarge,
+      });
+      if (claim !== undefined) return claim;
+      const latest = await readLatestStart(pool);
+      if (latest === undefined) idleMs = POLL_IDLE_MS;
+      else idleMs = latest.agoMs < NEW_MS ? POLL_NEW_MS : POLL_RUNNING_MS;
+      return undefined;
     },
-  };
+    work: assemble,
+  });
 }

@@ -1,8 +1,6 @@
-import type { Pool } from 'pg';
 import type { Queryable } from '../../postgres/queryable.ts';
-import { inTransaction } from '../../postgres/transaction.ts';
+import { currentTrace } from '../../runtime/tracing.ts';
 import { EXPORT_LEASE_SECONDS } from '../leases.ts';
-import { enqueueOutbox } from '../outbox.ts';
 import { isKnownRequest } from './export-request.ts';
 
 // The assembly of an export: claimed, its parts listed, and completed.
@@ -20,6 +18,8 @@ export interface ClaimedAssembly {
   readonly cutLsn: string | null;
   /** Its parts were read under snapshots of their own, and `export_keys` has what the files have otherwise. */
   readonly isChunked: boolean;
+  /** Its files are made of no more bytes than `smallBytes` of the claim. */
+  readonly isSmall: boolean;
   readonly createdAt: Date;
   readonly runAttempt: number;
   /** Claims of this assembly so far, this one included. */
@@ -36,13 +36,18 @@ export interface ClaimedAssembly {
  */
 const CLAIM = `
 with ready as (
-  select e.id from exports e
+  select e.id, of_export.is_small
+  from exports e, lateral (
+    select e.snapshot_kind is distinct from 'chunked' and e.request->>'changes_since' is null
+      and (select coalesce(sum(c.bytes_written), 0) from export_chunks c where c.export_id = e.id) <= $3 as is_small
+  ) of_export
   where e.status = 'running' and e.planned_at is not null and e.sealed_lsn is not null
     and (e.assembly_lease_expires_at is null or e.assembly_lease_expires_at < now())
     and not exists (
       select from export_chunks c
       where c.export_id = e.id and (c.rows_written is null or c.state <> 'extracted'))
     and ${isKnownRequest('e.request')}
+    and (of_export.is_small or not $4)
   order by e.created_at
   limit 1
   for update of e skip locked
@@ -52,7 +57,7 @@ set phase = 'assembling', assembly_owner = $1, assembly_count = e.assembly_count
   assembly_lease_expires_at = now() + $2 * interval '1 second'
 from ready where e.id = ready.id
 returning e.id, e.account_id, e.resources, e.request, e.snapshot, e.cut_lsn::text,
-  coalesce(e.snapshot_kind = 'chunked', false) as is_chunked, e.created_at, e.run_attempt, e.assembly_count,
+  coalesce(e.snapshot_kind = 'chunked', false) as is_chunked, ready.is_small, e.created_at, e.run_attempt, e.assembly_count,
   coalesce(e.run_traceparent, e.traceparent) as traceparent`;
 
 interface ClaimRow {
@@ -63,6 +68,7 @@ interface ClaimRow {
   snapshot: unknown;
   cut_lsn: string | null;
   is_chunked: boolean;
+  is_small: boolean;
   created_at: Date;
   run_attempt: number;
   assembly_count: number;
@@ -70,11 +76,15 @@ interface ClaimRow {
 }
 
 /** Claims the oldest export that is ready to be assembled, or returns undefined. Never two writers get the same claim. */
-export async function claimAssembly(db: Queryable, owner: string): Promise<ClaimedAssembly | undefined> {
+export async function claimAssembly(
+  db: Queryable,
+  owner: string,
+  { smallBytes, isSmallOnly }: { readonly smallBytes: number; readonly isSmallOnly: boolean },
+): Promise<ClaimedAssembly | undefined> {
   const { rows } = await db.query<ClaimRow>({
     name: 'claim_assembly',
     text: CLAIM,
-    values: [owner, EXPORT_LEASE_SECONDS],
+    values: [owner, EXPORT_LEASE_SECONDS, smallBytes, isSmallOnly],
   });
   const row = rows[0];
   if (row === undefined) return undefined;
@@ -86,6 +96,7 @@ export async function claimAssembly(db: Queryable, owner: string): Promise<Claim
     snapshot: row.snapshot,
     cutLsn: row.cut_lsn,
     isChunked: row.is_chunked,
+    isSmall: row.is_small,
     createdAt: row.created_at,
     runAttempt: row.run_attempt,
     tryCount: row.assembly_count,
@@ -215,36 +226,37 @@ export interface ExportFile extends Omit<ResourceFileFacts, 'resource'> {
   readonly members?: readonly ResourceFileFacts[];
 }
 
+const COMPLETE = `
+with completed as (
+  update exports
+  set status = 'completed', phase = 'done', files = $4, rows_extracted = $5, rows_written = $5,
+    completed_at = now(), expires_at = now() + $6 * interval '1 day',
+    lease_owner = null, lease_expires_at = null, assembly_owner = null, assembly_lease_expires_at = null
+  where id = $1 and run_attempt = $2 and assembly_owner = $3 and status = 'running'
+  returning id
+)
+insert into outbox (topic, key, type, payload, traceparent)
+select 'jobs', id, 'JobCompleted', jsonb_build_object('job_id', id, 'kind', 'export', 'rows', $5::bigint), $7
+from completed`;
+
 /**
- * Publishes an export: from this commit on its files are promised, so they and the manifest must be durable before.
+ * Publishes an export, with its `JobCompleted`: from this commit on its files are promised, so they and the manifest must be durable
+ * before.
  *
  * @returns false when the claim was over, and nothing is changed: a final state is never moved
  */
-export function completeExport(
-  pool: Pool,
+export async function completeExport(
+  db: Queryable,
   { exportId, runAttempt, owner }: ClaimedAssembly,
   files: readonly ExportFile[],
   retentionDays: number,
 ): Promise<boolean> {
-  const rowCount = files.reduce((sum, file) => sum + file.rows, 0);
-  return inTransaction(pool, async (client) => {
-    const completed = await client.query(
-      `update exports
-       set status = 'completed', phase = 'done', files = $4, rows_extracted = $5, rows_written = $5,
-         completed_at = now(), expires_at = now() + $6 * interval '1 day',
-         lease_owner = null, lease_expires_at = null, assembly_owner = null, assembly_lease_expires_at = null
-       where id = $1 and run_attempt = $2 and assembly_owner = $3 and status = 'running'`,
-      [exportId, runAttempt, owner, JSON.stringify(files), rowCount, retentionDays],
-    );
-    if (completed.rowCount !== 1) return false;
-    await enqueueOutbox(client, [
-      {
-        topic: 'jobs',
-        key: exportId,
-        type: 'JobCompleted',
-        payload: { job_id: exportId, kind: 'export', rows: rowCount },
-      },
-    ]);
-    return true;
+  const rows = files.reduce((sum, file) => sum + file.rows, 0);
+  const traceparent = currentTrace()?.traceparent ?? null;
+  const { rowCount } = await db.query({
+    name: 'complete_export',
+    text: COMPLETE,
+    values: [exportId, runAttempt, owner, JSON.stringify(files), rows, retentionDays, traceparent],
   });
+  return rowCount === 1;
 }
