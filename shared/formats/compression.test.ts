@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { readdir } from 'node:fs/promises';
 import { buffer } from 'node:stream/consumers';
-import { gunzipSync, zstdDecompressSync } from 'node:zlib';
+import { crc32, gunzipSync, gzipSync, inflateRawSync, zstdDecompressSync } from 'node:zlib';
 import { expect, test } from 'vitest';
 import { encodeContext } from '../../test/contract/describe-format.ts';
 import { gzip, none, zstd } from './compression.ts';
@@ -24,6 +24,38 @@ test.each([
   const nothing = await buffer(compression.compress(pieces(Buffer.alloc(0), 1), context));
   expect(decompress(nothing)).toHaveLength(0);
   expect(await readdir(context.folder)).toEqual([]);
+});
+
+/** More than the pieces that are compressed beside each other, and not a whole number of them. */
+const LONG = Buffer.concat(Array.from({ length: 6 }, () => LINES));
+
+test('gzip of several pieces is one member, with the length and the checksum of all', async () => {
+  const packed = await buffer(gzip.compress(pieces(LONG, 100_000), await encodeContext()));
+  // Raw inflate stops at the end of the first member.
+  expect(inflateRawSync(packed.subarray(10)).equals(LONG)).toBe(true);
+  expect(packed.readUInt32LE(packed.length - 8)).toBe(crc32(LONG));
+  expect(packed.readUInt32LE(packed.length - 4)).toBe(LONG.length);
+});
+
+test('pieces that are compressed beside each other take hardly more than one stream', async () => {
+  const packed = await buffer(gzip.compress(pieces(LONG, 100_000), await encodeContext()));
+  expect(packed.length).toBeLessThan(gzipSync(LONG).length * 1.01);
+});
+
+test('gzip reads no more than a few pieces ahead of its reader', async () => {
+  let readBytes = 0;
+  async function* counted() {
+    for (let count = 0; count < 200; count += 1) {
+      readBytes += LINES.length;
+      yield LINES;
+    }
+  }
+  const packed = gzip.compress(counted(), await encodeContext())[Symbol.asyncIterator]();
+  // The header, and the first piece.
+  await packed.next();
+  await packed.next();
+  expect(readBytes).toBeLessThan(8 * 512 * 1024);
+  await packed.return?.();
 });
 
 test('gzip gives the same bytes however its input is cut, with no time in the header', async () => {

@@ -1,6 +1,6 @@
 import { rm } from 'node:fs/promises';
-import { crc32, createDeflateRaw } from 'node:zlib';
-import { throughStream } from '../../../shared/formats/compression.ts';
+import { crc32 } from 'node:zlib';
+import { deflateInParallel } from '../../../shared/formats/compression.ts';
 import type { Bytes, EncodeContext } from '../../../shared/formats/format.ts';
 import { readSpooled, spoolBytes } from '../../../shared/formats/spool.ts';
 
@@ -11,9 +11,6 @@ export interface ZipMember {
   /** Put in as it is, because it is compressed already. */
   readonly isStored: boolean;
 }
-
-const DEFLATE_LEVEL = 6;
-const BUFFER_BYTES = 256 * 1024;
 
 /**
  * A zip archive, in the 64-bit form where it gets too large for the other. A member is asked for once the one before is in, so a
@@ -66,8 +63,7 @@ async function spoolMember(
       yield piece;
     }
   }
-  const deflate = () => createDeflateRaw({ level: DEFLATE_LEVEL, chunkSize: BUFFER_BYTES });
-  const content = isStored ? measured() : throughStream(measured(), deflate());
+  const content = isStored ? measured() : deflateInParallel(measured());
   const storedSize = await spoolBytes(content, path, signal);
   return { name, isDeflated: !isStored, crc32: checksum, size, storedSize };
 }
