@@ -4,7 +4,7 @@ import { formatLsn } from '../../shared/domain/lsn.ts';
 import { widenXid } from '../../shared/domain/snapshot.ts';
 import { WAL_MESSAGES } from '../../shared/protocol/wal-messages.ts';
 import { anySignal } from '../../shared/runtime/any-signal.ts';
-import type { Notifier } from '../../shared/runtime/notifier.ts';
+import { createNotifier, type Notifier } from '../../shared/runtime/notifier.ts';
 import { sleep } from '../../shared/runtime/sleep.ts';
 import { loadTypes } from '../../shared/values/database-types.ts';
 import { createMisfits } from './aside/misfits.ts';
@@ -42,8 +42,10 @@ import type { SessionConfig, SessionDeps } from './session-deps.ts';
  */
 const MAX_BATCH_ENTRIES = 2_000;
 const MAX_BATCH_BYTES = 4 * 1024 * 1024;
-/** How often a position moved by a transaction without changes is published: an export may wait for it. */
+/** How often a position moved by a transaction without changes is published. */
 const NEWS_PUBLISH_INTERVAL_MS = 100;
+/** The same while a heartbeat's sender waits for it: a new account's first export reads nothing before. */
+const AWAITED_PUBLISH_INTERVAL_MS = 10;
 /**
  * How often a position moved by irrelevant WAL is published. If the control store is on the same server, publishing
  * itself writes such WAL, and would trigger the next publication forever.
@@ -175,6 +177,11 @@ export async function runCaptureLoop(
       transactionCount += 1;
       hasNews = true;
       passedLsn = transaction.endLsn;
+      if (isHeartbeat) {
+        isHeartbeat = false;
+        awaitedLsn = passedLsn;
+        snapshotNotifier.notify();
+      }
       if (transaction.changeCount > 0 || transaction.seals.length > 0) usedAtMs = Date.now();
       if (transaction.changeCount > 0) {
         settling.add(transaction);
@@ -194,6 +201,11 @@ export async function runCaptureLoop(
   let publishedSettledLsn = -1n;
   let publishedAtMs = 0;
   let hasNews = false;
+  /** The transaction that is read has a heartbeat. */
+  let isHeartbeat = false;
+  /** Behind the latest heartbeat: whoever sent it waits for the feed to settle past it. */
+  let awaitedLsn = -1n;
+  const snapshotNotifier = createNotifier();
   let usedAtMs = Date.now();
   let lastBatch: LastBatch = { commitCount: 0, startedAtMs: 0 };
   let countBefore = 0;
@@ -233,10 +245,13 @@ export async function runCaptureLoop(
     hasNews = settling.hasUnsettled;
     batch = createBatch();
   };
-  const dueAtMs = () => publishedAtMs + publishIntervalMs(hasNews, Date.now() - usedAtMs);
-  const isStateDue = () =>
-    Date.now() >= dueAtMs() &&
-    (passedLsn !== publishedPassedLsn || settling.state(passedLsn).settledLsn !== publishedSettledLsn);
+  const hasSettled = () => settling.state(passedLsn).settledLsn !== publishedSettledLsn;
+  const dueAtMs = () => {
+    const isAwaited = publishedSettledLsn < awaitedLsn - 1n && hasSettled();
+    const unusedMs = Date.now() - usedAtMs;
+    return publishedAtMs + (isAwaited ? AWAITED_PUBLISH_INTERVAL_MS : publishIntervalMs(hasNews, unusedMs));
+  };
+  const isStateDue = () => Date.now() >= dueAtMs() && (passedLsn !== publishedPassedLsn || hasSettled());
 
   const side = new AbortController();
   const sideSignal = anySignal([signal, side.signal]).signal;
@@ -251,6 +266,7 @@ export async function runCaptureLoop(
         settling.update(snapshot);
         notifier.notify();
       },
+      notifier: snapshotNotifier,
       log,
     },
     sideSignal,
@@ -296,6 +312,7 @@ export async function runCaptureLoop(
         // Publishes first, so that every published state shows a resource that was set aside, however soon it resumes.
         if (message.kind === 'message' && message.prefix === WAL_MESSAGES.aside && !isEmpty(batch))
           await publish();
+        if (message.kind === 'message' && message.prefix === WAL_MESSAGES.heartbeat) isHeartbeat = true;
         transactions.push(
           completer.isIncomplete(message) ? await completer.complete(message, transactions.xid) : message,
           entry.lsn,

@@ -4,6 +4,7 @@ import { parseSnapshot, type Snapshot } from '../../../shared/domain/snapshot.ts
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import { SetupError } from '../../../shared/runtime/errors.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
+import type { Notifier } from '../../../shared/runtime/notifier.ts';
 import { backoffMs } from '../../../shared/runtime/retry.ts';
 import { sleep } from '../../../shared/runtime/sleep.ts';
 
@@ -54,12 +55,14 @@ export interface SnapshotPoll {
   readonly db: Queryable;
   readonly isBusy: () => boolean;
   readonly onSnapshot: (snapshot: Snapshot) => void;
+  /** Notified when somebody waits for the feed to settle: it then polls at once. */
+  readonly notifier: Notifier;
   readonly log: Log;
 }
 
 /** Polls until the signal aborts. A failed poll is logged and retried: until then nothing settles, and nothing is lost. */
 export async function pollSnapshots(
-  { db, isBusy, onSnapshot, log }: SnapshotPoll,
+  { db, isBusy, onSnapshot, notifier, log }: SnapshotPoll,
   signal: AbortSignal,
 ): Promise<void> {
   let failureCount = 0;
@@ -67,7 +70,7 @@ export async function pollSnapshots(
     try {
       onSnapshot(await readSnapshot(db));
       failureCount = 0;
-      await sleep(isBusy() ? BUSY_INTERVAL_MS : QUIET_INTERVAL_MS, signal);
+      await notifier.wait(isBusy() ? BUSY_INTERVAL_MS : QUIET_INTERVAL_MS, signal);
     } catch (error) {
       if (signal.aborted) return;
       log.warn('snapshot.failed', { error, failureCount });
