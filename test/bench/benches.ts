@@ -9,6 +9,7 @@ import { benchFeed } from './bench-feed.ts';
 import { benchFormats } from './bench-formats.ts';
 import { benchIdle } from './bench-idle.ts';
 import { benchLargeTransaction } from './bench-large-transaction.ts';
+import { benchManyExports } from './bench-many-exports.ts';
 import { benchManyResources } from './bench-many-resources.ts';
 import { benchMixed } from './bench-mixed.ts';
 import { benchNeighbours } from './bench-neighbours.ts';
@@ -21,6 +22,7 @@ import { benchSimulate } from './bench-simulate.ts';
 export const BENCHES: Readonly<Record<string, (options: BenchOptions) => Promise<void>>> = {
   exports: benchExports,
   formats: benchFormats,
+  'many-exports': benchManyExports,
   chunked: benchChunked,
   scale: benchScale,
   extractors: benchExtractors,

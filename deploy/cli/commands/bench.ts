@@ -7,13 +7,14 @@ import { type Command, type CommandContext, wholeNumber } from '../command.ts';
 /** What each measures. The benchmarks themselves are in `test/bench/benches.ts`. */
 export const BENCHES: Readonly<Record<string, string>> = {
   exports: 'rows a second and CPU a row, beside COPY',
-  formats: 'rows a second in each format, and a thousand exports of small accounts',
+  formats: 'rows a second in each format',
   feed: 'latency from commit to webhook, and deliveries a second',
   bulk: 'items a second, and what the product waits for beside them',
   mixed: 'delays of the feed hop by hop beside an export and a bulk job, with the traffic of the demo',
   scale: 'memory with a tenth of the rows and with all of them',
   chunked: 'an export under one snapshot and chunk by chunk, under writes: rows a second, what VACUUM leaves',
   extractors: 'one export by one and by two extractors',
+  'many-exports': 'a thousand exports of 100 rows each, sixty at once',
   'many-resources': 'exports of 200 resources of 100 rows each, the first and later ones',
   neighbours: "an endpoint's latency beside others that hang or send endless responses",
   'large-transaction': "one account's event beside a transaction of 50,000 rows of another",
