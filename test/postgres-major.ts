@@ -29,6 +29,7 @@ const TESTS: readonly string[] = [
   'source/catalog-init.pg',
   'extractor/changes-since.pg',
   'extractor/related.pg',
+  'extractor/shared-sources.pg',
   'extractor/snapshot.pg',
   'extractor/extractor.kafka',
   'source/key-spellings.pg',

@@ -33,6 +33,7 @@ import { createRowProducers } from './chunk/send-rows.ts';
 import { createSchemaWarmer } from './chunk/warm-schemas.ts';
 import type { ExtractorConfig } from './config.ts';
 import { createExportHolder } from './export/hold-exports.ts';
+import { createSharedSources } from './export/share-sources.ts';
 import { addExtractorMetrics } from './metrics.ts';
 import { createCommandNotifiers, createNotifiers } from './notifiers.ts';
 import { createRefusals } from './plan/refusals.ts';
@@ -40,7 +41,7 @@ import { createResourceRows } from './plan/resource-rows.ts';
 import { createReadSessions } from './source/read-sessions.ts';
 import { createSourceSessions } from './source/source-session.ts';
 import { createReplicaWatch } from './source/watch-replicas.ts';
-import { findSetAside } from './store/feed-state.ts';
+import { createFeedStateReader, findSetAside } from './store/feed-state.ts';
 
 /** Runs of an export before it is given up. */
 const MAX_RUNS = 5;
@@ -82,8 +83,8 @@ export async function buildExtractor(config: ExtractorConfig, context: ServiceCo
       log,
     }),
   );
-  const openSession = createSourceSessions(config.sourceUrl, { lockWatch });
-  const replicas = config.readUrls.map((url) => createSourceSessions(url, { role: 'replica' }));
+  const openSession = cleanup.use(createSourceSessions(config.sourceUrl, { lockWatch }));
+  const replicas = config.readUrls.map((url) => cleanup.use(createSourceSessions(url, { role: 'replica' })));
   const readSessions = createReadSessions(openSession, replicas, log);
   const notifiers = createNotifiers();
   const owner = leaseOwner();
@@ -104,6 +105,8 @@ export async function buildExtractor(config: ExtractorConfig, context: ServiceCo
     {
       control,
       openSession,
+      sharedSources: createSharedSources(openSession, log),
+      readFeedState: createFeedStateReader(control),
       readSessions,
       catalog,
       notifiers,

@@ -195,6 +195,9 @@ function classifyBySqlState(sqlState: string, what: readonly string[]): FailureA
         'permission_denied',
         'The source refuses to read its tables: grant SELECT to the role in DATABASE_URL.',
       );
+    case '25P02':
+      // Of a snapshot that small exports share: a statement of another one has failed, and says why there.
+      return RETRY;
     case 'XX001':
     case 'XX002':
       return fail(

@@ -72,7 +72,7 @@ const identityColumnsOf = (c: string) => `(
 )`;
 
 /** OIDs of what PostgreSQL brings along end here; nobody alters those types. */
-const FIRST_USER_OID = 16_384;
+export const FIRST_USER_OID = 16_384;
 
 /**
  * `xmin` of a catalog row is the transaction that wrote it, and stays so when the row is frozen. ATTACH writes the description of each

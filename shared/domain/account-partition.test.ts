@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { accountPartition } from './account-partition.ts';
+import { accountPartition, chunkPartition } from './account-partition.ts';
 
 test('an account stays in the partition it has always had', () => {
   // FNV-1a of the empty text, of "a" and of "foobar" as published with the algorithm: 811c9dc5, e40c292c, bf9cf968.
@@ -12,4 +12,17 @@ test('an account stays in the partition it has always had', () => {
 test('accounts are spread over all partitions', () => {
   const seen = new Set(Array.from({ length: 500 }, (_, n) => accountPartition(`acc_${n}`, 12)));
   expect(seen.size).toBe(12);
+});
+
+test('a chunk of an export goes to the partition behind that of the chunk before, whichever attempt it is', () => {
+  const places = [0, 1, 2, 6, 7].map((chunk) => chunkPartition({ exportId: 'exp_1', chunk }, 6));
+  const [first = 0] = places;
+  expect(places).toEqual([0, 1, 2, 0, 1].map((step) => (first + step) % 6));
+});
+
+test('exports of one chunk are spread over all partitions', () => {
+  const seen = new Set(
+    Array.from({ length: 200 }, (_, n) => chunkPartition({ exportId: `exp_${n}`, chunk: 0 }, 6)),
+  );
+  expect(seen.size).toBe(6);
 });

@@ -304,7 +304,7 @@ export const SETTINGS = {
   EXTRACTOR_MAX_EXPORTS: {
     group: 'exports',
     means:
-      'Snapshots one extractor holds at once; of several, one is for exports of at most 100,000 rows. 0: it only reads chunks.',
+      'Exports of more than 100,000 rows one extractor runs at once; 16 smaller ones may run beside them. 0: it only reads chunks.',
   },
   EXTRACTOR_MAX_CHUNKS: {
     group: 'exports',
@@ -336,7 +336,11 @@ export const SETTINGS = {
       'Reads exports of this many estimated rows or more in short transactions. 0: only those that ask for it.',
   },
   WRITER_MAX_OPEN_CHUNKS: { group: 'exports', means: 'Parts one writer has open.' },
-  WRITER_MAX_ASSEMBLIES: { group: 'exports', means: 'Exports one writer assembles at once.' },
+  WRITER_MAX_ASSEMBLIES: {
+    group: 'exports',
+    means:
+      'Exports of more than 1 MB one writer assembles at once; 10 smaller ones may be assembled beside them.',
+  },
   WRITER_SCRATCH_DIR: {
     group: 'exports',
     means: 'Disk for Parquet files in progress: twice the rows of the largest file.',

@@ -1,5 +1,6 @@
 import type { Pool } from 'pg';
 import { exportPlaces } from '../../services/extractor/export/hold-exports.ts';
+import { isSmallExport, SMALL_EXPORTS_AT_ONCE } from '../../services/extractor/export/share-sources.ts';
 import { claimChunks, finishChunks } from '../../shared/control/chunks/claim-chunk.ts';
 import {
   addChunks,
@@ -19,7 +20,7 @@ export interface RequestedExport {
 
 export interface ExportQueueOptions {
   readonly requests: readonly RequestedExport[];
-  /** Each holds up to `places` exports and reads up to `readers` chunks at once. */
+  /** Each holds up to `places` large exports and reads up to `readers` chunks at once. */
   readonly extractors: number;
   readonly places: number;
   readonly readers: number;
@@ -76,9 +77,11 @@ export async function runExportQueue(pool: Pool, options: ExportQueueOptions): P
 
   const holdMore = async (extractor: number) => {
     for (;;) {
-      const count = [...held.values()].filter((one) => one.extractor === extractor).length;
-      const limits = exportPlaces(LIMITS, places, places - count);
-      const claim = count < places ? await counted(claimExport(pool, `e${extractor}`, limits)) : undefined;
+      const own = [...held.values()].filter((one) => one.extractor === extractor);
+      const largeCount = own.filter(({ claim }) => !isSmallExport(claim)).length;
+      const limits = exportPlaces(LIMITS, largeCount < places);
+      const isRoom = own.length < places + SMALL_EXPORTS_AT_ONCE;
+      const claim = isRoom ? await counted(claimExport(pool, `e${extractor}`, limits)) : undefined;
       const request = requests.find(({ id }) => id === claim?.id);
       if (claim === undefined || request === undefined) return;
       await keepLeases(pool);

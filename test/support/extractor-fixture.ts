@@ -55,6 +55,7 @@ export interface ExtractorFixture extends AsyncDisposable {
     accountId: string | null,
     resources: string[],
     request?: Record<string, unknown>,
+    rowsEstimated?: number,
   ): Promise<string>;
   readExport(id: string): Promise<ExportRow>;
   /** Answers every seal that was sent by an export that still runs. */
@@ -147,12 +148,18 @@ export async function createExtractorFixture(
       );
       return id;
     },
-    async addExport(accountId, resources, request = {}) {
+    async addExport(accountId, resources, request = {}, rowsEstimated = undefined) {
       const id = newId('exp');
       await db.query(
-        `insert into exports (id, account_id, request, resources, status, phase)
-         values ($1, $2, $3, $4, 'pending', 'queued')`,
-        [id, accountId, JSON.stringify({ resources, include_deleted: false, ...request }), resources],
+        `insert into exports (id, account_id, request, resources, rows_estimated, status, phase)
+         values ($1, $2, $3, $4, $5, 'pending', 'queued')`,
+        [
+          id,
+          accountId,
+          JSON.stringify({ resources, include_deleted: false, ...request }),
+          resources,
+          rowsEstimated ?? null,
+        ],
       );
       return id;
     },

@@ -2,7 +2,7 @@ import { formatSnapshot, type Snapshot } from '../../../shared/domain/snapshot.t
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import { ExportFailedError } from '../extraction-errors.ts';
 import { type FormsByResource, readForms } from '../plan/table-forms.ts';
-import type { SourceIdentity } from '../source/source-session.ts';
+import type { SourceIdentity } from '../source/source-connection.ts';
 
 /** The hand-off of the earlier export that an export of changes starts from. */
 export interface BaseExport {

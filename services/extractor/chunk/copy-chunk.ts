@@ -1,5 +1,6 @@
 import type { ChunkBatch, ClaimedChunk, ReadChunk } from '../../../shared/control/chunks/claim-chunk.ts';
 import type { StoredSeen } from '../../../shared/control/exports/chunked-reading.ts';
+import { chunkPartition } from '../../../shared/domain/account-partition.ts';
 import { type Catalog, parentOf, type Resource, tablesReadFor } from '../../../shared/domain/catalog.ts';
 import { formatSnapshot } from '../../../shared/domain/snapshot.ts';
 import { RowHeadersWriter } from '../../../shared/kafka/internals/row-headers.ts';
@@ -273,7 +274,7 @@ export async function copyChunkBatch(
         session,
         rows,
         selection: selectionOf(chunk),
-        target: { topic, partition: chunk.chunk % partitionCount },
+        target: { topic, partition: chunkPartition(chunk, partitionCount) },
         sender,
         sources: deps,
         readRows: deps.readRows,
@@ -295,10 +296,13 @@ export async function copyChunkBatch(
     const [rowsPlanned, rowCount] = [counted[index] ?? 0, rowCounts[index] ?? 0];
     if (rowCount !== rowsPlanned) throw countMismatch({ resource, chunk, rowsPlanned }, rowCount);
   }
-  if (held !== undefined)
+  if (held !== undefined) {
+    session.leaveClean();
     return rowCounts.map((rows) => ({ rows, recordKeys: null, readLsn: null, seen: null }));
+  }
   const readLsn = session.role === 'replica' ? await readReplayed(session) : null;
   if (session.role === 'primary') await makeSeenDurable(session);
+  session.leaveClean();
   return Promise.all(
     rowCounts.map(async (rows, index) => ({
       rows,

@@ -2,7 +2,7 @@ import type { Pool } from 'pg';
 import type { ClaimedExport } from '../../../shared/control/exports/queue-exports.ts';
 import { CatalogMismatchError } from '../extraction-errors.ts';
 import type { FormsByResource } from '../plan/table-forms.ts';
-import { readFeedState } from '../store/feed-state.ts';
+import type { FeedState } from '../store/feed-state.ts';
 import type { FeedWatch } from './await-feed.ts';
 import type { WaitWhile } from './run-parts.ts';
 
@@ -52,10 +52,20 @@ export async function assertSameColumns(
 export async function awaitSameColumns(
   claim: ClaimedExport,
   forms: FormsByResource,
-  { control, feed, waitWhile }: { control: Pool; feed: FeedWatch; waitWhile: WaitWhile },
+  {
+    control,
+    feed,
+    readFeedState,
+    waitWhile,
+  }: {
+    control: Pool;
+    feed: FeedWatch;
+    readFeedState: () => Promise<FeedState | undefined>;
+    waitWhile: WaitWhile;
+  },
 ): Promise<void> {
   await waitWhile(async () => {
-    feed.check(await readFeedState(control));
+    feed.check(await readFeedState());
     return !(await isSealMirrored(control, claim));
   });
   await assertSameColumns(control, claim, forms);

@@ -8,8 +8,9 @@ import type { Lsn } from '../../../shared/domain/lsn.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 import type { Notifier } from '../../../shared/runtime/notifier.ts';
 import { ExportFailedError } from '../extraction-errors.ts';
-import type { SourceIdentity, SourceSession } from '../source/source-session.ts';
-import { type FeedState, readFeedState, readRecordingState, startRecording } from '../store/feed-state.ts';
+import type { SourceIdentity } from '../source/source-connection.ts';
+import type { SourceSession } from '../source/source-session.ts';
+import { type FeedState, readRecordingState, startRecording } from '../store/feed-state.ts';
 import { readInsertLsn, sendHeartbeat } from './take-snapshot.ts';
 
 export interface FeedWatch {
@@ -145,14 +146,22 @@ export async function awaitSettledFeed(
   { claim, signal }: { readonly claim: ClaimedExport; readonly signal: AbortSignal },
   sealing: SourceSession,
   feed: FeedWatch,
-  control: Pool,
   notifier: Notifier,
-  { settleTimeoutMs, log }: { readonly settleTimeoutMs: number; readonly log: Log },
+  { settleTimeoutMs }: { readonly settleTimeoutMs: number },
+  {
+    control,
+    readFeedState,
+    log,
+  }: {
+    readonly control: Pool;
+    readonly readFeedState: () => Promise<FeedState | undefined>;
+    readonly log: Log;
+  },
 ): Promise<Lsn> {
   const recording = await readRecordingState(control, claim.accountId);
   const isFirst = recording.newAccountIds.length > 0;
   const needed = isFirst ? await readInsertLsn(sealing) : recording.recordedFrom;
-  let state = await readFeedState(control);
+  let state = await readFeedState();
   if (!isSettledPast(state, sealing.identity, needed)) await sendHeartbeat(sealing);
   const waitingSinceMs = Date.now();
   const settling = createSettleWatch({
@@ -166,7 +175,7 @@ export async function awaitSettledFeed(
     await settling.check();
     await notifier.wait(pollIntervalMs(Date.now() - waitingSinceMs), signal);
     signal.throwIfAborted();
-    state = await readFeedState(control);
+    state = await readFeedState();
   }
   if (isFirst) await startRecording(control, recording.newAccountIds, needed);
   if (state === undefined) throw new Error('a feed that has settled has a state');

@@ -3,7 +3,8 @@ import { readReading } from '../../../shared/control/exports/chunked-reading.ts'
 import { endCancelledExports, failExport } from '../../../shared/control/exports/end-export.ts';
 import {
   noteRunTrace,
-  readRunStatus,
+  type RunStatus,
+  readRunStatuses,
   releaseExport,
   renewExport,
 } from '../../../shared/control/exports/export-run.ts';
@@ -14,6 +15,7 @@ import {
   hasOpenExports,
 } from '../../../shared/control/exports/queue-exports.ts';
 import { EXPORT_LEASE_SECONDS } from '../../../shared/control/leases.ts';
+import { createGather } from '../../../shared/runtime/gather.ts';
 import { LeaseLostError, renewLease } from '../../../shared/runtime/lease-renewer.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 import { inSpan, type OpenSpan } from '../../../shared/runtime/tracing.ts';
@@ -29,9 +31,10 @@ import {
 } from '../extraction-errors.ts';
 import { runExport } from './run-export.ts';
 import type { RunExportConfig, RunExportDeps, RunHandle } from './run-parts.ts';
+import { isSmallExport, SMALL_EXPORT_ROWS, SMALL_EXPORTS_AT_ONCE } from './share-sources.ts';
 
 export interface HoldExportsConfig extends RunExportConfig {
-  /** Exports that this process runs at once. Each costs two idle connections to the source. */
+  /** Large exports that this process runs at once. Each costs two idle connections to the source. 0: it runs no export. */
   readonly maxExports: number;
   readonly limits: ExportLimits;
   /** Limit of one run, because its snapshot holds back vacuum on the source. */
@@ -40,15 +43,9 @@ export interface HoldExportsConfig extends RunExportConfig {
 
 const IDLE_MS = 1_000;
 
-/**
- * A process that may run several exports keeps one place for those of so few rows, which take seconds: without it, large
- * exports of other accounts would let a small one wait for hours, although chunks of both would be read in turns.
- */
-const SMALL_EXPORT_ROWS = 100_000;
-
-/** @param free places that are free, of all */
-export function exportPlaces(limits: ExportLimits, all: number, free: number): ExportLimits {
-  return free === 1 && all > 1 ? { ...limits, maxRows: SMALL_EXPORT_ROWS } : limits;
+/** @param isRoomForLarge whether a place for a large one is free */
+export function exportPlaces(limits: ExportLimits, isRoomForLarge: boolean): ExportLimits {
+  return isRoomForLarge ? limits : { ...limits, maxRows: SMALL_EXPORT_ROWS };
 }
 
 /** 2 s, 8 s, 32 s, 128 s: five runs outlast a restart of the source or of Kafka. */
@@ -63,36 +60,62 @@ const runDelaysMs = (failedRuns: number) =>
 /** Claims exports, runs them, and decides what follows a failed run. Also ends cancelled exports without a holder. */
 export function createExportHolder(owner: string, config: HoldExportsConfig, deps: RunExportDeps): Worker {
   const { control, log, notifiers } = deps;
+  let largeCount = 0;
+  /** The last claim found nothing. While there is one export after the other, tidying up can wait for a second. */
+  let hasRest = true;
+  let tidiedAtMs = 0;
+  const statusOf = createGather((claims: readonly ClaimedExport[]) => readRunStatuses(control, claims));
   return createWorkPool<ClaimedExport>({
     name: 'export-holder',
-    maxUnits: config.maxExports,
+    maxUnits: config.maxExports === 0 ? 0 : config.maxExports + SMALL_EXPORTS_AT_ONCE,
     idleMs: IDLE_MS,
     notifier: notifiers.exports,
     log,
-    async claim(free) {
-      await sweepKeys(control);
+    async claim() {
+      const isTidied = !hasRest && performance.now() - tidiedAtMs < IDLE_MS;
+      hasRest = true;
+      if (!isTidied) await sweepKeys(control);
       if (!(await hasOpenExports(control))) return undefined;
-      for (const exportId of await endCancelledExports(control)) log.info('export.cancelled', { exportId });
-      return claimExport(control, owner, exportPlaces(config.limits, config.maxExports, free));
+      if (!isTidied) {
+        for (const exportId of await endCancelledExports(control)) log.info('export.cancelled', { exportId });
+        tidiedAtMs = performance.now();
+      }
+      const claim = await claimExport(
+        control,
+        owner,
+        exportPlaces(config.limits, largeCount < config.maxExports),
+      );
+      hasRest = claim === undefined;
+      return claim;
     },
-    work: (claim, stopping) =>
-      inSpan(
+    async work(claim, stopping) {
+      const isLarge = !isSmallExport(claim);
+      if (isLarge) largeCount += 1;
+      await inSpan(
         'run export',
         {
           kind: 'consumer',
           parent: claim.traceparent,
           attributes: { 'tandem.export_id': claim.id, 'tandem.run': claim.runCount },
         },
-        (span) => hold(claim, stopping, config, deps, span),
-      ),
+        (span) => hold(claim, stopping, config, { ...deps, statusOf }, span),
+      ).finally(() => {
+        if (isLarge) largeCount -= 1;
+      });
+    },
   });
+}
+
+interface HoldDeps extends RunExportDeps {
+  /** Several runs ask at once. */
+  statusOf(claim: ClaimedExport): Promise<RunStatus>;
 }
 
 async function hold(
   claim: ClaimedExport,
   stopping: AbortSignal,
   config: HoldExportsConfig,
-  deps: RunExportDeps,
+  deps: HoldDeps,
   span: OpenSpan | undefined,
 ): Promise<void> {
   const { control, notifiers } = deps;
@@ -117,7 +140,7 @@ async function hold(
       deadline ??= setTimeout(() => abort(timeoutError(config.exportTimeoutMs)), config.exportTimeoutMs);
     },
     async check() {
-      const status = await readRunStatus(control, claim);
+      const status = await deps.statusOf(claim);
       if (status.state === 'held') return status;
       throw status.state === 'cancelling' ? cancelledError() : lostError();
     },
@@ -141,8 +164,8 @@ async function hold(
   }
 }
 
-async function whyOver({ control }: RunExportDeps, claim: ClaimedExport): Promise<Error> {
-  const { state } = await readRunStatus(control, claim);
+async function whyOver({ statusOf }: HoldDeps, claim: ClaimedExport): Promise<Error> {
+  const { state } = await statusOf(claim);
   return state === 'cancelling' ? cancelledError() : lostError();
 }
 

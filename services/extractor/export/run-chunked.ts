@@ -33,7 +33,6 @@ import {
   readRunFacts,
 } from '../plan/table-forms.ts';
 import type { SourceSession } from '../source/source-session.ts';
-import { readFeedState } from '../store/feed-state.ts';
 import { awaitSameColumns } from './assert-same-columns.ts';
 import {
   assertSameTimeline,
@@ -102,8 +101,7 @@ export async function runChunked(
   const feed = createFeedWatch(sealing.identity, config.feedTimeoutMs);
   const notifier = createNotifier();
   cleanup.defer(deps.notifiers.onChange(notifier.notify));
-  const settle = { settleTimeoutMs: config.settleTimeoutMs, log };
-  const settledLsn = await awaitSettledFeed(run, sealing, feed, control, notifier, settle);
+  const settledLsn = await awaitSettledFeed(run, sealing, feed, notifier, config, deps);
   await awaitRoutes(run, deps.catalog, resources, control, notifier, config.settleTimeoutMs);
   const waitWhile = createWait(run, notifier, [sealing]);
 
@@ -138,15 +136,15 @@ export async function runChunked(
   const readMs = Date.now() - startedAtMs;
 
   await awaitReplayed(claim.id, sealing, feed, waitWhile, config, deps);
-  const startLsn = (await readFeedState(control))?.settledLsn ?? settledLsn;
+  const startLsn = (await deps.readFeedState())?.settledLsn ?? settledLsn;
   const seen = await lookAtSnapshot(sealing);
   const facts = await readRunFacts(sealing, tablesRead, config.publicationName);
   const formsAtEnd = formsOf(tablesRead, facts);
   const sealed = { seen, startLsn, tableForms: formsAtEnd };
   await waitWhile(await sealRun(claim, sealing, sealed, feed, deps));
   await assertSameServer(sealing);
-  assertSameTimeline(await readFeedState(control), sealing.identity);
-  await awaitSameColumns(claim, formsAtEnd, { control, feed, waitWhile });
+  assertSameTimeline(await deps.readFeedState(), sealing.identity);
+  await awaitSameColumns(claim, formsAtEnd, { ...deps, feed, waitWhile });
 
   const recording = { ...deps, feedTimeoutMs: config.feedTimeoutMs, waitWhile };
   await awaitRecorded(recording);
@@ -212,7 +210,7 @@ async function awaitReplayed(
   feed: FeedWatch,
   waitWhile: WaitWhile,
   { settleTimeoutMs: timeoutMs }: RunExportConfig,
-  { control, log }: RunExportDeps,
+  { control, readFeedState, log }: RunExportDeps,
 ): Promise<void> {
   const replayed = await readLatestReplayed(control, exportId);
   if (replayed === null) return;
@@ -220,7 +218,7 @@ async function awaitReplayed(
   await sendHeartbeat(sealing);
   const settling = createSettleWatch({ exportId, timeoutMs, source: sealing, log });
   await waitWhile(async () => {
-    const state = await readFeedState(control);
+    const state = await readFeedState();
     if (isSettledPast(state, sealing.identity, lsn)) return false;
     feed.check(state);
     await settling.check();

@@ -3,6 +3,7 @@ import { formatLsn } from '../../../shared/domain/lsn.ts';
 import { parseSnapshot } from '../../../shared/domain/snapshot.ts';
 import { silentLog } from '../../../shared/runtime/log.ts';
 import { startVirtualTime } from '../../../test/simulation/virtual-time.ts';
+import { createFeedStateReader } from '../store/feed-state.ts';
 import { createFeedWatch } from './await-feed.ts';
 import { sealRun } from './run-parts.ts';
 
@@ -51,7 +52,11 @@ test('a seal that does not arrive is sent again, once the feed has been past it 
   const log = { ...silentLog, warn: (event: string) => void warnings.push(event) };
   const feed = createFeedWatch(IDENTITY, 3_600_000, () => time.nowMs);
   const snapshot = { seen: SEEN, startLsn: 1n, tableForms: {} };
-  const isUnsealed = await sealRun(CLAIM as never, sealing, snapshot, feed, { control, log });
+  const isUnsealed = await sealRun(CLAIM as never, sealing, snapshot, feed, {
+    control,
+    readFeedState: createFeedStateReader(control),
+    log,
+  });
   const waits = () => isUnsealed({ isSealed: false });
   expect(seals).toHaveLength(1);
   // Behind it, however long.

@@ -18,8 +18,9 @@ import type { Refusals } from '../plan/refusals.ts';
 import type { ResourceRowsSource } from '../plan/resource-rows.ts';
 import type { ReadSessions } from '../source/read-sessions.ts';
 import type { OpenSourceSession, SourceSession } from '../source/source-session.ts';
-import { readFeedState } from '../store/feed-state.ts';
+import type { FeedState } from '../store/feed-state.ts';
 import { type FeedWatch, isSettledPast, MAX_POLL_MS, pollIntervalMs } from './await-feed.ts';
+import type { SharedSources } from './share-sources.ts';
 import { newSealToken, readInsertLsn, type SeenSnapshot, sendSeal } from './take-snapshot.ts';
 
 // What runs of both kinds need: sessions, waiting, chunks, the seal.
@@ -27,6 +28,8 @@ import { newSealToken, readInsertLsn, type SeenSnapshot, sendSeal } from './take
 export interface RunExportDeps {
   readonly control: Pool;
   readonly openSession: OpenSourceSession;
+  readonly sharedSources: SharedSources;
+  readFeedState(): Promise<FeedState | undefined>;
   /** For what is read under a snapshot that nobody else needs. */
   readonly readSessions: ReadSessions;
   readonly catalog: Catalog;
@@ -82,12 +85,17 @@ export function createOpen(
 ) {
   return async (purpose: string): Promise<SourceSession> => {
     const session = await openSession({ purpose, statementTimeoutMs: planTimeoutMs, onLost: abort });
-    cleanup.use(session);
-    // Does not wait for a running statement, which may sort a whole table.
-    signal.addEventListener('abort', () => session[Symbol.asyncDispose](), { once: true });
-    signal.throwIfAborted();
+    endWithRun(session, signal, cleanup);
     return session;
   };
+}
+
+/** @throws the signal's reason when the run has ended meanwhile */
+export function endWithRun(session: SourceSession, signal: AbortSignal, cleanup: AsyncDisposableStack): void {
+  cleanup.use(session);
+  // Does not wait for a running statement, which may sort a whole table.
+  signal.addEventListener('abort', () => session[Symbol.asyncDispose](), { once: true });
+  signal.throwIfAborted();
 }
 
 /** Waits while a condition on the run's status holds. */
@@ -139,7 +147,7 @@ export async function sealRun(
   sealing: SourceSession,
   { seen, startLsn, tableForms }: SealedSnapshot,
   feed: FeedWatch,
-  { control, log }: Pick<RunExportDeps, 'control' | 'log'>,
+  { control, readFeedState, log }: Pick<RunExportDeps, 'control' | 'readFeedState' | 'log'>,
 ): Promise<(found: { readonly isSealed: boolean }) => Promise<boolean>> {
   const { id } = claim;
   const token = newSealToken();
@@ -161,7 +169,7 @@ export async function sealRun(
   let passedAtMs: number | undefined;
   return async ({ isSealed }) => {
     if (isSealed) return false;
-    const state = await readFeedState(control);
+    const state = await readFeedState();
     feed.check(state);
     if (!isSettledPast(state, sealing.identity, sealSentLsn)) return true;
     passedAtMs ??= Date.now();

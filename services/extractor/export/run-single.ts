@@ -1,5 +1,5 @@
 import { finishPlanning, finishRun, noteAllPlanned } from '../../../shared/control/exports/export-run.ts';
-import { tablesReadFor, withAncestors } from '../../../shared/domain/catalog.ts';
+import { type Resource, tablesReadFor, withAncestors } from '../../../shared/domain/catalog.ts';
 import { formatSnapshot } from '../../../shared/domain/snapshot.ts';
 import { createNotifier } from '../../../shared/runtime/notifier.ts';
 import { awaitAsOf } from '../as-of/find-cut.ts';
@@ -10,9 +10,8 @@ import { ExportFailedError } from '../extraction-errors.ts';
 import { planByKeys, planResources } from '../plan/plan-chunks.ts';
 import { readReferences } from '../plan/references.ts';
 import { readRequest, resourceOf } from '../plan/row-selection.ts';
-import { assertColumnsThere, assertSameTypes, formsOf, readRunFacts } from '../plan/table-forms.ts';
+import { assertColumnsThere, assertSameTypes, describeForm, formsOf, readRunFacts } from '../plan/table-forms.ts';
 import type { SourceSession } from '../source/source-session.ts';
-import { readFeedState } from '../store/feed-state.ts';
 import { awaitSameColumns } from './assert-same-columns.ts';
 import {
   assertSameTimeline,
@@ -25,12 +24,14 @@ import {
   addPlanned,
   createOpen,
   createWait,
+  endWithRun,
   ours,
   type RunExportConfig,
   type RunExportDeps,
   type RunHandle,
   sealRun,
 } from './run-parts.ts';
+import { isSmallExport, type SharedSnapshot } from './share-sources.ts';
 import { assertSameServer, takeSnapshot } from './take-snapshot.ts';
 import { tellOutOfOrder } from './tell-out-of-order.ts';
 
@@ -60,7 +61,10 @@ export async function runSingle(run: RunHandle, config: RunExportConfig, deps: R
   const open = createOpen(run, cleanup, deps.openSession, config);
   const { changes_since: changesSince, as_of: asOf } = request;
   if (asOf !== null) requireOwnAccounts(resources);
-  const sealing = await open(`seal ${claim.id}`);
+  // One whose run was lost before is run by itself, so that what is wrong with it is held against no other.
+  const isShared = isSmallExport(claim) && claim.runCount === 1 && changesSince === null && asOf === null;
+  const openSealing = isShared ? createOpen(run, cleanup, deps.sharedSources.openSealing, config) : open;
+  const sealing = await openSealing(`seal ${claim.id}`);
   await deps.refusals.assertFit(sealing.client, resources);
   const base =
     changesSince === null
@@ -70,23 +74,22 @@ export async function runSingle(run: RunHandle, config: RunExportConfig, deps: R
   const notifier = createNotifier();
   cleanup.defer(deps.notifiers.onChange(notifier.notify));
 
-  const startLsn = await awaitSettledFeed(run, sealing, feed, control, notifier, {
-    settleTimeoutMs: config.settleTimeoutMs,
-    log,
-  });
+  const startLsn = await awaitSettledFeed(run, sealing, feed, notifier, config, deps);
   await awaitRoutes(run, deps.catalog, resources, control, notifier, config.settleTimeoutMs);
-  const holder = await open(`snapshot ${claim.id}`);
+  const shared = isShared ? await takeShared(run, resources, cleanup, config, deps) : undefined;
+  const holder = shared?.holder ?? (await open(`snapshot ${claim.id}`));
   assertOneServer(sealing, holder);
   if (asOf !== null) {
     await awaitAsOf(holder, asOf, () => notifier.wait(MAX_POLL_MS, signal));
     await makeKeyTables(holder, resources.length);
   }
-  const held = await takeSnapshot(holder, tablesReadFor(resources), signal);
+  const held = shared?.held ?? (await takeSnapshot(holder, tablesReadFor(resources), signal));
   const letSnapshotGo = deps.holdSnapshot();
   cleanup.defer(letSnapshotGo);
   const tablesRead = withAncestors(resources);
   const facts = await readRunFacts(holder, tablesRead, config.publicationName);
   assertColumnsThere(tablesRead, facts);
+  deps.resourceRows.noteForm(`${claim.id}/${claim.runAttempt}`, describeForm(facts));
   const tableForms = formsOf(tablesRead, facts);
   const isUnsealed = await sealRun(claim, sealing, { seen: held, startLsn, tableForms }, feed, deps);
 
@@ -136,19 +139,38 @@ export async function runSingle(run: RunHandle, config: RunExportConfig, deps: R
   await assertSameTypes(sealing, tablesRead, config.publicationName, tableForms);
   const readMs = Date.now() - startedAtMs;
   // The snapshot holds back vacuum, and the seal may take a while.
+  if (shared === undefined) {
+    await holder.query('commit');
+    // The key tables of an export of a past moment are the session's.
+    if (asOf === null) holder.leaveClean();
+  }
   await holder[Symbol.asyncDispose]();
   letSnapshotGo();
 
   const waitForSeal = createWait(run, notifier, [sealing]);
   await waitForSeal(isUnsealed);
   await assertSameServer(sealing);
-  assertSameTimeline(await readFeedState(control), sealing.identity);
-  await awaitSameColumns(claim, tableForms, { control, feed, waitWhile: waitForSeal });
+  assertSameTimeline(await deps.readFeedState(), sealing.identity);
+  await awaitSameColumns(claim, tableForms, { ...deps, feed, waitWhile: waitForSeal });
   await tellOutOfOrder(sealing, control, claim, resources, held, startLsn, log);
   // From here on the writer may take it, and no other holder begins it again.
   await ours(finishPlanning(control, claim));
   await finishRun(control, claim);
+  sealing.leaveClean();
   log.info('export.extracted', { chunkCount, rowCount, readMs, durationMs: Date.now() - startedAtMs });
+}
+
+async function takeShared(
+  { signal, abort }: RunHandle,
+  resources: readonly Resource[],
+  cleanup: AsyncDisposableStack,
+  { planTimeoutMs }: RunExportConfig,
+  { sharedSources }: RunExportDeps,
+): Promise<SharedSnapshot | undefined> {
+  const options = { purpose: 'snapshot', statementTimeoutMs: planTimeoutMs, onLost: abort };
+  const shared = await sharedSources.takeSnapshot(tablesReadFor(resources), options);
+  if (shared !== undefined) endWithRun(shared.holder, signal, cleanup);
+  return shared;
 }
 
 function assertOneServer(sealing: SourceSession, holder: SourceSession): void {

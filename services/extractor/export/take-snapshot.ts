@@ -37,6 +37,7 @@ export async function takeSnapshot(
   session: SourceSession,
   tables: readonly TableName[],
   signal: AbortSignal,
+  lockAttempts: number = LOCK_ATTEMPTS,
 ): Promise<HeldSnapshot> {
   const lock = `lock table ${tables.map(quoteTable).join(', ')} in access share mode`;
   for (let attempt = 1; ; attempt += 1) {
@@ -48,7 +49,7 @@ export async function takeSnapshot(
       await session.query('rollback');
       if (!isSqlState(error, LOCK_NOT_AVAILABLE)) throw error;
       signal.throwIfAborted();
-      if (attempt === LOCK_ATTEMPTS) throw new TableWantedError('snapshot', { cause: error });
+      if (attempt === lockAttempts) throw new TableWantedError('snapshot', { cause: error });
       await sleep(LOCK_PAUSE_MS, signal);
     }
   }

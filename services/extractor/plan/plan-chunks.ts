@@ -15,7 +15,7 @@ export interface ChunkPlan extends KeyBounds {
 /**
  * Cuts the selected rows into chunks of `rowsPerChunk`. The cursor walks the keys inside the server and returns one key per
  * chunk. So exact counts and bounds need no transfer, for any type, collation or skew of the key. It reads only as far as the
- * caller consumes. Without rows there are no chunks. Needs exclusive use of the session.
+ * caller consumes. Without rows there are no chunks.
  */
 export async function* planChunks(
   session: SourceSession,
@@ -23,11 +23,13 @@ export async function* planChunks(
   rowsPerChunk: number,
 ): AsyncGenerator<ChunkPlan> {
   const keys = keysQuery(selection);
-  await session.query(`declare tandem_keys no scroll cursor without hold for ${keys.text}`, keys.values);
+  cursorCount += 1;
+  const cursor = `tandem_keys_${cursorCount}`;
+  await session.query(`declare ${cursor} no scroll cursor without hold for ${keys.text}`, keys.values);
   let lowerKey: ChunkPlan['lowerKey'] = null;
   for (let chunk = 0; ; chunk += 1) {
-    const skipped = (await session.query(`move forward ${rowsPerChunk - 1} in tandem_keys`)).rowCount;
-    const { rows } = await session.query('fetch 1 from tandem_keys');
+    const skipped = (await session.query(`move forward ${rowsPerChunk - 1} in ${cursor}`)).rowCount;
+    const { rows } = await session.query(`fetch 1 from ${cursor}`);
     const last = rows[0];
     if (last === undefined) {
       if (skipped > 0) yield { chunk, lowerKey, upperKey: null, rows: skipped };
@@ -37,8 +39,11 @@ export async function* planChunks(
     yield { chunk, lowerKey, upperKey, rows: skipped + 1 };
     lowerKey = upperKey;
   }
-  await session.query('close tandem_keys');
+  await session.query(`close ${cursor}`);
 }
+
+/** Several exports may plan in one transaction, each with a cursor of its own. */
+let cursorCount = 0;
 
 /** Where a plan goes on: the number of the next chunk, and the greatest key before it. */
 export interface PlanStart {
@@ -183,7 +188,7 @@ export interface KeyPlanner {
 
 /**
  * Plans all resources of an export: small tables, of at most one chunk, in groups, the others one by one and only as
- * far as the caller consumes. Resources without rows have no chunks. Needs exclusive use of the session.
+ * far as the caller consumes. Resources without rows have no chunks.
  */
 export async function* planResources(
   session: SourceSession,

@@ -38,6 +38,11 @@ export interface ResourceRows {
 
 export interface ResourceRowsSource {
   /**
+   * Says what the tables of a run are like under its snapshot, as `describeForm` does. A description costs the server more than the
+   * rows of a small export, so that of another run is used again whose tables were the same.
+   */
+  noteForm(run: string, form: string | undefined): void;
+  /**
    * The session must be under the run's snapshot, so the columns are those of the snapshot.
    *
    * @param run names a snapshot, or snapshots under which the tables have the same columns
@@ -62,6 +67,8 @@ export interface ResourceRowsSource {
 
 /** The chunks of a run follow each other closely, and few runs are active at once. */
 const MAX_RUNS = 16;
+/** Runs that are planned or read here at once, and then some. */
+const MAX_FORMS = 500;
 
 /** What one run needs of the source's catalog. Read once, because the whole run is under one snapshot. */
 interface RunTables {
@@ -76,7 +83,9 @@ export function createResourceRows(
   namespace: string,
   topicOf: (resource: string) => string,
 ): ResourceRowsSource {
+  /** By the form of the tables, or by the run where that is not known. */
   const runs = new Map<string, RunTables>();
+  const forms = new Map<string, string>();
 
   async function describe(session: SourceSession, family: readonly Resource[]): Promise<RunTables> {
     const tables = await describeTables(session.client, tablesReadFor(family));
@@ -120,12 +129,13 @@ export function createResourceRows(
     session: SourceSession,
     family: readonly Resource[],
   ): Promise<RunTables> {
-    const known = runs.get(run);
+    const place = forms.get(run) ?? run;
+    const known = runs.get(place);
     if (known !== undefined && findTable(known.tables, resource.table) !== undefined) return known;
     const described = await describe(session, family);
     const oldest = runs.keys().next().value;
     if (runs.size >= MAX_RUNS && oldest !== undefined) runs.delete(oldest);
-    runs.set(run, described);
+    runs.set(place, described);
     return described;
   }
 
@@ -139,6 +149,12 @@ export function createResourceRows(
   }
 
   return {
+    noteForm(run, form) {
+      if (form === undefined) return;
+      const oldest = forms.keys().next().value;
+      if (forms.size >= MAX_FORMS && oldest !== undefined) forms.delete(oldest);
+      forms.set(run, form);
+    },
     async of(run, resource, session, family = [resource]) {
       return rowsOf(resource, await runOf(run, resource, session, family));
     },

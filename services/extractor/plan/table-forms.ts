@@ -1,5 +1,6 @@
+import { createHash } from 'node:crypto';
 import { CatalogBehindError } from '../../../shared/catalog/catalog-behind-error.ts';
-import { readTableFacts, type TableFacts } from '../../../shared/catalog/table-facts.ts';
+import { FIRST_USER_OID, readTableFacts, type TableFacts } from '../../../shared/catalog/table-facts.ts';
 import {
   classifyFormChange,
   hasFieldColumns,
@@ -73,6 +74,18 @@ export async function readColumnsVersion(
     [tables.map(quoteTable)],
   );
   return String(rows[0]?.version);
+}
+
+/**
+ * What the rows of an export's tables are like: equal texts, the same columns of the same types.
+ *
+ * @returns undefined for tables with types of the product's own, which may get another name while all else stays
+ */
+export function describeForm(facts: FactsByResource): string | undefined {
+  const described = [...facts].map(([resource, { oid, columns }]) => [resource, oid, columns] as const);
+  const hasOwnTypes = described.some(([, , columns]) => columns.some(({ typeOid }) => typeOid >= FIRST_USER_OID));
+  if (hasOwnTypes) return undefined;
+  return createHash('sha256').update(JSON.stringify(described)).digest('base64');
 }
 
 /** Reads stored forms. */

@@ -8,12 +8,12 @@ import {
 } from '../../../shared/postgres/text-session.ts';
 import type { Secret } from '../../../shared/runtime/env.ts';
 import { ExportFailedError, SourceSessionLostError, TableWantedError } from '../extraction-errors.ts';
-
-/** The server a session is on. Two sessions of one export must agree on it, and the feed with both. */
-export interface SourceIdentity {
-  readonly systemId: string;
-  readonly timeline: number;
-}
+import {
+  createConnection,
+  createIdleConnections,
+  type SourceConnection,
+  type SourceIdentity,
+} from './source-connection.ts';
 
 export type SourceRole = 'primary' | 'replica';
 
@@ -29,6 +29,11 @@ export interface SourceSession extends AsyncDisposable {
   readonly backendPid: string;
   /** One statement at a time. @throws SourceSessionLostError, TableWantedError, or pg's DatabaseError for what the server refuses */
   query(text: string, values?: readonly unknown[]): Promise<SourceResult>;
+  /**
+   * Says that nothing is left open in the session: no transaction, no temporary table. When it is disposed of next, its connection
+   * serves another session, because a new one costs the server more than a small export. A later `query` takes this back.
+   */
+  leaveClean(): void;
 }
 
 /** `rowCount` is the command tag's number, which MOVE has too. */
@@ -45,8 +50,11 @@ export interface SessionOptions {
   readonly onLost: (error: SourceSessionLostError | TableWantedError) => void;
 }
 
-/** A source database; whoever opens a session on it gets a new connection. */
+/** A source database; whoever opens a session on it has a connection to itself. */
 export type OpenSourceSession = (options: SessionOptions) => Promise<SourceSession>;
+
+/** Keeps connections that sessions left clean, for some seconds, until it is disposed of. */
+export type SourceSessions = OpenSourceSession & AsyncDisposable;
 
 const CONNECT_TIMEOUT_MS = 10_000;
 
@@ -99,11 +107,10 @@ export interface SourceSessionsOptions {
 export function createSourceSessions(
   connectionString: Secret,
   { lockWatch, silenceLimitMs = SILENCE_LIMIT_MS, role = 'primary' }: SourceSessionsOptions = {},
-): OpenSourceSession {
-  return async ({ purpose, statementTimeoutMs, onLost }) => {
-    let isDisposed = false;
-    let wanted: TableWantedError | undefined;
-    let guard: Disposable | undefined;
+): SourceSessions {
+  const idle = createIdleConnections();
+
+  async function connect({ purpose, statementTimeoutMs }: SessionOptions): Promise<SourceConnection> {
     const settings = Object.entries({
       ...SESSION_SETTINGS,
       ...silenceSettings(silenceLimitMs),
@@ -111,67 +118,118 @@ export function createSourceSessions(
     });
     const client = new Session({
       connectionString: connectionString.reveal(),
-      application_name: `tandem extractor ${purpose}`,
+      application_name: nameOf(purpose),
       options: `${TEXT_SESSION_OPTIONS} ${settings.map(([name, value]) => `-c ${name}=${value}`).join(' ')}`,
       types: rawTypes,
       keepAlive: true,
       connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
     });
-    client.on('error', (cause) => {
-      if (!isDisposed && wanted === undefined) onLost(new SourceSessionLostError(purpose, { cause }));
-    });
-    const query: SourceSession['query'] = async (text, values) => {
-      try {
-        const result = await client.query<Record<string, string | null>>(text, values && [...values]);
-        return { rows: result.rows, rowCount: result.rowCount ?? 0 };
-      } catch (cause) {
-        if (wanted !== undefined) throw wanted;
-        throw cause instanceof pg.DatabaseError ? cause : new SourceSessionLostError(purpose, { cause });
-      }
-    };
-    const dispose = async () => {
-      isDisposed = true;
-      guard?.[Symbol.dispose]();
-      await client.end().catch(() => undefined);
-    };
     try {
       await client.connect();
       // Ends a long statement whose client is gone; not every server's platform has it.
       await client.query("set client_connection_check_interval = '5s'").catch(() => undefined);
-      await seeExtensionOperators(client);
-      const { rows } = await query(IDENTIFY);
-      const { in_recovery: inRecovery, pid, system_id: systemId, timeline } = rows[0] ?? {};
-      if (role === 'replica' && inRecovery !== 'true') {
-        throw new Error('the replica is no standby: set SOURCE_READ_URL to standbys of DATABASE_URL');
-      }
-      const isStandby = role === 'primary' && inRecovery !== 'false';
-      if (isStandby || pid == null || systemId == null || timeline == null) {
-        throw new ExportFailedError(
-          'source_is_standby',
-          'The source is a hot standby, whose snapshots do not say which transactions are open: ' +
-            'set DATABASE_URL to the primary.',
-        );
-      }
-      guard = lockWatch?.guard(Number(pid), ({ table, waitingPid }) => {
-        wanted = new TableWantedError(purpose, {
-          cause: new Error(`the server process ${waitingPid} waits for ${table}`),
-        });
-        if (!isDisposed) onLost(wanted);
-      });
-      return {
-        role,
-        client,
-        identity: { systemId, timeline: Number.parseInt(timeline, 16) },
-        backendPid: pid,
-        query,
-        [Symbol.asyncDispose]: dispose,
-      };
+      return createConnection(client, await identify(client, role));
     } catch (error) {
-      await dispose();
+      await client.end().catch(() => undefined);
+      throw error;
+    }
+  }
+
+  const open: OpenSourceSession = async (options) => {
+    const { purpose, onLost } = options;
+    let wanted: TableWantedError | undefined;
+    let connection: SourceConnection | undefined;
+    try {
+      connection = (await idle.take((kept) => rename(kept, options, role))) ?? (await connect(options));
+    } catch (error) {
       if (error instanceof ExportFailedError || error instanceof SourceSessionLostError) throw error;
       throw new SourceSessionLostError(purpose, { cause: error });
     }
+    const { client, identity, backendPid } = connection;
+    let isDisposed = false;
+    let isClean = false;
+    connection.onBroken((cause) => {
+      if (!isDisposed && wanted === undefined) onLost(new SourceSessionLostError(purpose, { cause }));
+    });
+    const guard = lockWatch?.guard(Number(backendPid), ({ table, waitingPid }) => {
+      wanted = new TableWantedError(purpose, {
+        cause: new Error(`the server process ${waitingPid} waits for ${table}`),
+      });
+      if (!isDisposed) onLost(wanted);
+    });
+    return {
+      role,
+      client,
+      identity,
+      backendPid,
+      async query(text, values) {
+        isClean = false;
+        if (isDisposed) throw new SourceSessionLostError(purpose, { cause: new Error('it is disposed of') });
+        try {
+          const result = await client.query<Record<string, string | null>>(text, values && [...values]);
+          return { rows: result.rows, rowCount: result.rowCount ?? 0 };
+        } catch (cause) {
+          if (wanted !== undefined) throw wanted;
+          throw cause instanceof pg.DatabaseError ? cause : new SourceSessionLostError(purpose, { cause });
+        }
+      },
+      leaveClean() {
+        isClean = true;
+      },
+      async [Symbol.asyncDispose]() {
+        // A second call must not touch a connection that serves another session by now.
+        if (isDisposed) return;
+        isDisposed = true;
+        guard?.[Symbol.dispose]();
+        if (isClean && wanted === undefined) idle.give(connection);
+        else await connection.end();
+      },
+    };
   };
+  return Object.assign(open, { [Symbol.asyncDispose]: () => idle[Symbol.asyncDispose]() });
+}
+
+const nameOf = (purpose: string) => `tandem extractor ${purpose}`;
+
+const RENAME = `${IDENTIFY},
+  set_config('application_name', $1, false), set_config('statement_timeout', $2, false)`;
+
+/** Makes an idle connection that of another session. @throws what says that it is of no use any more */
+async function rename(
+  { client, identity, backendPid }: SourceConnection,
+  { purpose, statementTimeoutMs }: SessionOptions,
+  role: SourceRole,
+): Promise<void> {
+  const found = await identify(client, role, RENAME, [nameOf(purpose), `${statementTimeoutMs}ms`]);
+  const isSame =
+    found.backendPid === backendPid &&
+    found.identity.systemId === identity.systemId &&
+    found.identity.timeline === identity.timeline;
+  if (!isSame) throw new Error('the connection is to another server process than it was opened to');
+}
+
+/** @throws as `createSourceSessions` says, or what the connection fails with */
+async function identify(
+  client: pg.Client,
+  role: SourceRole,
+  text = IDENTIFY,
+  values: readonly string[] = [],
+): Promise<Pick<SourceConnection, 'identity' | 'backendPid'>> {
+  await seeExtensionOperators(client);
+  const { rows } = await client.query<Record<string, string | null>>(text, [...values]);
+  const { in_recovery: inRecovery, pid, system_id: systemId, timeline } = rows[0] ?? {};
+  if (role === 'replica' && inRecovery !== 'true') {
+    throw new Error('the replica is no standby: set SOURCE_READ_URL to standbys of DATABASE_URL');
+  }
+  const isStandby = role === 'primary' && inRecovery !== 'false';
+  if (isStandby || pid == null || systemId == null || timeline == null) {
+    throw new ExportFailedError(
+      'source_is_standby',
+      'The source is a hot standby, whose snapshots do not say which transactions are open: ' +
+        'set DATABASE_URL to the primary.',
+    );
+  }
+  return { identity: { systemId, timeline: Number.parseInt(timeline, 16) }, backendPid: pid };
 }
 
 /** What `lock_timeout` ends with. */

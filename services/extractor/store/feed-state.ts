@@ -1,5 +1,6 @@
 import { formatLsn, type Lsn, parseLsn } from '../../../shared/domain/lsn.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
+import { createGather } from '../../../shared/runtime/gather.ts';
 import type { SourceSession } from '../source/source-session.ts';
 
 /** How far the feed has come, as the dispatcher mirrors it from capture. */
@@ -31,6 +32,15 @@ export async function readFeedState(db: Queryable): Promise<FeedState | undefine
     systemId: row.system_id,
     timeline: row.timeline,
   };
+}
+
+/** Runs that wait for the feed at the same time ask for its state together. */
+export function createFeedStateReader(db: Queryable): () => Promise<FeedState | undefined> {
+  const read = createGather(async (asked: readonly undefined[]) => {
+    const state = await readFeedState(db);
+    return asked.map(() => state);
+  });
+  return () => read(undefined);
 }
 
 /** The resources whose changes are passed over at present. */

@@ -21,32 +21,39 @@ const HELD = `id = $1 and run_attempt = $2 and lease_owner = $3 and status = 'ru
 
 const fence = ({ id, runAttempt, owner }: ClaimedExport) => [id, runAttempt, owner];
 
-const READ_RUN_STATUS = `
-select status, sealed_lsn is not null as is_sealed, case snapshot_kind when 'single' then snapshot_reason end as single_reason,
-  (select count(*)::integer from export_chunks c where c.export_id = $1 and c.state <> 'extracted') as open_count
-from exports where id = $1 and run_attempt = $2 and lease_owner = $3`;
+const READ_RUN_STATUSES = `
+select e.status, e.sealed_lsn is not null as is_sealed,
+  case e.snapshot_kind when 'single' then e.snapshot_reason end as single_reason,
+  (select count(*)::integer from export_chunks c where c.export_id = e.id and c.state <> 'extracted') as open_count
+from unnest($1::text[], $2::integer[], $3::text[]) with ordinality as run (id, run_attempt, owner, place)
+left join exports e on (e.id, e.run_attempt, e.lease_owner) = (run.id, run.run_attempt, run.owner)
+order by run.place`;
 
-export async function readRunStatus(db: Queryable, claim: ClaimedExport): Promise<RunStatus> {
+/** In the order of the claims. */
+export async function readRunStatuses(db: Queryable, claims: readonly ClaimedExport[]): Promise<RunStatus[]> {
   const { rows } = await db.query<{
-    status: string;
+    status: string | null;
     is_sealed: boolean;
     open_count: number;
     single_reason: string | null;
   }>({
-    name: 'read_run_status',
-    text: READ_RUN_STATUS,
-    values: fence(claim),
+    name: 'read_run_statuses',
+    text: READ_RUN_STATUSES,
+    values: [
+      claims.map(({ id }) => id),
+      claims.map(({ runAttempt }) => runAttempt),
+      claims.map(({ owner }) => owner),
+    ],
   });
-  const row = rows[0];
-  if (row?.status === 'running') {
+  return rows.map((row) => {
+    if (row.status !== 'running') return { state: row.status === 'cancelling' ? 'cancelling' : 'lost' };
     return {
       state: 'held',
       isSealed: row.is_sealed,
       openChunkCount: row.open_count,
       singleReason: row.single_reason,
     };
-  }
-  return { state: row?.status === 'cancelling' ? 'cancelling' : 'lost' };
+  });
 }
 
 /** @returns false when the run is no longer this holder's, or is to be cancelled */

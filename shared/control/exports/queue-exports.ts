@@ -78,6 +78,8 @@ export interface ClaimedExport {
   readonly runCount: number;
   /** Earlier runs among them that ended with an error, or gave way. */
   readonly failedRuns: number;
+  /** At its submission; null when it could not be estimated. */
+  readonly rowsEstimated: number | null;
   readonly owner: string;
   /** Of the request; null when it is not traced. */
   readonly traceparent?: string | null;
@@ -131,7 +133,7 @@ update exports e set
   all_planned = false,
   run_traceparent = null
 where e.id = $1
-returning e.id, e.account_id, e.resources, e.request, e.run_attempt, e.run_count, e.failed_runs, e.traceparent,
+returning e.id, e.account_id, e.resources, e.request, e.run_attempt, e.run_count, e.failed_runs, e.rows_estimated, e.traceparent,
   (select a.source_id from accounts a where a.id = e.account_id) as source_id, e.snapshot_kind`;
 
 const REMOVE_CHUNKS = 'delete from export_chunks where export_id = $1';
@@ -154,6 +156,7 @@ interface StartedRow {
   run_attempt: number;
   run_count: number;
   failed_runs: number;
+  rows_estimated: string | null;
   snapshot_kind: string | null;
   traceparent: string | null;
 }
@@ -207,6 +210,7 @@ export function claimExport(
       runAttempt: row.run_attempt,
       runCount: row.run_count,
       failedRuns: row.failed_runs,
+      rowsEstimated: row.rows_estimated === null ? null : Number(row.rows_estimated),
       owner,
       traceparent: row.traceparent,
     };

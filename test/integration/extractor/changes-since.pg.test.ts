@@ -49,6 +49,7 @@ const CLAIM: ClaimedExport = {
   runAttempt: 1,
   runCount: 1,
   failedRuns: 0,
+  rowsEstimated: null,
   owner: 'me',
 };
 

@@ -2,6 +2,7 @@ import { Kafka, logLevel } from 'kafkajs';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { catalogFingerprints } from '../../../shared/catalog/catalog-fingerprint.ts';
 import { parseCatalog } from '../../../shared/catalog/load-catalog.ts';
+import { chunkPartition } from '../../../shared/domain/account-partition.ts';
 import { isVisible } from '../../../shared/domain/snapshot.ts';
 import {
   createExtractorFixture,
@@ -150,7 +151,9 @@ test('each chunk lies in one partition, numbered without gaps, with its last row
   const chunks = Map.groupBy(rows, ({ headers }) => headers.chunk);
   expect([...chunks.values()].map((chunk) => chunk.length)).toEqual([1000, 1000, 1000, 150]);
   for (const [number, chunk] of chunks) {
-    expect(new Set(chunk.map(({ partition }) => partition))).toEqual(new Set([number % 6]));
+    expect(new Set(chunk.map(({ partition }) => partition))).toEqual(
+      new Set([chunkPartition({ exportId: id, chunk: number }, 6)]),
+    );
     expect(chunk.map(({ headers }) => headers.seq)).toEqual(chunk.map((_, index) => index));
     expect(chunk.filter(({ headers }) => headers.isLast)).toEqual([chunk.at(-1)]);
   }
@@ -276,7 +279,7 @@ test('a cancelled export lets its snapshot go and ends', async () => {
     async () => (await fixture.readExport(id)).status === 'cancelled',
   );
   const sessions = await fixture.db.query(
-    "select from pg_stat_activity where application_name like 'tandem extractor %' || $1",
+    "select from pg_stat_activity where application_name like 'tandem extractor %' || $1 and state <> 'idle'",
     [id],
   );
   expect(sessions.rowCount).toBe(0);
@@ -312,6 +315,27 @@ test('a source session that is ended starts the export anew under another snapsh
   expect(second.run_attempt).toBeGreaterThan(first.attempt);
   expect(second.seal_token).not.toBe(first.seal_token);
   expect(await fixture.keptRows(id)).toHaveLength(3150);
+});
+
+test('small exports share the session of their seals, and each begins anew when it ends', async () => {
+  const ids = await Promise.all([1, 2, 3].map(() => fixture.addExport(acme, ['orders'], {}, 3_150)));
+  for (const id of ids) {
+    const isRead = async () => (await fixture.readExport(id)).rows_extracted === '3150';
+    await waitFor('the chunks to be read', isRead);
+  }
+  const sessions = await fixture.db.query<{ name: string; count: number }>(
+    `select substring(application_name from 'seals?') as name, count(*)::int from pg_stat_activity
+     where application_name ~ '^tandem extractor seals?' group by 1`,
+  );
+  expect(sessions.rows).toEqual([{ name: 'seals', count: 1 }]);
+  await fixture.db.query(
+    "select pg_terminate_backend(pid) from pg_stat_activity where application_name like 'tandem extractor seals %'",
+  );
+  for (const id of ids) {
+    await waitFor('the next run', async () => (await fixture.readExport(id)).run_count === 2);
+    expect(await extracted(id)).toMatchObject({ phase: 'assembling', run_count: 2 });
+    expect(await fixture.keptRows(id)).toHaveLength(3150);
+  }
 });
 
 test.each(['single', 'chunked'])(
