@@ -248,8 +248,7 @@ export async function runCaptureLoop(
   const hasSettled = () => settling.state(passedLsn).settledLsn !== publishedSettledLsn;
   const dueAtMs = () => {
     const isAwaited = publishedSettledLsn < awaitedLsn - 1n && hasSettled();
-    const unusedMs = Date.now() - usedAtMs;
-    return publishedAtMs + (isAwaited ? AWAITED_PUBLISH_INTERVAL_MS : publishIntervalMs(hasNews, unusedMs));
+    return publishedAtMs + publishIntervalMs(hasNews, Date.now() - usedAtMs, isAwaited);
   };
   const isStateDue = () => Date.now() >= dueAtMs() && (passedLsn !== publishedPassedLsn || hasSettled());
 
@@ -328,8 +327,12 @@ export async function runCaptureLoop(
   }
 }
 
-/** @param unusedMs since the last change or seal */
-export function publishIntervalMs(hasNews: boolean, unusedMs: number): number {
+/**
+ * @param unusedMs since the last change or seal
+ * @param isAwaited the feed has settled further, and is not settled yet past a heartbeat
+ */
+export function publishIntervalMs(hasNews: boolean, unusedMs: number, isAwaited: boolean): number {
+  if (isAwaited) return AWAITED_PUBLISH_INTERVAL_MS;
   if (hasNews) return NEWS_PUBLISH_INTERVAL_MS;
   return unusedMs < RESTS_AFTER_MS ? QUIET_PUBLISH_INTERVAL_MS : RESTING_PUBLISH_INTERVAL_MS;
 }
