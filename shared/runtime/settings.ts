@@ -308,7 +308,8 @@ export const SETTINGS = {
   },
   EXTRACTOR_MAX_CHUNKS: {
     group: 'exports',
-    means: 'Chunks one extractor reads at once. 0: it only holds snapshots.',
+    means:
+      'Chunks one extractor reads at once; 6 groups of small ones may be read beside them. 0: it only holds snapshots.',
   },
   EXTRACTOR_MAX_ALL_ACCOUNT_EXPORTS: { group: 'exports', means: 'Running exports of all accounts at once.' },
   EXTRACTOR_CHUNK_WINDOW: { group: 'exports', means: 'Open chunks of one export.' },

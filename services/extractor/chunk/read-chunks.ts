@@ -6,6 +6,7 @@ import {
   claimChunks,
   endChunkedReading,
   finishChunks,
+  isSmallChunk,
   planRows,
   releaseChunks,
   renewChunks,
@@ -33,7 +34,7 @@ import { type CopyChunkBatchDeps, copyChunkBatch } from './copy-chunk.ts';
 import type { RowProducers } from './send-rows.ts';
 
 export interface ReadChunksConfig {
-  /** Batches of chunks that this process reads at once. */
+  /** Batches of chunks that this process reads at once, beside those of small chunks. 0: it reads none. */
   readonly maxChunks: number;
   readonly chunkTimeoutMs: number;
   /** How long an export may hold a snapshot, and a chunk of a chunked one may wait for its table. */
@@ -77,17 +78,23 @@ export function gaveWayMs(count: number): number {
   return sum;
 }
 
+/** Batches of small chunks mostly wait for answers of the source, Kafka and the control store, so some more may. */
+const SMALL_BATCHES_AT_ONCE = 6;
+
 /** Claims chunks of running exports and reads them. */
 export function createChunkReader(owner: string, config: ReadChunksConfig, deps: ReadChunksDeps): Worker {
   const catalog = catalogFingerprints(deps.catalog.resources);
+  let largeCount = 0;
   return createWorkPool<ChunkBatch>({
     name: 'chunk-reader',
-    maxUnits: config.maxChunks,
+    maxUnits: config.maxChunks === 0 ? 0 : config.maxChunks + SMALL_BATCHES_AT_ONCE,
     idleMs: IDLE_MS,
     notifier: deps.notifiers.chunks,
     log: deps.log,
-    claim: () => claimChunks(deps.control, owner, { catalog }),
-    work: (batch, stopping) => {
+    claim: () => claimChunks(deps.control, owner, { catalog, isSmallOnly: largeCount >= config.maxChunks }),
+    async work(batch, stopping) {
+      const isLarge = !batch.every(isSmallChunk);
+      if (isLarge) largeCount += 1;
       const [{ exportId, resource, chunk, attempt, traceparent: parent }] = batch;
       const attributes = {
         'tandem.export_id': exportId,
@@ -96,9 +103,11 @@ export function createChunkReader(owner: string, config: ReadChunksConfig, deps:
         'tandem.attempt': attempt,
         'tandem.chunk_count': batch.length,
       };
-      return inSpan('read chunks', { parent, attributes }, (span) =>
+      await inSpan('read chunks', { parent, attributes }, (span) =>
         readChunkBatch(batch, stopping, config, deps, span),
-      );
+      ).finally(() => {
+        if (isLarge) largeCount -= 1;
+      });
     },
   });
 }

@@ -10,7 +10,13 @@ import { ExportFailedError } from '../extraction-errors.ts';
 import { planByKeys, planResources } from '../plan/plan-chunks.ts';
 import { readReferences } from '../plan/references.ts';
 import { readRequest, resourceOf } from '../plan/row-selection.ts';
-import { assertColumnsThere, assertSameTypes, describeForm, formsOf, readRunFacts } from '../plan/table-forms.ts';
+import {
+  assertColumnsThere,
+  assertSameTypes,
+  describeForm,
+  formsOf,
+  readRunFacts,
+} from '../plan/table-forms.ts';
 import type { SourceSession } from '../source/source-session.ts';
 import { awaitSameColumns } from './assert-same-columns.ts';
 import {

@@ -83,7 +83,9 @@ export async function readColumnsVersion(
  */
 export function describeForm(facts: FactsByResource): string | undefined {
   const described = [...facts].map(([resource, { oid, columns }]) => [resource, oid, columns] as const);
-  const hasOwnTypes = described.some(([, , columns]) => columns.some(({ typeOid }) => typeOid >= FIRST_USER_OID));
+  const hasOwnTypes = described.some(([, , columns]) =>
+    columns.some(({ typeOid }) => typeOid >= FIRST_USER_OID),
+  );
   if (hasOwnTypes) return undefined;
   return createHash('sha256').update(JSON.stringify(described)).digest('base64');
 }

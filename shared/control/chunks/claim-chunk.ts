@@ -57,10 +57,19 @@ export interface ClaimOptions extends Partial<BatchLimits> {
    * services do not restart at the same time, so chunks that are read by other entries are left alone. Undefined: there are none.
    */
   readonly catalog?: Readonly<Record<string, string>>;
+  /** Only chunks for which `isSmallChunk`. */
+  readonly isSmallOnly?: boolean;
+}
+
+const SMALL_ROWS = 5_000;
+
+/** Whether it is the whole of its resource, under its export's snapshot, and of so few rows that its round trips take longer. */
+export function isSmallChunk({ held, lowerKey, upperKey, rowsPlanned }: ClaimedChunk): boolean {
+  return held !== undefined && lowerKey === null && upperKey === null && rowsPlanned <= SMALL_ROWS;
 }
 
 /** This many chunks share the cost of a session, a transaction and a request. They are locked and leased together. */
-const BATCH_LIMITS: BatchLimits = { maxChunks: 25, maxRows: 5_000 };
+const BATCH_LIMITS: BatchLimits = { maxChunks: 25, maxRows: SMALL_ROWS };
 
 /**
  * `first` and `wanted` look without locking; the export's row is then updated first and the chunks' last, which is the order in
@@ -96,6 +105,8 @@ with reading as (
     ))
     and ${isKnownRequest('e.request')}
     and coalesce(e.read_since->'catalog' <@ $5::jsonb, true)
+    and (not $6 or c.snapshot_name is not null and c.lower_key is null and c.upper_key is null
+      and c.rows_planned <= ${SMALL_ROWS})
   order by (select coalesce(sum(r.count), 0) from reading r where r.account_id is not distinct from e.account_id),
     s.at, (select coalesce(sum(r.count), 0) from reading r where r.export_id = e.id),
     coalesce(e.chunk_claimed_at, e.started_at), e.created_at, c.resource, c.chunk
@@ -169,13 +180,18 @@ const MAX_RACES = 5;
 export async function claimChunks(
   db: Queryable,
   owner: string,
-  { maxChunks = BATCH_LIMITS.maxChunks, maxRows = BATCH_LIMITS.maxRows, catalog = {} }: ClaimOptions = {},
+  {
+    maxChunks = BATCH_LIMITS.maxChunks,
+    maxRows = BATCH_LIMITS.maxRows,
+    catalog = {},
+    isSmallOnly = false,
+  }: ClaimOptions = {},
 ): Promise<ChunkBatch | undefined> {
   for (let race = 0; race < MAX_RACES; race += 1) {
     const { rows } = await db.query<ClaimRow>({
       name: 'claim_chunks',
       text: CLAIM_CHUNKS,
-      values: [owner, EXPORT_LEASE_SECONDS, maxChunks, maxRows, JSON.stringify(catalog)],
+      values: [owner, EXPORT_LEASE_SECONDS, maxChunks, maxRows, JSON.stringify(catalog), isSmallOnly],
     });
     const [first, ...others] = rows.flatMap((row) =>
       row.export_id === null ? [] : [toChunk(row, row.export_id, owner)],

@@ -5,10 +5,11 @@ import {
   claimChunks,
   endChunkedReading,
   finishChunks,
+  isSmallChunk,
   releaseChunks,
   renewChunks,
 } from '../../../shared/control/chunks/claim-chunk.ts';
-import { readRunStatus } from '../../../shared/control/exports/export-run.ts';
+import { addChunks, readRunStatuses } from '../../../shared/control/exports/export-run.ts';
 import { type ExportStore, openExportStore } from '../../support/export-store.ts';
 
 let store: ExportStore;
@@ -141,12 +142,34 @@ test('only the reader that has the chunk ends a chunked reading', async () => {
   const chunk = await store.claimChunk('two');
   if (late === undefined || chunk === undefined) throw new Error('nothing to claim');
   await endChunkedReading(store.pool, [late], 'a table was altered', 0);
-  expect(await readRunStatus(store.pool, run)).toMatchObject({ openChunkCount: 1, singleReason: null });
+  expect((await readRunStatuses(store.pool, [run]))[0]).toMatchObject({
+    openChunkCount: 1,
+    singleReason: null,
+  });
   await endChunkedReading(store.pool, [chunk], 'a table was altered', 0);
-  expect(await readRunStatus(store.pool, run)).toMatchObject({
+  expect((await readRunStatuses(store.pool, [run]))[0]).toMatchObject({
     openChunkCount: 1,
     singleReason: 'a table was altered',
   });
+});
+
+test('a reader for small chunks leaves large ones alone, and parts of a resource', async () => {
+  await store.addExports('acme', ['e1']);
+  const run = await store.startRun(0);
+  const whole = { chunk: 0, lowerKey: null, upperKey: null };
+  await addChunks(store.pool, run, 'snapshot-1', [
+    { resource: 'a', ...whole, upperKey: ['5'], rows: 5 },
+    { resource: 'b', ...whole, rows: 5_001 },
+    { resource: 'c', ...whole, rows: 5_000 },
+  ]);
+  const [chunk, ...others] = (await claimChunks(store.pool, 'one', { isSmallOnly: true })) ?? [];
+  expect(chunk).toMatchObject({ resource: 'c' });
+  expect(others).toEqual([]);
+  expect(chunk && isSmallChunk(chunk)).toBe(true);
+  expect(await claimChunks(store.pool, 'two', { isSmallOnly: true })).toBeUndefined();
+  const next = await store.claimOne('two');
+  expect(next).toMatchObject({ resource: 'a' });
+  expect(isSmallChunk(next)).toBe(false);
 });
 
 test('small chunks are claimed together, within the limits, and end together', async () => {

@@ -5,7 +5,7 @@ import {
   recordChunksWritten,
 } from '../../../shared/control/chunks/chunk-attempts.ts';
 import { cancelExport, failByChunk, failExport } from '../../../shared/control/exports/end-export.ts';
-import { readRunStatus, renewExport } from '../../../shared/control/exports/export-run.ts';
+import { readRunStatuses, renewExport } from '../../../shared/control/exports/export-run.ts';
 import { pauseExport, resumeExport } from '../../../shared/control/exports/pause-export.ts';
 import { inTransaction } from '../../../shared/postgres/transaction.ts';
 import { type ExportStore, openExportStore } from '../../support/export-store.ts';
@@ -37,7 +37,7 @@ test('a paused export keeps the chunks that it has read and no other, and goes o
   });
   // Neither the holder nor a reader can do anything more, and nobody claims it.
   expect(await renewExport(store.pool, run)).toBe(false);
-  expect(await readRunStatus(store.pool, run)).toEqual({ state: 'lost' });
+  expect((await readRunStatuses(store.pool, [run]))[0]).toEqual({ state: 'lost' });
   expect(await store.renewChunk(inHand, 5)).toBe(false);
   expect(await store.finishChunk(inHand, 10)).toBe(false);
   expect(await store.releaseChunk(inHand, { delayMs: 0, isCounted: true })).toBe(false);

@@ -6,7 +6,7 @@ import {
   addChunks,
   finishPlanning,
   noteAllPlanned,
-  readRunStatus,
+  readRunStatuses,
   releaseExport,
   renewExport,
 } from '../../../shared/control/exports/export-run.ts';
@@ -73,7 +73,7 @@ test('a lost run is started anew without its chunks, and its holder can add none
   expect((await store.pool.query('select all_planned from exports')).rows).toEqual([{ all_planned: false }]);
   expect(second?.runAttempt).toBeGreaterThan(reading?.attempt ?? Number.POSITIVE_INFINITY);
   expect(await renewExport(store.pool, first)).toBe(false);
-  expect(await readRunStatus(store.pool, first)).toEqual({ state: 'lost' });
+  expect((await readRunStatuses(store.pool, [first]))[0]).toEqual({ state: 'lost' });
   const planned = { resource: 'orders', chunk: 2, lowerKey: null, upperKey: null, rows: 1 };
   expect(await addChunks(store.pool, first, 'snapshot-1', [planned])).toBe(false);
   expect(reading && (await store.finishChunk(reading, 10))).toBe(false);
@@ -148,7 +148,7 @@ test('a cancelling export ends once neither its holder nor a reader holds it', a
   const run = await store.startRun(1);
   const chunk = await store.claimChunk('reader');
   await store.pool.query("/* arranged */ update exports set status = 'cancelling'");
-  expect(await readRunStatus(store.pool, run)).toEqual({ state: 'cancelling' });
+  expect((await readRunStatuses(store.pool, [run]))[0]).toEqual({ state: 'cancelling' });
   expect(await endCancelledExports(store.pool)).toEqual([]);
   await releaseExport(store.pool, run, { delayMs: 0, isCounted: true });
   expect(await endCancelledExports(store.pool)).toEqual([]);
