@@ -3,6 +3,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
+import { nodeFlagsOf } from '../deploy/local/supervise.ts';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 
@@ -272,6 +273,18 @@ test('the licence is there in full, and package.json names it', () => {
   expect(licence).toContain('Apache License');
   expect(licence).toContain('END OF TERMS AND CONDITIONS');
   expect((JSON.parse(read('package.json')) as { license: string }).license).toBe('Apache-2.0');
+});
+
+test('a service has the same space for young objects by itself, in an image and with all others', () => {
+  const { scripts } = JSON.parse(read('package.json')) as { scripts: Record<string, string> };
+  const image = read('deploy/image/run.sh');
+  const [, usual] = /^semi_space=(\d+)$/m.exec(image) ?? [];
+  for (const name of ['api', 'extractor', 'writer', 'capture', 'dispatcher', 'bulk'] as const) {
+    const [, own = usual] = new RegExp(`^  ${name}\\) semi_space=(\\d+) ;;$`, 'm').exec(image) ?? [];
+    const flag = `--max-semi-space-size=${own}`;
+    expect(nodeFlagsOf(name).findLast((each) => each.startsWith('--max-semi'))).toBe(flag);
+    expect(scripts[`start:${name}`]).toContain(`${flag} `);
+  }
 });
 
 test('the version is written in package.json alone', () => {

@@ -5,12 +5,15 @@ cd /app
 if [ "$#" -gt 0 ]; then
   exec node -r ./deploy/cli/check-node.cjs deploy/cli/tandem.ts "$@"
 fi
+# In MB; deploy/local/supervise.ts says why.
+semi_space=4
 case "${SERVICE:-}" in
-  api | extractor | writer | capture | dispatcher | bulk) ;;
+  dispatcher) semi_space=16 ;;
+  api | extractor | writer | capture | bulk) ;;
   *)
     echo 'tandem: set SERVICE to api, extractor, writer, capture, dispatcher or bulk, or give a command such as "migrate status"' >&2
     exit 2
     ;;
 esac
-exec node -r ./deploy/cli/check-node.cjs --max-semi-space-size=4 --disable-warning=TimeoutNegativeWarning \
+exec node -r ./deploy/cli/check-node.cjs --max-semi-space-size=$semi_space --disable-warning=TimeoutNegativeWarning \
   "services/$SERVICE/main.ts"

