@@ -56,7 +56,7 @@ async function insertAndSee(product: pg.Pool, id: number): Promise<void> {
 
 async function refusal(): Promise<string> {
   const failure = await world.start({ DATABASE_URL: movedUrl }).then(
-    ({ ended }) => ended,
+    (running) => running.stop(),
     (error: unknown) => error,
   );
   expect(failure).toMatchObject({ cause: { name: 'GapPossibleError', reason: 'other_system' } });
