@@ -5,15 +5,20 @@ import { openWorld, type World } from '../../deploy/demo/world.ts';
 import { startServices } from '../../deploy/local/supervise.ts';
 import type { BenchOptions } from './bench-exports.ts';
 import { openBenchReceiver } from './bench-receiver.ts';
+import { distribution } from './distribution.ts';
 import { machineLoad } from './machine-load.ts';
 import { startMeter } from './usage-table.ts';
 
 const IDLE_SECONDS = 20;
 const LIMIT_MS = 600_000;
 
+/** Events of single accounts, one after the other, whose endpoints are among all that rest. */
+const SINGLE_EVENTS = 50;
+
 /**
  * Many endpoints that have nothing to do: on one account, and each on an account of its own. How long one dispatcher takes to lease
- * them all, what each takes of its memory, and what they cost per second at rest; then one event for each.
+ * them all, what each takes of its memory, what they cost per second at rest, and how long half of them take to move to a second
+ * dispatcher and back; then events for some, and one for each.
  */
 export async function benchEndpoints(options: BenchOptions): Promise<void> {
   const { endpoints, say } = options;
@@ -47,21 +52,18 @@ async function benchOne(accounts: number, { endpoints, say, ...options }: BenchO
   const startedMs = performance.now();
   const { services } = await start(world, options);
   cleanup.use(services);
-  const heldCount = async () => {
-    const { rows } = await control.query<{ count: number }>(
-      'select count(lease_owner)::int as count from tandem.webhooks',
-    );
-    return rows[0]?.count ?? 0;
-  };
-  await until('all endpoints to be held', async () => (await heldCount()) >= endpoints);
+  await until('all endpoints to be held', async () => (await heldBy(control))[0] === endpoints);
   const heldSeconds = (performance.now() - startedMs) / 1_000;
   // Each reads the log once when it is taken.
   await untilQuiet(control);
   const before = await transactions(control);
+  const ownersBefore = await ownersOf(control);
   const meter = startMeter(services, options.parts);
   await delay(IDLE_SECONDS * 1_000);
   const usage = meter.stop();
   const perSecond = ((await transactions(control)) - before) / IDLE_SECONDS;
+  const owners = await ownersOf(control);
+  const movedCount = [...owners].filter(([id, owner]) => ownersBefore.get(id) !== owner).length;
   const dispatcher = usage.get('dispatcher');
   const cpuShare = (name: string) => (100 * (usage.get(name)?.cpuSeconds ?? 0)) / IDLE_SECONDS;
   const bytesEach = ((dispatcher?.peakBytes ?? 0) - emptyBytes) / endpoints;
@@ -70,27 +72,89 @@ async function benchOne(accounts: number, { endpoints, say, ...options }: BenchO
       `${Math.round(emptyBytes / 2 ** 20)} MB; ${machineLoad()}`,
   );
   say(
-    `  at rest: ${perSecond.toFixed(0)} transactions a second on the control store, ${cpuShare('dispatcher').toFixed(1)} % of a ` +
+    `  at rest: ${perSecond.toFixed(0)} transactions a second on the control store, ${movedCount} leases changed ` +
+      `hands, ${cpuShare('dispatcher').toFixed(1)} % of a ` +
       `processor in the dispatcher (${((cpuShare('dispatcher') * 1e4) / endpoints).toFixed(2)} µs per second each), ` +
       `${cpuShare('postgres').toFixed(1)} % in PostgreSQL`,
   );
+
+  await benchChurn(world, control, options, endpoints, say);
+  const ofAccount = (ids: readonly (string | undefined)[]) =>
+    source.query(
+      `insert into documint.customers (account_id, name, email, country, address)
+       select account, 'n', 'n@example.com', 'DE', '{}' from unnest($1::text[]) account`,
+      [ids],
+    );
+  const delays = () =>
+    distribution(receiver.receivedMs.map((atMs, n) => atMs - (receiver.committedMs[n] ?? atMs)));
+  if (accounts > 1) {
+    receiver.reset();
+    for (let n = 0; n < SINGLE_EVENTS; n += 1) {
+      await ofAccount([`many_${Math.floor((n * accounts) / SINGLE_EVENTS)}`]);
+      await until('the event of one account', () => receiver.receivedMs.length > n);
+    }
+    say(`  events of single accounts: commit to receiver ${delays()}`);
+  }
 
   receiver.reset();
   const sentMs = performance.now();
   const deliveries = startMeter(services, options.parts);
   const accountIds = accounts === 1 ? [world.generated.accounts[0]] : sourceIds(accounts);
-  await source.query(
-    `insert into documint.customers (account_id, name, email, country, address)
-     select account, 'n', 'n@example.com', 'DE', '{}' from unnest($1::text[]) account`,
-    [accountIds],
-  );
+  await ofAccount(accountIds);
   await until('one event at every endpoint', () => receiver.receivedMs.length >= endpoints);
   const seconds = (performance.now() - sentMs) / 1_000;
   const cpuSeconds = deliveries.stop().get('dispatcher')?.cpuSeconds ?? 0;
   say(
     `  one event for each: ${seconds.toFixed(1)} s, ${Math.round(endpoints / seconds)}/s, ` +
-      `${((cpuSeconds * 1e6) / endpoints).toFixed(0)} µs of CPU per delivery in the dispatcher`,
+      `${((cpuSeconds * 1e6) / endpoints).toFixed(0)} µs of CPU per delivery in the dispatcher; ` +
+      `commit to receiver ${delays()}`,
   );
+}
+
+/** A second dispatcher starts and takes its half, and hands it back at its end. */
+async function benchChurn(
+  world: World,
+  control: pg.Pool,
+  options: Pick<BenchOptions, 'log' | 'directory'>,
+  endpoints: number,
+  say: BenchOptions['say'],
+): Promise<void> {
+  await using second = await startServices({
+    env: world.env,
+    services: { dispatcher: 1 },
+    log: options.log,
+    home: join(options.directory, world.prefix, 'second'),
+  });
+  await second.untilReady();
+  const joinedMs = performance.now();
+  const half = Math.floor(endpoints / 2);
+  await until('a second dispatcher to hold its half', async () => (await heldBy(control))[1] === half);
+  const joinSeconds = (performance.now() - joinedMs) / 1_000;
+  const stoppedMs = performance.now();
+  await second.stop();
+  await until('all endpoints to be held by one', async () => (await heldBy(control))[0] === endpoints);
+  say(
+    `  ${half} endpoints moved to a second dispatcher within ${joinSeconds.toFixed(1)} s of its readiness, and back within ` +
+      `${((performance.now() - stoppedMs) / 1_000).toFixed(1)} s of its SIGTERM`,
+  );
+}
+
+/** How many endpoints each living dispatcher holds, most first. */
+async function heldBy(control: pg.Pool): Promise<number[]> {
+  const { rows } = await control.query<{ count: number }>(
+    `select count(*)::int as count
+       from tandem.webhooks w join tandem.dispatchers d on d.id = w.lease_owner and d.expires_at > now()
+      group by w.lease_owner order by 1 desc`,
+  );
+  return rows.map(({ count }) => count);
+}
+
+/** Which dispatcher holds each endpoint. */
+async function ownersOf(control: pg.Pool): Promise<Map<string, string | null>> {
+  const { rows } = await control.query<{ id: string; owner: string | null }>(
+    'select id, lease_owner as owner from tandem.webhooks',
+  );
+  return new Map(rows.map(({ id, owner }) => [id, owner]));
 }
 
 async function start(world: World, options: Pick<BenchOptions, 'log' | 'directory' | 'parts'>) {

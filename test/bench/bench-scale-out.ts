@@ -5,6 +5,7 @@ import { type Customer, openWorld, type World } from '../../deploy/demo/world.ts
 import { type ServiceName, type Services, startServices } from '../../deploy/local/supervise.ts';
 import { benchEndpoints } from './bench-endpoints.ts';
 import type { BenchOptions } from './bench-exports.ts';
+import { benchManyResources } from './bench-many-resources.ts';
 import { benchQueuedJobs } from './bench-queued-jobs.ts';
 import { openBenchReceiver } from './bench-receiver.ts';
 import { timedExport } from './bench-small-exports.ts';
@@ -43,11 +44,12 @@ interface Scaled {
 
 /**
  * What a unit of work costs each service with one, two and four processes of it, beside each other; then ten thousand endpoints on
- * one account and on as many accounts, and a thousand queued jobs. `--rows`, `--endpoints` and `--jobs` set the sizes.
+ * one account and on as many accounts, exports of 200 resources, and a thousand queued jobs. `--rows`, `--endpoints` and `--jobs` set the sizes.
  */
 export async function benchScaleOut(options: BenchOptions): Promise<void> {
   await benchProcesses(options);
   await benchEndpoints(options);
+  await benchManyResources(options);
   await benchQueuedJobs(options);
 }
 

@@ -2,6 +2,7 @@ import { benchBulk } from './bench-bulk.ts';
 import { benchBulkFile } from './bench-bulk-file.ts';
 import { benchChunked } from './bench-chunked.ts';
 import { benchDashboard } from './bench-dashboard.ts';
+import { benchEndpoints } from './bench-endpoints.ts';
 import { type BenchOptions, benchExports } from './bench-exports.ts';
 import { benchExtractors } from './bench-extractors.ts';
 import { benchFairApi } from './bench-fair-api.ts';
@@ -38,5 +39,6 @@ export const BENCHES: Readonly<Record<string, (options: BenchOptions) => Promise
   'bulk-file': benchBulkFile,
   idle: benchIdle,
   'scale-out': benchScaleOut,
+  endpoints: benchEndpoints,
   simulate: benchSimulate,
 };
