@@ -61,9 +61,16 @@ export async function benchFairApi({ say, ...options }: BenchOptions): Promise<v
     const attackOptions: ApiAttackOptions = { attack, url: world.apiUrl, key: loud.key, link };
     const besideMs = await (async () => {
       await using attacker = await forkApart(new URL('./api-attack.ts', import.meta.url));
+      let endedCount = 0;
+      attacker.on('message', (count: number) => {
+        endedCount = count;
+      });
       attacker.send(attackOptions);
       await delay(ONSET_MS);
-      return measure(`beside ${attack}`);
+      const countBefore = endedCount;
+      const p99Ms = await measure(`beside ${attack}`);
+      say(`  ${endedCount - countBefore} of its requests and connections ended meanwhile`);
+      return p99Ms;
     })();
     const times = besideMs / aloneMs;
     say(
