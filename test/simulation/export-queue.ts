@@ -92,6 +92,7 @@ export async function runExportQueue(pool: Pool, options: ExportQueueOptions): P
         systemId: '1',
         timeline: 1,
         tableForms: {},
+        catalog: {},
       });
       const one = { claim, request, planned: 0, read: 0, extractor };
       held.set(claim.id, one);

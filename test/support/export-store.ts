@@ -24,8 +24,12 @@ export interface ExportStore extends AsyncDisposable {
   /** Pending exports of an account that may have two at once. */
   addExports(accountId: string, ids: string[]): Promise<void>;
   claim(owner?: string): Promise<ClaimedExport | undefined>;
-  /** An export that is being extracted, with chunks of ten rows. */
-  startRun(chunkCount: number, snapshotName?: string | null): Promise<ClaimedExport>;
+  /** An export that is being extracted, with chunks of ten rows that were planned by the entries of `catalog`. */
+  startRun(
+    chunkCount: number,
+    snapshotName?: string | null,
+    catalog?: Readonly<Record<string, string>>,
+  ): Promise<ClaimedExport>;
   /** As `startRun`; each chunk has a snapshot of its own. */
   startChunked(chunkCount: number): Promise<ClaimedExport>;
   /** One by one, as large chunks are. */
@@ -52,7 +56,7 @@ export async function openExportStore(): Promise<ExportStore> {
   const claim: ExportStore['claim'] = (owner = 'one') => claimExport(pool, owner, CLAIM_LIMITS);
   const claimChunk: ExportStore['claimChunk'] = async (owner) =>
     (await claimChunks(pool, owner, { maxChunks: 1, maxRows: 0 }))?.[0];
-  const startRun: ExportStore['startRun'] = async (chunkCount, snapshotName = 'snapshot-1') => {
+  const startRun: ExportStore['startRun'] = async (chunkCount, snapshotName = 'snapshot-1', catalog = {}) => {
     const claimed = await claim();
     if (claimed === undefined) throw new Error('nothing to claim');
     const snapshot = { takenAt: '', lsn: '0/2', xmin: '5', xmax: '9', xip: ['7'] };
@@ -60,6 +64,7 @@ export async function openExportStore(): Promise<ExportStore> {
       ...snapshot,
       startLsn: '0/1',
       tableForms: {},
+      catalog,
       sealToken: 'token',
       systemId: '1',
       timeline: 1,

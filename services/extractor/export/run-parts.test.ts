@@ -8,7 +8,7 @@ import { createFeedWatch } from './await-feed.ts';
 import { sealRun } from './run-parts.ts';
 
 const IDENTITY = { systemId: '7', timeline: 1 };
-const CLAIM = { id: 'exp_1', runAttempt: 1, owner: 'one' };
+const CLAIM = { id: 'exp_1', runAttempt: 1, owner: 'one', resources: [] };
 const SEEN = { snapshot: parseSnapshot('5:9:7'), lsn: '0/10', takenAt: '2026-01-01T00:00:00Z' };
 
 /** A source whose WAL grows with each seal, and a feed that has come so far. */
@@ -54,6 +54,7 @@ test('a seal that does not arrive is sent again, once the feed has been past it 
   const snapshot = { seen: SEEN, startLsn: 1n, tableForms: {} };
   const isUnsealed = await sealRun(CLAIM as never, sealing, snapshot, feed, {
     control,
+    catalog: { resources: [] } as never,
     readFeedState: createFeedStateReader(control),
     log,
   });

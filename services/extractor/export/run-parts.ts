@@ -1,4 +1,5 @@
 import type { Pool } from 'pg';
+import { catalogFingerprints } from '../../../shared/catalog/catalog-fingerprint.ts';
 import {
   addChunks,
   type PlannedChunk,
@@ -16,6 +17,7 @@ import type { Notifier } from '../../../shared/runtime/notifier.ts';
 import type { Notifiers } from '../notifiers.ts';
 import type { Refusals } from '../plan/refusals.ts';
 import type { ResourceRowsSource } from '../plan/resource-rows.ts';
+import { resourceOf } from '../plan/row-selection.ts';
 import type { ReadSessions } from '../source/read-sessions.ts';
 import type { OpenSourceSession, SourceSession } from '../source/source-session.ts';
 import type { FeedState } from '../store/feed-state.ts';
@@ -147,7 +149,12 @@ export async function sealRun(
   sealing: SourceSession,
   { seen, startLsn, tableForms }: SealedSnapshot,
   feed: FeedWatch,
-  { control, readFeedState, log }: Pick<RunExportDeps, 'control' | 'readFeedState' | 'log'>,
+  {
+    control,
+    catalog,
+    readFeedState,
+    log,
+  }: Pick<RunExportDeps, 'control' | 'catalog' | 'readFeedState' | 'log'>,
 ): Promise<(found: { readonly isSealed: boolean }) => Promise<boolean>> {
   const { id } = claim;
   const token = newSealToken();
@@ -161,6 +168,7 @@ export async function sealRun(
       startLsn: formatLsn(startLsn),
       sealToken: token,
       tableForms,
+      catalog: catalogFingerprints(claim.resources.map((name) => resourceOf(catalog, name))),
       ...sealing.identity,
     }),
   );

@@ -53,8 +53,8 @@ export interface BatchLimits {
 
 export interface ClaimOptions extends Partial<BatchLimits> {
   /**
-   * The fingerprint of each resource's catalog entry. All chunks of a chunked export must have the same records and columns, and
-   * services do not restart at the same time, so chunks that are read by other entries are left alone. Undefined: there are none.
+   * The fingerprint of each resource's catalog entry. All chunks of an export must have the same records and columns, and services do
+   * not restart at the same time, so chunks that are planned by other entries are left alone. Undefined: there are none.
    */
   readonly catalog?: Readonly<Record<string, string>>;
   /** Only chunks for which `isSmallChunk`. */
@@ -104,7 +104,7 @@ with reading as (
       select from reading r where r.export_id = e.id
     ))
     and ${isKnownRequest('e.request')}
-    and coalesce(e.read_since->'catalog' <@ $5::jsonb, true)
+    and coalesce(coalesce(e.read_since->'catalog', e.run_catalog) <@ $5::jsonb, true)
     and (not $6 or c.snapshot_name is not null and c.lower_key is null and c.upper_key is null
       and c.rows_planned <= ${SMALL_ROWS})
   order by (select coalesce(sum(r.count), 0) from reading r where r.account_id is not distinct from e.account_id),

@@ -86,17 +86,31 @@ export interface SnapshotRecord {
   readonly timeline: number;
   /** What the tables are like under the snapshot. */
   readonly tableForms: Readonly<Record<string, TableForm>>;
+  /** The fingerprint of each resource's catalog entry, by which the chunks are planned. */
+  readonly catalog: Readonly<Record<string, string>>;
 }
 
 /** @returns false when the run is no longer this holder's */
 export async function recordSnapshot(
   db: Queryable,
   claim: ClaimedExport,
-  { startLsn, sealToken, systemId, timeline, tableForms, takenAt, lsn, xmin, xmax, xip }: SnapshotRecord,
+  {
+    startLsn,
+    sealToken,
+    systemId,
+    timeline,
+    tableForms,
+    catalog,
+    takenAt,
+    lsn,
+    xmin,
+    xmax,
+    xip,
+  }: SnapshotRecord,
 ): Promise<boolean> {
   const { rowCount } = await db.query(
     `update exports set phase = 'extracting', snapshot = $4, start_lsn = $5::pg_lsn, seal_token = $6,
-       system_id = $7, timeline = $8, table_forms = $9
+       system_id = $7, timeline = $8, table_forms = $9, run_catalog = $10
      where ${HELD}`,
     [
       ...fence(claim),
@@ -106,6 +120,7 @@ export async function recordSnapshot(
       systemId,
       timeline,
       JSON.stringify(tableForms),
+      JSON.stringify(catalog),
     ],
   );
   return rowCount === 1;

@@ -153,6 +153,15 @@ test('only the reader that has the chunk ends a chunked reading', async () => {
   });
 });
 
+test('chunks are read by the catalog that they were planned by, and left alone by readers with another', async () => {
+  await store.addExports('acme', ['e1']);
+  await store.startRun(1, 'snapshot-1', { orders: 'as planned' });
+  const claimBy = (orders: string) =>
+    claimChunks(store.pool, orders, { catalog: { orders, invoices: 'of no matter' } });
+  expect(await claimBy('with another condition')).toBeUndefined();
+  expect(await claimBy('as planned')).toMatchObject([{ exportId: 'e1', chunk: 0 }]);
+});
+
 test('a reader for small chunks leaves large ones alone, and parts of a resource', async () => {
   await store.addExports('acme', ['e1']);
   const run = await store.startRun(0);
