@@ -52,7 +52,7 @@ export function readItemId(raw: RawId, key: readonly ColumnDescription[], line?:
   for (const [index, column] of key.entries()) {
     const text = canonicalText(parts[index] ?? '', column);
     if (text === undefined) {
-      return { id: shown, code: 'invalid_id', message: `is not a ${column.typeName}`, ...place };
+      return { id: shown, code: 'invalid_id', message: `is not of type ${column.typeName}`, ...place };
     }
     texts.push(text);
   }

@@ -12,7 +12,7 @@ import { waitFor } from '../support/wait-for.ts';
 
 /** Many exports on a machine that has room for their files, and beside these for two exports that are being made. */
 
-const EXPORT_COUNT = 10;
+const EXPORT_COUNT = 20;
 
 /** Of the file of one export, at most; its parts take less. */
 const FILE_BYTES = 2_200_000;
@@ -56,7 +56,7 @@ async function usedBytes(path: string): Promise<number> {
   return (blocks - bfree) * bsize;
 }
 
-test('ten exports that wait are made one after the other, and need room for one beside their files', async ({
+test('twenty exports that wait are made one after the other, and need room for one beside their files', async ({
   skip,
 }) => {
   if (disk === undefined) return skip();

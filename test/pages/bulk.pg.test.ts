@@ -305,7 +305,7 @@ test.skipIf(browser === undefined)(
     const buffer = Buffer.from(`id\n${account.ids.join('\n')}\nx\n`);
     await page.getByLabel('File of IDs').setInputFiles({ name: 'ids.csv', mimeType: 'text/csv', buffer });
     await page.getByRole('button', { name: 'Upload the file' }).click();
-    await page.getByText('Line 6: is not a bigint').waitFor();
+    await page.getByText('Line 6: is not of type bigint').waitFor();
     await page.getByRole('button', { name: 'Preview' }).last().click();
     await page.getByRole('button', { name: 'Start: void, about 5 records' }).click();
     await using cleanup = new AsyncDisposableStack();

@@ -61,7 +61,7 @@ async function findRefused(source: Pool, values: readonly TypedValue[]): Promise
     for (let part = left.pop(); part !== undefined && refused.length < MAX_SOUGHT; part = left.pop()) {
       const [first] = part;
       if (first === undefined || (await areAccepted(source, part))) continue;
-      if (part.length === 1) refused.push({ pointer: first.pointer, detail: `is not a ${first.type}` });
+      if (part.length === 1) refused.push({ pointer: first.pointer, detail: `is not of type ${first.type}` });
       else {
         const half = Math.ceil(part.length / 2);
         left.push(part.slice(half), part.slice(0, half));

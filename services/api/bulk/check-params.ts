@@ -65,7 +65,7 @@ async function faultOf(value: unknown, column: ColumnDescription, source: Pool):
   const isJson = JSON_TYPES.has(column.baseTypeOid);
   const isStructure = typeof value === 'object' && !(value instanceof ExactNumber) && !isJson;
   if (isStructure && !(Array.isArray(value) && column.typeName.endsWith('[]'))) {
-    return `is not a ${column.typeName}`;
+    return `is not of type ${column.typeName}`;
   }
   // A JSON column takes any value.
   const fault = isJson ? undefined : scalarFault(value, column.baseTypeOid);
@@ -74,7 +74,7 @@ async function faultOf(value: unknown, column: ColumnDescription, source: Pool):
   const cast = `${assignedSql(value, column, bind)}::${column.typeName}`;
   return (await isAccepted(source, `select (${cast}) is null`, values))
     ? undefined
-    : `is not a ${column.typeName}`;
+    : `is not of type ${column.typeName}`;
 }
 
 function scalarFault(value: unknown, typeOid: number): string | undefined {

@@ -4,7 +4,7 @@ import { splitItems, unansweredItems } from './chunk-items.ts';
 test('items are numbered by their place, and what is done is left out', () => {
   const items = [
     { key: ['1'] },
-    { id: 'x', code: 'invalid_id' as const, message: 'is not a bigint', line: 7 },
+    { id: 'x', code: 'invalid_id' as const, message: 'is not of type bigint', line: 7 },
     { key: ['2'] },
     { id: '1', code: 'duplicate' as const },
   ];

@@ -264,7 +264,7 @@ test('a file of IDs is uploaded, checked by line, and its job starts', async () 
   const done = await upload(`${account.ids.join('\n')}\nx${HOSTILE}\n`);
   expect(done.status).toBe(200);
   expect(done.text).toContain('Lines: 3');
-  expect(done.text).toMatch(/Line 3: is not a bigint/);
+  expect(done.text).toMatch(/Line 3: is not of type bigint/);
   const fields = {
     ...Object.fromEntries(
       ['csrf', 'request', 'by', 'file_id'].map((name) => [name, fieldOf(done.text, name)]),

@@ -161,7 +161,7 @@ test('filters hold for what customers see, and say which fields and values there
   expect(await found({ status: { gt: 'draft' } })).toEqual(
     fault('status/gt', expect.stringContaining('eq, ne, in')),
   );
-  expect(await found({ type: { eq: 'none' } })).toEqual(fault('type/eq', 'is not a shop.kind'));
+  expect(await found({ type: { eq: 'none' } })).toEqual(fault('type/eq', 'is not of type shop.kind'));
   expect(await found({ object: { eq: 'deal' } })).toEqual(
     fault('object', expect.stringContaining('the same value')),
   );
@@ -195,7 +195,7 @@ test('filters on members of documents hold for the values that files show, and o
   expect(await found({ volume: { ne: 10 } })).toEqual(['2', '3', '4', '5']);
   const fault = (pointer: string, detail: string) => [{ pointer: `/filter/${pointer}`, detail }];
   expect(await found({ city: { eq: 7 } })).toEqual(fault('city/eq', 'must be a string'));
-  expect(await found({ volume: { eq: 'ten' } })).toEqual(fault('volume/eq', 'is not a jsonb'));
+  expect(await found({ volume: { eq: 'ten' } })).toEqual(fault('volume/eq', 'is not of type jsonb'));
   expect(await found({ volume: { prefix: '1' } })).toEqual(fault('volume/prefix', 'is for text fields only'));
   const range = { from: '2026-01-01T00:00:00Z', field: 'city' };
   const { status, json } = await api.call('POST', '/exports', {

@@ -48,7 +48,7 @@ test('CSV of one column is taken, and its upload says what is a header, and whic
       ids: 2,
       header: 'Id',
       bad_lines: [
-        { line: 4, code: 'invalid_id', detail: 'is not a bigint' },
+        { line: 4, code: 'invalid_id', detail: 'is not of type bigint' },
         { line: 6, code: 'columns', detail: expect.stringContaining('more than one column') },
       ],
     },
@@ -64,7 +64,7 @@ test('CSV of one column is taken, and its upload says what is a header, and whic
   const none = await world.api.call('POST', '/bulk/files?resource=invoices', { key, body: 'a\nb', headers });
   expect(none).toMatchObject({
     status: 422,
-    json: { errors: [{}, { detail: 'line 1: is not a bigint' }, {}] },
+    json: { errors: [{}, { detail: 'line 1: is not of type bigint' }, {}] },
   });
 });
 

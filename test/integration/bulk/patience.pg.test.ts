@@ -149,7 +149,10 @@ test('an ID that no store can hold fails as an item, and a failure that repeats 
     `update bulk_chunks set items = $2, failure = '22021', failure_count = 5 where job_id = $1`,
     [
       listed,
-      JSON.stringify([{ id: 'a\0b', code: 'invalid_id', message: 'is not a bigint' }, { key: [ids[1]] }]),
+      JSON.stringify([
+        { id: 'a\0b', code: 'invalid_id', message: 'is not of type bigint' },
+        { key: [ids[1]] },
+      ]),
     ],
   );
   cleanup.defer(await world.startWorker());

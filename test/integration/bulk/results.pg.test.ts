@@ -50,7 +50,7 @@ test('as CSV, null is an empty cell, and only the failed ones when asked for', a
   const text = await (await download('format=csv&status=failed')).text();
   const [header, first, second, end] = text.split('\r\n');
   expect(header).toBe('item_id,status,code,message,line,at');
-  expect(first).toMatch(/^=1\+1,failed,invalid_id,is not a bigint,,2/);
+  expect(first).toMatch(/^=1\+1,failed,invalid_id,is not of type bigint,,2/);
   expect(second).toMatch(/^999999999,failed,not_found,There is no such record\.,,2/);
   expect(end).toBe('');
   expect(await (await download('format=csv&status=failed&csv_safe=true')).text()).toContain("\n'=1+1,");

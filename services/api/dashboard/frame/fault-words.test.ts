@@ -24,7 +24,7 @@ test.each(Object.entries(EN))('%s is found by its sentence, and has one in Germa
 });
 
 test('parts are kept as they were written, in the order of the language', () => {
-  expect(faultWords('line 7: is not a uuid', german)).toBe('Zeile 7: ist kein Wert vom Typ uuid');
+  expect(faultWords('line 7: is not of type uuid', german)).toBe('Zeile 7: ist kein Wert vom Typ uuid');
   expect(faultWords('invoices has no field "a{1}$&"', german)).toBe('invoices hat kein Feld „a{1}$&“');
   expect(faultWords('nobody has a sentence for this', german)).toBe('nobody has a sentence for this');
 });

@@ -154,7 +154,7 @@ export const faults = {
   manyIds: 'may hold at most {0} IDs: upload them to POST /bulk/files and send the file_id',
   everyRecord: 'matches every record; to confirm that, send all: true',
   wrongOperator: 'compares a field with an operator that its type does not support',
-  notOfType: 'is not a {0}',
+  notOfType: 'is not of type {0}',
   noParams: 'is not a parameter of the operation; this operation takes no parameters',
   noParam: 'is not a parameter of the operation; its parameters: {0}',
   someParam: 'must give at least one of {0}',
