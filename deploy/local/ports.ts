@@ -25,25 +25,41 @@ export function isPortFree(port: number, host: string): Promise<boolean> {
   });
 }
 
-/**
- * Says to every other stack that starts on this machine at the same moment that the port is about to be
- * bound; seconds may pass until then, in which it still looks free. False when another has said so.
- */
-function claimPort(port: number): boolean {
-  const claim = tryLock(join(tmpdir(), `tandem-ports-${userInfo().uid}`, String(port)));
-  if (claim === null) return false;
-  setTimeout(() => claim[Symbol.dispose](), CLAIM_MS).unref();
-  return true;
+/** A port that no other stack on this machine chooses until it is disposed of. */
+export interface HeldPort extends Disposable {
+  readonly port: number;
 }
 
-/** The preferred port when it is free, else a random free one. @throws Error when fifty draws were all taken */
-export async function choosePort(preferred: number, host = '127.0.0.1'): Promise<number> {
-  if ((await isPortFree(preferred, host)) && claimPort(preferred)) return preferred;
-  for (let draw = 0; draw < MAX_DRAWS; draw += 1) {
-    const port = randomInt(SUBSTITUTES.first, SUBSTITUTES.end);
-    if ((await isPortFree(port, host)) && claimPort(port)) return port;
+/**
+ * Says to every other stack on this machine that the port is about to be bound, or bound again: until then it looks free.
+ *
+ * @returns undefined when another has said so
+ */
+async function claimPort(port: number, host: string): Promise<HeldPort | undefined> {
+  if (!(await isPortFree(port, host))) return undefined;
+  const claim = tryLock(join(tmpdir(), `tandem-ports-${userInfo().uid}`, String(port)));
+  return claim === null ? undefined : { port, [Symbol.dispose]: () => claim[Symbol.dispose]() };
+}
+
+/**
+ * The preferred port when it is free, else a random free one, for a process that is started again when it ends.
+ *
+ * @throws Error when fifty draws were all taken
+ */
+export async function holdPort(preferred: number, host = '127.0.0.1'): Promise<HeldPort> {
+  for (let draw = 0, port = preferred; draw <= MAX_DRAWS; draw += 1) {
+    const held = await claimPort(port, host);
+    if (held !== undefined) return held;
+    port = randomInt(SUBSTITUTES.first, SUBSTITUTES.end);
   }
   throw new Error(`no free port found between ${SUBSTITUTES.first} and ${SUBSTITUTES.end} on ${host}`);
+}
+
+/** As `holdPort`, for a process that binds the port soon and is not started again. */
+export async function choosePort(preferred: number, host = '127.0.0.1'): Promise<number> {
+  const held = await holdPort(preferred, host);
+  setTimeout(() => held[Symbol.dispose](), CLAIM_MS).unref();
+  return held.port;
 }
 
 /** A port that someone asked for by name is never exchanged for another. @throws SetupError when it is taken */

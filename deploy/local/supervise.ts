@@ -7,7 +7,7 @@ import type { Log } from '../../shared/runtime/log.ts';
 import { backoffMs } from '../../shared/runtime/retry.ts';
 import { sleep } from '../../shared/runtime/sleep.ts';
 import { type Child, type ChildGroup, createChildGroup } from './child-group.ts';
-import { choosePort } from './ports.ts';
+import { holdPort } from './ports.ts';
 import { localUrl } from './service-env.ts';
 
 export type ServiceName = 'api' | 'extractor' | 'writer' | 'capture' | 'dispatcher' | 'bulk';
@@ -120,7 +120,7 @@ export async function startServices(options: ServicesOptions): Promise<Services>
   const instances: Instance[] = [];
   for (const [name, count] of Object.entries(options.services) as [ServiceName, number][]) {
     for (let index = 0; index < count; index += 1) {
-      const port = await instancePort(options.env, name, index);
+      const port = await instancePort(options.env, name, index, cleanup);
       instances.push(createInstance({ options, group, name, index, port, reportFailure }));
     }
   }
@@ -154,10 +154,15 @@ export async function startServices(options: ServicesOptions): Promise<Services>
   };
 }
 
-/** The first api takes the port that was asked for; every other instance a free one. */
-async function instancePort(env: Env, name: ServiceName, index: number): Promise<number> {
+/** The first api takes the port that was asked for; every other instance a free one, which nobody gets while it is started again. */
+async function instancePort(
+  env: Env,
+  name: ServiceName,
+  index: number,
+  held: AsyncDisposableStack,
+): Promise<number> {
   if (name === 'api' && index === 0 && env.PORT) return Number(env.PORT);
-  return choosePort(PREFERRED_PORTS[name] + index * 10);
+  return held.use(await holdPort(PREFERRED_PORTS[name] + index * 10)).port;
 }
 
 async function untilReady(
