@@ -10,57 +10,39 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { CUSTOMER_COMMANDS } from '../../deploy/cli/customer/customer-commands.ts';
-import { type Customer, openWorld, type World } from '../../deploy/demo/world.ts';
+import type { Customer, World } from '../../deploy/demo/world.ts';
 import { choosePort } from '../../deploy/local/ports.ts';
 import { NODE_FLAGS } from '../../deploy/local/supervise.ts';
 import { Tandem } from '../../schemas/clients/typescript/src/index.ts';
-import { silentLog } from '../../shared/runtime/log.ts';
 import { secretToKey, sign } from '../../shared/runtime/signing.ts';
 import { openBrowser } from '../support/browser.ts';
-import { examplesOf, installPythonClient, installTypescriptClient } from '../support/packages.ts';
+import { type ClientsWorld, openClientsWorld } from '../support/clients-world.ts';
+import { examplesOf } from '../support/packages.ts';
 import { openProductPool } from '../support/product-pool.ts';
 import { startProgram } from '../support/program.ts';
 import { runCommand } from '../support/run-command.ts';
 import { differencesOf } from '../support/sqlite-replicas.ts';
-import { testStack } from '../support/stack.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 const path = (name: string) => fileURLToPath(new URL(`../../${name}`, import.meta.url));
 
 const EXAMPLE_LIMIT_MS = 60_000;
 
+let clients: ClientsWorld;
 let world: World;
 let customer: Customer;
 /** Where the packed clients are installed. */
 let javascript: string;
 let python: string | undefined;
-
 beforeAll(async () => {
-  javascript = installTypescriptClient();
-  python = installPythonClient();
-  world = await openWorld({
-    stack: testStack(),
-    directory: tmpdir(),
-    rows: 1_000,
-    accounts: 2,
-    services: { api: 1, extractor: 1, writer: 1, capture: 1, dispatcher: 1, bulk: 1 },
-    log: silentLog,
-  });
-  customer = await world.createCustomer(world.generated.accounts[0] ?? '');
+  clients = await openClientsWorld({ api: 1, extractor: 1, writer: 1, capture: 1, dispatcher: 1, bulk: 1 });
+  ({
+    world,
+    customer,
+    folders: { javascript, python },
+  } = clients);
 });
-
-afterAll(async () => {
-  await world?.[Symbol.asyncDispose]();
-  for (const folder of [javascript, python]) {
-    if (folder !== undefined) rmSync(folder, { recursive: true, force: true });
-  }
-});
-
-const settings = () => ({
-  PATH: process.env.PATH,
-  TANDEM_URL: world.apiUrl,
-  TANDEM_KEY: customer.key,
-});
+afterAll(() => clients?.[Symbol.asyncDispose]());
 
 const NODE = ['--disable-warning=ExperimentalWarning'];
 
@@ -88,7 +70,7 @@ async function runExamples({ readme, language, extension, command, folder }: Ins
   const run = async (heading: string) => {
     const { stdout } = await promisify(execFile)(program, [...options, write(heading)], {
       cwd: folder,
-      env: { ...settings(), PYTHONPATH: folder },
+      env: { ...clients.settings, PYTHONPATH: folder },
       timeout: EXAMPLE_LIMIT_MS,
     });
     return stdout;
@@ -103,7 +85,7 @@ async function runExamples({ readme, language, extension, command, folder }: Ins
   const client = new Tandem({ baseUrl: world.apiUrl, key: customer.key });
   const { id, secret } = await client.webhooks.create({ url: `http://127.0.0.1:${port}/hook` });
   const receiver = startProgram(program, [...options, write('Receive webhooks')], folder, {
-    ...settings(),
+    ...clients.settings,
     PORT: String(port),
     TANDEM_SECRET: secret ?? '',
     PYTHONPATH: folder,
@@ -155,7 +137,7 @@ test('a customer exports, follows the feed and keeps a replica from the command 
     return stdout.trimEnd().split('\n');
   };
   const login = startProgram(process.execPath, [...TANDEM, 'login', '--url', world.apiUrl], home, {
-    ...settings(),
+    ...clients.settings,
     XDG_CONFIG_HOME: home,
   });
   await once(login.child as ChildProcess, 'exit');

@@ -1,15 +1,14 @@
-import { copyFileSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { copyFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { startTraffic } from '../../deploy/demo/traffic.ts';
-import { type Customer, openWorld, type World } from '../../deploy/demo/world.ts';
+import type { Customer, World } from '../../deploy/demo/world.ts';
 import { choosePort } from '../../deploy/local/ports.ts';
 import { Replica, Tandem } from '../../schemas/clients/typescript/src/index.ts';
 import { SqliteStore } from '../../schemas/clients/typescript/src/sqlite.ts';
-import { silentLog } from '../../shared/runtime/log.ts';
-import { examplesOf, installPythonClient, installTypescriptClient } from '../support/packages.ts';
+import { type ClientsWorld, openClientsWorld } from '../support/clients-world.ts';
+import { examplesOf } from '../support/packages.ts';
 import { openProductPool } from '../support/product-pool.ts';
 import { startProgram } from '../support/program.ts';
 import {
@@ -20,7 +19,6 @@ import {
   stateOf,
   untilEqual,
 } from '../support/sqlite-replicas.ts';
-import { testStack } from '../support/stack.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 const path = (name: string) => fileURLToPath(new URL(`../../${name}`, import.meta.url));
@@ -28,38 +26,21 @@ const path = (name: string) => fileURLToPath(new URL(`../../${name}`, import.met
 /** Four programs are killed and started eight times; a busy machine takes its time. */
 const LIMIT_MS = 300_000;
 
+let clients: ClientsWorld;
 let world: World;
 let customer: Customer;
 /** Where the packed clients are installed. */
 let javascript: string;
 let python: string | undefined;
-
 beforeAll(async () => {
-  javascript = installTypescriptClient();
-  python = installPythonClient();
-  world = await openWorld({
-    stack: testStack(),
-    directory: tmpdir(),
-    rows: 1_000,
-    accounts: 2,
-    services: { api: 1, extractor: 1, writer: 1, capture: 1, dispatcher: 1 },
-    log: silentLog,
-  });
-  customer = await world.createCustomer(world.generated.accounts[0] ?? '');
+  clients = await openClientsWorld({ api: 1, extractor: 1, writer: 1, capture: 1, dispatcher: 1 });
+  ({
+    world,
+    customer,
+    folders: { javascript, python },
+  } = clients);
 });
-
-afterAll(async () => {
-  await world?.[Symbol.asyncDispose]();
-  for (const folder of [javascript, python]) {
-    if (folder !== undefined) rmSync(folder, { recursive: true, force: true });
-  }
-});
-
-const settings = () => ({
-  PATH: process.env.PATH,
-  TANDEM_URL: world.apiUrl,
-  TANDEM_KEY: customer.key,
-});
+afterAll(() => clients?.[Symbol.asyncDispose]());
 
 const NODE = ['--disable-warning=ExperimentalWarning'];
 
@@ -90,7 +71,7 @@ test(
     const keep = (name: string, command: string, args: readonly string[], cwd: string, env = {}) => {
       const file = join(cwd, `${name}.db`);
       const program = startProgram(command, [...args, ...resources], cwd, {
-        ...settings(),
+        ...clients.settings,
         RESOURCES: resources.join(' '),
         PYTHONPATH: cwd,
         ...env,

@@ -62,6 +62,8 @@ export interface TestApi extends AsyncDisposable {
   /** The time that the api believes it is; a test may set it. */
   clock: { nowMs: number | undefined };
   call(method: string, path: string, options?: CallOptions): Promise<ApiReply>;
+  /** By the operator's key. */
+  operator(method: string, path: string, body?: unknown): Promise<ApiReply>;
   /** A new account with a key of these scopes, or of all. */
   account(scopes?: readonly string[]): Promise<{ id: string; key: string; sourceId: string }>;
 }
@@ -298,6 +300,8 @@ export async function openTestApi({ connections, ...overrides }: ApiOverrides = 
     box,
     clock,
     call,
+    operator: (method, path, body) =>
+      call(method, path, { key: ADMIN_KEY, ...(body === undefined ? {} : { body }) }),
     async account(scopes) {
       count += 1;
       const sourceId = `source_${count}`;

@@ -1,16 +1,21 @@
 import { expect, test } from 'vitest';
 import { waitFor } from '../../../test/support/wait-for.ts';
-import { createAccountLimiter } from './account-limiter.ts';
+import { type AccountRequestLimits, createAccountLimiter } from './account-limiter.ts';
 import { latenessMs } from './late-refusal.ts';
 
-test('an account has a rate of its own, which limits neither other accounts nor the operator', async () => {
-  const limiter = createAccountLimiter({
-    requestsPerSecond: 3,
+/** With room for everything but what is given. */
+const limiterOf = (limits: Partial<AccountRequestLimits>) =>
+  createAccountLimiter({
+    requestsPerSecond: 1_000,
     requestsPerMinute: 0,
-    maxOpen: 100,
-    maxRunning: 100,
+    maxOpen: 9,
+    maxRunning: 9,
     maxDownloads: 2,
+    ...limits,
   });
+
+test('an account has a rate of its own, which limits neither other accounts nor the operator', async () => {
+  const limiter = limiterOf({ requestsPerSecond: 3, maxOpen: 100, maxRunning: 100 });
   for (let count = 0; count < 3; count += 1) (await limiter.admit('a'))();
   await expect(limiter.admit('a')).rejects.toMatchObject({ code: 'too_many', retryAfterSeconds: 1 });
   await limiter.admit('b');
@@ -19,13 +24,7 @@ test('an account has a rate of its own, which limits neither other accounts nor 
 
 test('a key over its rate is not looked up', async () => {
   let lookups = 0;
-  const keys = createAccountLimiter({
-    requestsPerSecond: 2,
-    requestsPerMinute: 0,
-    maxOpen: 1,
-    maxRunning: 1,
-    maxDownloads: 2,
-  }).limitKeys({
+  const keys = limiterOf({ requestsPerSecond: 2, maxOpen: 1, maxRunning: 1 }).limitKeys({
     async findKey() {
       lookups += 1;
       return undefined;
@@ -39,13 +38,7 @@ test('a key over its rate is not looked up', async () => {
 });
 
 test('some requests of an account run, some wait, and further ones are refused', async () => {
-  const limiter = createAccountLimiter({
-    requestsPerSecond: 1_000,
-    requestsPerMinute: 0,
-    maxOpen: 3,
-    maxRunning: 1,
-    maxDownloads: 2,
-  });
+  const limiter = limiterOf({ maxOpen: 3, maxRunning: 1 });
   const releases = [await limiter.admit('a'), await limiter.admit('a'), await limiter.admit('a')];
   await expect(limiter.admit('a')).rejects.toMatchObject({ code: 'too_many' });
   const end = await limiter.run('a');
@@ -63,13 +56,7 @@ test('some requests of an account run, some wait, and further ones are refused',
 });
 
 test('an account has a limit of body bytes, for any number of bodies, and other accounts have theirs', async () => {
-  const limiter = createAccountLimiter({
-    requestsPerSecond: 1_000,
-    requestsPerMinute: 0,
-    maxOpen: 1,
-    maxRunning: 1,
-    maxDownloads: 1,
-  });
+  const limiter = limiterOf({ maxOpen: 1, maxRunning: 1, maxDownloads: 1 });
   const large = 4 * 1_024 * 1_024;
   await limiter.chargeBody('a', large);
   await limiter.chargeBody('a', large);
@@ -82,13 +69,7 @@ test('an account has a limit of body bytes, for any number of bodies, and other 
 });
 
 test('an account downloads a limited number of files at once, and other accounts theirs', async () => {
-  const limiter = createAccountLimiter({
-    requestsPerSecond: 1_000,
-    requestsPerMinute: 0,
-    maxOpen: 1,
-    maxRunning: 1,
-    maxDownloads: 2,
-  });
+  const limiter = limiterOf({ maxOpen: 1, maxRunning: 1 });
   const release = await limiter.download('a');
   await limiter.download('a');
   await expect(limiter.download('a')).rejects.toThrow('more than 2 files at once');
@@ -100,13 +81,7 @@ test('an account downloads a limited number of files at once, and other accounts
 });
 
 test('a key over its rate is refused unread until the rate allows more, other keys are not', async () => {
-  const limiter = createAccountLimiter({
-    requestsPerSecond: 1,
-    requestsPerMinute: 0,
-    maxOpen: 9,
-    maxRunning: 9,
-    maxDownloads: 2,
-  });
+  const limiter = limiterOf({ requestsPerSecond: 1 });
   const keys = limiter.limitKeys({ findKey: async () => undefined });
   const [hash, other] = [Buffer.from('k'), Buffer.from('o')];
   const print = hash.toString('base64');
@@ -121,13 +96,7 @@ test('a key over its rate is refused unread until the rate allows more, other ke
 });
 
 test('a key that sent too many bytes is refused large bodies unread, and small ones are admitted', async () => {
-  const limiter = createAccountLimiter({
-    requestsPerSecond: 9,
-    requestsPerMinute: 0,
-    maxOpen: 9,
-    maxRunning: 9,
-    maxDownloads: 2,
-  });
+  const limiter = limiterOf({ requestsPerSecond: 9 });
   const large = 4 * 1_024 * 1_024;
   for (let n = 0; n < 2; n++) await limiter.chargeBody('a', large, 'k');
   await expect(limiter.chargeBody('a', large, 'k')).rejects.toMatchObject({ code: 'too_many' });
@@ -136,13 +105,7 @@ test('a key that sent too many bytes is refused large bodies unread, and small o
 });
 
 test('a key has a number of requests in a minute, apart from other keys of its account, and the operator has none', async () => {
-  const limiter = createAccountLimiter({
-    requestsPerSecond: 9,
-    requestsPerMinute: 2,
-    maxOpen: 9,
-    maxRunning: 9,
-    maxDownloads: 2,
-  });
+  const limiter = limiterOf({ requestsPerSecond: 9, requestsPerMinute: 2 });
   expect(await limiter.rateLimitOf('a', 'k')).toMatchObject({
     ratelimit: '"default";r=2;t=60, "burst";r=9;t=1',
   });
@@ -168,13 +131,7 @@ test('the more requests of a key are refused in a second, the later is the respo
 });
 
 test('an account with as many open requests as it may is refused unread until one of them ends, and others are not', async () => {
-  const limiter = createAccountLimiter({
-    requestsPerSecond: 1_000,
-    requestsPerMinute: 0,
-    maxOpen: 2,
-    maxRunning: 2,
-    maxDownloads: 2,
-  });
+  const limiter = limiterOf({ maxOpen: 2, maxRunning: 2 });
   const [release] = [await limiter.admit('a', 'k'), await limiter.admit('a', 'k')];
   expect(limiter.refusalOf('k', 0)).toBeUndefined();
   await expect(limiter.admit('a', 'k')).rejects.toMatchObject({ code: 'too_many' });

@@ -1,8 +1,9 @@
-import type { SourceSessionLostError, TableWantedError } from '../extraction-errors.ts';
+import { SourceSessionLostError, type TableWantedError } from '../extraction-errors.ts';
 import type { OpenSourceSession, SessionOptions, SourceSession } from './source-session.ts';
 
 /** A session that several users have, each as its own. It is left clean, and ends, once the last of them has disposed of it. */
 export interface SharedSession {
+  /** @throws SourceSessionLostError when the last user has disposed of it meanwhile */
   lend(onLost: SessionOptions['onLost']): SourceSession;
 }
 
@@ -17,6 +18,7 @@ export async function shareSession(
 ): Promise<SharedSession> {
   const users = new Set<SessionOptions['onLost']>();
   let lost: SourceSessionLostError | TableWantedError | undefined;
+  let isOver = false;
   const session = await open({
     ...options,
     onLost(error) {
@@ -26,6 +28,9 @@ export async function shareSession(
   });
   return {
     lend(onLost) {
+      // Its connection may serve another session by now.
+      if (isOver)
+        throw new SourceSessionLostError(options.purpose, { cause: new Error('it is disposed of') });
       // Each has an entry of its own, although one may use it twice.
       const tell: SessionOptions['onLost'] = (error) => onLost(error);
       users.add(tell);
@@ -35,6 +40,7 @@ export async function shareSession(
         leaveClean: () => undefined,
         async [Symbol.asyncDispose]() {
           if (!users.delete(tell) || users.size > 0) return;
+          isOver = true;
           try {
             if (lost === undefined) {
               await close(session);

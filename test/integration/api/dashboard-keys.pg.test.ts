@@ -3,7 +3,7 @@ import { audit as german } from '../../../services/api/dashboard/messages/de/aud
 import { audit as english } from '../../../services/api/dashboard/messages/en/audit.ts';
 import { dashboardPages } from '../../../services/api/dashboard/routes.ts';
 import { SCOPES } from '../../../services/api/http/caller.ts';
-import { ADMIN_KEY, openTestApi, type TestApi } from '../../support/api-server.ts';
+import { openTestApi, type TestApi } from '../../support/api-server.ts';
 import {
   createDashboardVisitor,
   csrfOf,
@@ -23,14 +23,11 @@ afterAll(() => api?.[Symbol.asyncDispose]());
 
 type Account = Awaited<ReturnType<TestApi['account']>>;
 
-const operator = (method: string, path: string, body?: unknown) =>
-  api.call(method, path, { key: ADMIN_KEY, ...(body === undefined ? {} : { body }) });
-
 const post = (key: string, body: unknown, headers: Record<string, string> = {}) =>
   api.call('POST', '/keys', { key, body, headers });
 
 async function auditOf({ id }: Account, query = ''): Promise<Record<string, unknown>[]> {
-  return (await operator('GET', `/admin/audit?account_id=${id}${query}`)).json.data;
+  return (await api.operator('GET', `/admin/audit?account_id=${id}${query}`)).json.data;
 }
 
 describeEachSession(

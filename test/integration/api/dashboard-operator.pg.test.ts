@@ -12,9 +12,6 @@ beforeAll(async () => {
 });
 afterAll(() => api?.[Symbol.asyncDispose]());
 
-const operator = (method: string, path: string, body?: unknown) =>
-  api.call(method, path, { key: ADMIN_KEY, ...(body === undefined ? {} : { body }) });
-
 const send = (
   path: string,
   fields: Readonly<Record<string, string>>,
@@ -69,7 +66,7 @@ test('accounts are created, found, and edited with an entry in the audit log; wh
   expect(edit.text).toContain('<option value="week" selected>');
   const change = { csrf, name: 'Renamed', max_running_exports: '5', ...limits, items: '1000', period: 'day' };
   expect((await send(`${place}/edit`, change, { cookie })).headers.get('location')).toBe(place);
-  const account = await operator('GET', `/admin/accounts/${rows[0].id}`);
+  const account = await api.operator('GET', `/admin/accounts/${rows[0].id}`);
   expect(account.json).toMatchObject({
     name: 'Renamed',
     limits: { max_running_exports: 5, bulk_quota: { items: 1_000, period: 'day' } },
@@ -92,14 +89,14 @@ test('accounts are created, found, and edited with an entry in the audit log; wh
 test('a period of a fixed length is kept by the form, which cannot write one', async () => {
   const { id } = await api.account();
   const period = { seconds: 7_200, starting_at: '2026-01-01T00:00:00.000Z' };
-  await operator('PATCH', `/admin/accounts/${id}`, { limits: { bulk_quota: { items: 5, period } } });
+  await api.operator('PATCH', `/admin/accounts/${id}`, { limits: { bulk_quota: { items: 5, period } } });
   const cookie = await signIn();
   const { text } = await show(`/dashboard/operator/accounts/${id}/edit`, cookie);
   expect(text).toContain('<option value="keep" selected>Every 2 hr');
   const fields = { max_running_exports: '3', max_running_bulk_operations: '3', items: '6', period: 'keep' };
   const csrf = csrfOf(text);
   await send(`/dashboard/operator/accounts/${id}/edit`, { csrf, name: 'Kept', ...fields }, { cookie });
-  const { json } = await operator('GET', `/admin/accounts/${id}`);
+  const { json } = await api.operator('GET', `/admin/accounts/${id}`);
   expect(json.limits.bulk_quota).toEqual({ items: 6, period });
 });
 
@@ -199,7 +196,7 @@ test('endpoints with dead letters of all accounts are listed, those created last
       [id, n],
     );
   }
-  const { json } = await operator('GET', '/admin/dead-letters');
+  const { json } = await api.operator('GET', '/admin/dead-letters');
   expect(
     json.data.map(({ webhook_id: id, dead_letters: dead }: { webhook_id: string; dead_letters: number }) => [
       id,
@@ -211,8 +208,8 @@ test('endpoints with dead letters of all accounts are listed, those created last
   ]);
   const { text } = await show('/dashboard/operator/dead-letters', cookie);
   expect(text.indexOf('dead2.example')).toBeLessThan(text.indexOf('dead1.example'));
-  const first = await operator('GET', '/admin/dead-letters?limit=1');
-  const next = await operator('GET', `/admin/dead-letters?limit=1&cursor=${first.json.next_cursor}`);
+  const first = await api.operator('GET', '/admin/dead-letters?limit=1');
+  const next = await api.operator('GET', `/admin/dead-letters?limit=1&cursor=${first.json.next_cursor}`);
   expect(next.json.data[0].webhook_id).toBe(ids[1]);
 });
 
@@ -246,7 +243,7 @@ test('endpoints that fail or were disabled are listed from all accounts, the lon
      select $1, '0/1', n, now() - interval '4 hours', 'invoices/' || n, 'waiting', 1 from generate_series(1, 7) n`,
     [longest.id],
   );
-  const { json } = await operator('GET', '/admin/failing-endpoints');
+  const { json } = await api.operator('GET', '/admin/failing-endpoints');
   expect(json.data).toMatchObject([
     {
       webhook_id: longest.id,
@@ -261,7 +258,7 @@ test('endpoints that fail or were disabled are listed from all accounts, the lon
   expect(json.data[0].behind_by.seconds).toBeGreaterThan(14_000);
   const pages: string[] = [];
   for (let query = '?limit=1'; query !== ''; ) {
-    const page = (await operator('GET', `/admin/failing-endpoints${query}`)).json;
+    const page = (await api.operator('GET', `/admin/failing-endpoints${query}`)).json;
     pages.push(...page.data.map(({ webhook_id: id }: { webhook_id: string }) => id));
     query = page.next_cursor === null ? '' : `?limit=1&cursor=${page.next_cursor}`;
   }

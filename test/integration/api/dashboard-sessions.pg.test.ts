@@ -32,9 +32,6 @@ afterAll(() => api?.[Symbol.asyncDispose]());
 
 type Account = Awaited<ReturnType<TestApi['account']>>;
 
-const operator = (method: string, path: string, body?: unknown) =>
-  api.call(method, path, { key: ADMIN_KEY, ...(body === undefined ? {} : { body }) });
-
 const send = (
   path: string,
   fields: Readonly<Record<string, string>>,
@@ -95,12 +92,14 @@ test.each([
   [{ theme: 'pink' }],
 ])('a link is refused with %o', async (request) => {
   const account = await api.account();
-  expect((await operator('POST', `/admin/accounts/${account.id}/portal-links`, request)).status).toBe(422);
+  expect((await api.operator('POST', `/admin/accounts/${account.id}/portal-links`, request)).status).toBe(
+    422,
+  );
 });
 
 test('links are for accounts that are there, and for the operator', async () => {
   const { id, key } = await api.account();
-  expect((await operator('POST', '/admin/accounts/acct_none/portal-links', {})).status).toBe(404);
+  expect((await api.operator('POST', '/admin/accounts/acct_none/portal-links', {})).status).toBe(404);
   expect((await api.call('POST', `/admin/accounts/${id}/portal-links`, { key, body: {} })).status).toBe(403);
 });
 
@@ -113,8 +112,8 @@ test('with a key one signs in to what the key may, until it is revoked', async (
   expect(text).toContain('Running now');
   expect(text).not.toContain('Webhook endpoints');
   expect(text).not.toContain(account.key);
-  const keys = await operator('GET', `/admin/accounts/${account.id}/keys`);
-  await operator('DELETE', `/admin/accounts/${account.id}/keys/${keys.json.data[0].id}`);
+  const keys = await api.operator('GET', `/admin/accounts/${account.id}/keys`);
+  await api.operator('DELETE', `/admin/accounts/${account.id}/keys/${keys.json.data[0].id}`);
   const after = await show('/dashboard', cookie);
   expect(after.status).toBe(401);
   expect(after.text).toContain('Your session is over');
@@ -136,7 +135,7 @@ test('sessions are listed, and end at once: one, all with the open links, idle o
   const base = `/admin/accounts/${account.id}/portal-sessions`;
   const status = async (cookie: string) => (await show('/dashboard', cookie)).status;
   const [one, two, three] = [await open(account), await open(account), await open(account)];
-  const listed = await operator('GET', base);
+  const listed = await api.operator('GET', base);
   expect(listed.json.data).toHaveLength(3);
   expect(listed.json.data[0]).toMatchObject({
     key_id: null,
@@ -144,17 +143,19 @@ test('sessions are listed, and end at once: one, all with the open links, idle o
   });
   const other = await api.account();
   const id = listed.json.data[2].id;
-  expect((await operator('DELETE', `/admin/accounts/${other.id}/portal-sessions/${id}`)).status).toBe(404);
+  expect((await api.operator('DELETE', `/admin/accounts/${other.id}/portal-sessions/${id}`)).status).toBe(
+    404,
+  );
   expect(await status(one)).toBe(200);
-  expect((await operator('DELETE', `${base}/${id}`)).status).toBe(204);
+  expect((await api.operator('DELETE', `${base}/${id}`)).status).toBe(204);
   expect([await status(one), await status(two)]).toEqual([401, 200]);
 
   const { code } = await newLink(account);
   const foreign = await open(other);
-  expect((await operator('DELETE', base)).status).toBe(204);
+  expect((await api.operator('DELETE', base)).status).toBe(204);
   expect([await status(two), await status(three), await status(foreign)]).toEqual([401, 401, 200]);
   expect((await send('/dashboard/enter', { code })).status).toBe(401);
-  expect((await operator('GET', base)).json.data).toEqual([]);
+  expect((await api.operator('GET', base)).json.data).toEqual([]);
 
   const [idle, old, left] = [await open(account), await open(account), await open(account)];
   const hashed = async (column: string, cookie: string) =>
@@ -299,7 +300,7 @@ test('a new session ends the one that it replaces, and a link changes no account
   expect(await status(fourth)).toBe(401);
 
   const ends = async ({ id }: Account) => {
-    const { json } = await operator('GET', `/admin/audit?account_id=${id}&action=portal_session.revoked`);
+    const { json } = await api.operator('GET', `/admin/audit?account_id=${id}&action=portal_session.revoked`);
     return json.data.map((entry: { details: { reason: string }; actor: string; subject_id: string }) => [
       entry.details.reason,
       entry.actor === entry.subject_id,
@@ -361,7 +362,7 @@ test('signing in has the rate of its key, known or not, and all sessions of a ke
 
 test('whoever signs in again and again with one key ends no session of a link or of another key', async () => {
   const account = await api.account();
-  const made = await operator('POST', `/admin/accounts/${account.id}/keys`, {});
+  const made = await api.operator('POST', `/admin/accounts/${account.id}/keys`, {});
   const byLink = await open(account);
   const other = cookieOf(await send('/dashboard/login', { key: made.json.key }));
   const first = cookieOf(await send('/dashboard/login', { key: account.key }));

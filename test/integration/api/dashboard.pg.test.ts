@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { dashboardPages } from '../../../services/api/dashboard/routes.ts';
 import { SCOPES } from '../../../services/api/http/caller.ts';
-import { ADMIN_KEY, openTestApi, type TestApi } from '../../support/api-server.ts';
+import { openTestApi, type TestApi } from '../../support/api-server.ts';
 import { completeExport } from '../../support/complete-export.ts';
 import {
   createDashboardVisitor,
@@ -28,9 +28,6 @@ beforeAll(async () => {
 afterAll(() => api?.[Symbol.asyncDispose]());
 
 type Account = Awaited<ReturnType<TestApi['account']>>;
-
-const operator = (method: string, path: string, body?: unknown) =>
-  api.call(method, path, { key: ADMIN_KEY, ...(body === undefined ? {} : { body }) });
 
 const send = (
   path: string,
@@ -69,7 +66,7 @@ test('a form from elsewhere is refused, and one without the token of its session
   expect((await api.call('GET', `/exports/${id}`, { key: account.key })).json.status).toBe('pending');
   expect((await send(path, { csrf: token }, { cookie })).status).toBe(303);
   expect((await api.call('GET', `/exports/${id}`, { key: account.key })).json.status).toBe('cancelled');
-  const audit = await operator('GET', `/admin/audit?account_id=${account.id}&action=export.cancelled`);
+  const audit = await api.operator('GET', `/admin/audit?account_id=${account.id}&action=export.cancelled`);
   expect(audit.json.data[0].actor).toMatch(/^ses_/);
 });
 
@@ -144,8 +141,8 @@ test('a language is chosen on any page, for the session alone, and leads back to
 });
 
 test('texts of customers stay texts', async () => {
-  const made = await operator('POST', '/admin/accounts', { name: HOSTILE, source_id: HOSTILE });
-  const { json } = await operator('POST', `/admin/accounts/${made.json.id}/keys`, {});
+  const made = await api.operator('POST', '/admin/accounts', { name: HOSTILE, source_id: HOSTILE });
+  const { json } = await api.operator('POST', `/admin/accounts/${made.json.id}/keys`, {});
   const account = { id: made.json.id, key: json.key, sourceId: HOSTILE };
   await api.call('POST', '/webhooks', {
     key: account.key,

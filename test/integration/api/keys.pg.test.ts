@@ -18,14 +18,11 @@ afterAll(() => api?.[Symbol.asyncDispose]());
 
 type Account = Awaited<ReturnType<TestApi['account']>>;
 
-const operator = (method: string, path: string, body?: unknown) =>
-  api.call(method, path, { key: ADMIN_KEY, ...(body === undefined ? {} : { body }) });
-
 const post = (key: string, body: unknown, headers: Record<string, string> = {}) =>
   api.call('POST', '/keys', { key, body, headers });
 
 async function auditOf({ id }: Account, query = ''): Promise<Record<string, unknown>[]> {
-  return (await operator('GET', `/admin/audit?account_id=${id}${query}`)).json.data;
+  return (await api.operator('GET', `/admin/audit?account_id=${id}${query}`)).json.data;
 }
 
 test('an account makes, lists and revokes its keys; none may do more than the one that made it', async () => {
@@ -97,10 +94,11 @@ function beginSlowly(path: string, body: string, headers: Readonly<Record<string
 test('a key or a session that is revoked while a body arrives has sent nothing', async () => {
   const account = await api.account();
   const revokeAll = async () => {
-    for (const { id } of (await operator('GET', `/admin/accounts/${account.id}/keys?limit=100`)).json.data)
-      await operator('DELETE', `/admin/accounts/${account.id}/keys/${id}`);
-    await operator('DELETE', `/admin/accounts/${account.id}/portal-sessions`);
-    await operator('DELETE', '/admin/operator-sessions');
+    for (const { id } of (await api.operator('GET', `/admin/accounts/${account.id}/keys?limit=100`)).json
+      .data)
+      await api.operator('DELETE', `/admin/accounts/${account.id}/keys/${id}`);
+    await api.operator('DELETE', `/admin/accounts/${account.id}/portal-sessions`);
+    await api.operator('DELETE', '/admin/operator-sessions');
   };
   const signedIn = await visitor.send('/dashboard/login', { key: ADMIN_KEY }, '');
   const own = (signedIn.headers.get('set-cookie') ?? '').split(';')[0] ?? '';
@@ -192,9 +190,9 @@ test('a revoked key takes the keys that it made with it if asked, over any numbe
   for (let depth = 1; depth < 20; depth += 1) last = await made(last.key);
   expect((await post(last.key, { scopes })).status).toBe(409);
   expect((await post(account.key, { scopes })).status).toBe(201);
-  const first = await operator('GET', `/admin/accounts/${account.id}/keys?limit=100`);
+  const first = await api.operator('GET', `/admin/accounts/${account.id}/keys?limit=100`);
   const own = first.json.data.at(-1).id;
-  await operator('DELETE', `/admin/accounts/${account.id}/keys/${own}?with_made=true`);
+  await api.operator('DELETE', `/admin/accounts/${account.id}/keys/${own}?with_made=true`);
   expect(await statusOf(account)).toBe(401);
   expect(await statusOf(last)).toBe(401);
 });
@@ -211,7 +209,7 @@ test('a key that is made while its maker is revoked with all that it made is rev
     `insert into api_keys (id, account_id, key_hash, scopes, makers) values ('key_late', $1, '\\x01', '{}', array[$2])`,
     [account.id, id],
   );
-  const revoked = operator('DELETE', `/admin/accounts/${account.id}/keys/${id}?with_made=true`);
+  const revoked = api.operator('DELETE', `/admin/accounts/${account.id}/keys/${id}?with_made=true`);
   await waitFor('the revocation to wait for the new key', async () => {
     const { rows } = await api.doorPool.query(
       `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`,
@@ -228,10 +226,10 @@ test('a key that is made while its maker is revoked with all that it made is rev
 
 test('without scopes the operator makes a key that makes no keys, and lists the keys', async () => {
   const { id } = await api.account();
-  const made = await operator('POST', `/admin/accounts/${id}/keys`, {});
+  const made = await api.operator('POST', `/admin/accounts/${id}/keys`, {});
   expect(made.json.scopes).toEqual(SCOPES.filter((scope) => scope !== 'keys:write'));
   expect((await post(made.json.key, { scopes: ['exports:read'] })).json.scope).toBe('keys:write');
-  const listed = await operator('GET', `/admin/accounts/${id}/keys?limit=1`);
+  const listed = await api.operator('GET', `/admin/accounts/${id}/keys?limit=1`);
   expect(listed.json).toMatchObject({ data: [{ id: made.json.id }], has_more: true });
   expect((await api.call('GET', `/keys?account_id=${id}`, { key: ADMIN_KEY })).json.data).toHaveLength(2);
 });
@@ -267,7 +265,9 @@ test('an account has a hundred keys at most, also when many are made at once, an
 test('a key is listed with the minute of its last use', async () => {
   const account = await api.account();
   const used = async () =>
-    (await operator('GET', `/admin/accounts/${account.id}/keys`)).json.data[0].last_used_at as string | null;
+    (await api.operator('GET', `/admin/accounts/${account.id}/keys`)).json.data[0].last_used_at as
+      | string
+      | null;
   expect(await used()).toBeNull();
   await api.call('GET', '/account', { key: account.key });
   await waitFor('the use to be noted', async () => (await used()) !== null);

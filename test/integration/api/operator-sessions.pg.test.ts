@@ -18,9 +18,6 @@ beforeAll(async () => {
 });
 afterAll(() => api?.[Symbol.asyncDispose]());
 
-const operator = (method: string, path: string, body?: unknown) =>
-  api.call(method, path, { key: ADMIN_KEY, ...(body === undefined ? {} : { body }) });
-
 const send = (
   path: string,
   fields: Readonly<Record<string, string>>,
@@ -54,7 +51,7 @@ test('the operator’s key opens a session of its own kind, which is in no log a
     expect(text).not.toContain(token);
     expect(text).not.toContain(ADMIN_KEY);
   }
-  const audit = await operator('GET', '/admin/audit?action=operator_session.opened');
+  const audit = await api.operator('GET', '/admin/audit?action=operator_session.opened');
   expect(audit.json.data[0]).toMatchObject({ account_id: null, actor: 'operator' });
 });
 
@@ -101,7 +98,7 @@ test('the language that is chosen in the foot holds as long as the session', asy
 test('a session ends when it is revoked, idle, too old or signed out, and with the operator’s key', async () => {
   const update = (change: string) => api.pool.query(`update operator_sessions set ${change}`);
   const ended: [string, () => Promise<unknown>, string][] = [
-    ['revoked', () => operator('DELETE', '/admin/operator-sessions'), 'operator’s key has changed'],
+    ['revoked', () => api.operator('DELETE', '/admin/operator-sessions'), 'operator’s key has changed'],
     ['idle', () => update(`last_seen_at = now() - interval '15 minutes'`), 'after 15 minutes'],
     ['old', () => update('expires_at = now()'), 'after 15 minutes'],
     ['another key', () => update(`key_hash = '\\x00'`), 'operator’s key has changed'],
@@ -130,11 +127,11 @@ test('signing in again ends the session that the browser was in, and no other', 
   for (const cookie of [other, cookieOf(again)]) {
     expect((await show('/dashboard/operator', cookie)).status).toBe(200);
   }
-  const { json } = await operator('GET', '/admin/operator-sessions');
+  const { json } = await api.operator('GET', '/admin/operator-sessions');
   expect(json.data.length).toBeGreaterThan(1);
   const [{ id }] = json.data;
-  expect((await operator('DELETE', `/admin/operator-sessions/${id}`)).status).toBe(204);
-  expect((await operator('DELETE', '/admin/operator-sessions/ops_none')).status).toBe(404);
+  expect((await api.operator('DELETE', `/admin/operator-sessions/${id}`)).status).toBe(204);
+  expect((await api.operator('DELETE', '/admin/operator-sessions/ops_none')).status).toBe(404);
   expect((await show('/dashboard/operator', cookieOf(again))).status).toBe(401);
 });
 

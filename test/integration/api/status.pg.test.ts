@@ -22,11 +22,8 @@ beforeAll(async () => {
 });
 afterAll(() => api?.[Symbol.asyncDispose]());
 
-const operator = (method: string, path: string, body?: unknown) =>
-  api.call(method, path, { key: ADMIN_KEY, ...(body === undefined ? {} : { body }) });
-
 const statusNow = async () => {
-  const { status, json } = await operator('GET', '/admin/status');
+  const { status, json } = await api.operator('GET', '/admin/status');
   expect(status).toBe(200);
   return json;
 };
@@ -70,7 +67,7 @@ test('the status has what runs and waits; a part that cannot be read is null', a
 
 test('of several exports those above the limit of their account wait for it', async () => {
   const { id, key } = await api.account();
-  await operator('PATCH', `/admin/accounts/${id}`, { limits: { max_running_exports: 1 } });
+  await api.operator('PATCH', `/admin/accounts/${id}`, { limits: { max_running_exports: 1 } });
   for (let n = 0; n < 3; n += 1) await api.call('POST', '/exports', { key, body: { resource: 'invoices' } });
   const before = (await freshStatus()).queues.exports;
   await api.pool.query(

@@ -6,6 +6,7 @@ import {
 } from '../../../services/extractor/export/share-sources.ts';
 import { assertSameServer } from '../../../services/extractor/export/take-snapshot.ts';
 import { SourceSessionLostError } from '../../../services/extractor/extraction-errors.ts';
+import { shareSession } from '../../../services/extractor/source/share-session.ts';
 import {
   createSourceSessions,
   type OpenSourceSession,
@@ -161,4 +162,15 @@ test('a session for seals stays open as long as one of its users has it', async 
   await assertSameServer(second);
   expect(await isOpen(second.backendPid)).toBe(true);
   await second[Symbol.asyncDispose]();
+});
+
+test('a shared session is lent to nobody once its last user is done, because its connection serves others', async () => {
+  const shared = await shareSession(
+    source(),
+    { purpose: 'shared', statementTimeoutMs: 30_000 },
+    async () => undefined,
+  );
+  const only = shared.lend(() => undefined);
+  await only[Symbol.asyncDispose]();
+  expect(() => shared.lend(() => undefined)).toThrow(SourceSessionLostError);
 });
