@@ -7,7 +7,6 @@ import {
   readChangeAccount,
   readTraceparent,
 } from '../../../shared/protocol/headers.ts';
-
 import { anySignal } from '../../../shared/runtime/any-signal.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 import { isTracing } from '../../../shared/runtime/tracing.ts';
