@@ -67,10 +67,12 @@ import { createFairReads } from './store/fair-reads.ts';
 import { readEvents, readPayload, readRecordEvents, readRetries } from './store/read-events.ts';
 import { recordAttempts } from './store/record-attempts.ts';
 
-/** More than all that uses them at once: 8 reads, 4 saves, 4 partitions recorded, and each worker's own look. */
+/** Connections that all users together need: 8 reads, 4 saves, 4 partitions being recorded, and one poll per worker. */
 const MAX_CONNECTIONS = 28;
 
-/** A save is repeated even while stopping: what was delivered is to be known, and only the end of the process gives up. */
+/**
+ * Saves ignore the stop signal: a delivery that happened must be stored. Only the end of the process ends the repeats.
+ */
 const NEVER = new AbortController().signal;
 
 export async function buildDispatcher(config: DispatcherConfig, context: ServiceContext): Promise<Worker[]> {
@@ -106,7 +108,8 @@ export async function buildDispatcher(config: DispatcherConfig, context: Service
 
   const { current, previous } = config.secretKeys;
   const box = createSecretBox(current, WEBHOOK_SECRETS, previous);
-  // On a connection of its own: whatever the others wait for, all endpoints rest once it has run out.
+  // A pool of its own: renewing the lease must not queue behind other queries, because all endpoints pause once it
+  // expires.
   const leasePool = openControlPool(context, config, 'dispatcher', {
     purpose: 'lease',
     max: 1,
@@ -261,7 +264,10 @@ export async function buildDispatcher(config: DispatcherConfig, context: Service
   ];
 }
 
-/** Before anything works with the store: a seal that reaches it would complete an export that may have been completed before. */
+/**
+ * Corrects a store that was restored from a backup. Runs before anything uses the store: a seal message that arrives
+ * first would complete an export a second time.
+ */
 async function correctStore(pool: Pool, mark: StoreMark, { resources }: Catalog, log: Log): Promise<void> {
   const names = resources.map(({ name }) => name);
   const correction = await correctRestored(pool, mark, names);

@@ -20,12 +20,12 @@ const BASE = [
 ] as const;
 
 export interface DispatcherConfig extends BaseConfig<(typeof BASE)[number]> {
-  /** What sends the requests; both do the same. */
+  /** HTTP client that sends the requests. Both behave the same. */
   readonly sender: 'undici' | 'got';
   readonly deliveryTimeoutMs: number;
   readonly retryDelaysMs: readonly number[];
   readonly sendsTraceparent: boolean;
-  /** Requests of this process under way at once, over all endpoints. */
+  /** Limit of concurrent requests of this process, over all endpoints. */
   readonly maxInFlight: number;
 }
 

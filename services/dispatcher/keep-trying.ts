@@ -5,9 +5,10 @@ import { retry } from '../../shared/runtime/retry.ts';
 const BACKOFF = { initialMs: 100, maxMs: 5_000 };
 
 /**
- * Repeats `work` until it succeeds: for work that must not be passed over, as when the control store is away.
+ * Repeats `work` until it succeeds. For work that must not be skipped, such as while the control store is unavailable.
  *
- * @throws what `work` threw last, once the signal has aborted; and whatever `between`, called before each repeat, throws
+ * @throws the last error of `work`, once the signal has aborted; and whatever `between`, called before each repeat,
+ * throws
  */
 export function keepTrying<T>(
   what: string,

@@ -49,7 +49,7 @@ export const DISPATCHER_METRICS = defineMetrics({
     type: 'histogram',
     help: 'Time of one attempt.',
     normal: 'follows the receivers; at most DELIVERY_TIMEOUT_MS',
-    // Up to the time that one delivery may take in all.
+    // Up to the total time limit of one delivery.
     buckets: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15],
   },
   delay: {
@@ -75,11 +75,11 @@ export const DISPATCHER_METRICS = defineMetrics({
 });
 
 export interface DispatcherMetrics {
-  /** Attempts that are about to be recorded. */
+  /** Counts attempts that are about to be recorded. */
   attempted(
     attempts: readonly Pick<Attempt, 'outcome' | 'startedAtMs' | 'durationMs' | 'committedAtMs'>[],
   ): void;
-  /** An insert into the log, of which `count` events were new. */
+  /** Counts an insert into the log, of which `count` events were new. */
   recorded(events: readonly Pick<RecordedEvent, 'committedAt'>[], count: number): void;
 }
 
@@ -95,7 +95,7 @@ export function addDispatcherMetrics(metrics: Metrics, now: () => number): Dispa
         attempts.add(1, { outcome });
         seconds.observe(durationMs / 1_000);
         if (outcome !== 'delivered' || committedAtMs === undefined) continue;
-        // The two clocks are two machines' mostly.
+        // The two times usually come from the clocks of two machines, so the difference may be negative.
         delay.observe(Math.max(0, startedAtMs + durationMs - committedAtMs) / 1_000);
       }
     },
@@ -108,7 +108,7 @@ export function addDispatcherMetrics(metrics: Metrics, now: () => number): Dispa
   };
 }
 
-/** Adds what is held at the moment of a scrape. */
+/** Adds gauges that are read at the moment of a scrape. */
 export function addHeldMetrics(
   metrics: Metrics,
   read: { readonly backlogBytes: () => number; readonly running: () => number; readonly held: () => number },

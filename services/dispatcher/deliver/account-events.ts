@@ -12,23 +12,27 @@ import type { Log } from '../../../shared/runtime/log.ts';
 import { createNotifier } from '../../../shared/runtime/notifier.ts';
 import type { Worker } from '../../../shared/runtime/worker.ts';
 
-/** The trigger that writes an event notifies; this only bounds how long a lost notification can matter. */
+/**
+ * Poll interval. The trigger that writes an event also notifies, so this only bounds the delay after a lost
+ * notification.
+ */
 const ROUND_MS = 1_000;
 
 export interface AccountEvents extends Worker {
-  /** Something may have happened. */
+  /** Checks for new account events soon. */
   look(): void;
 }
 
 /**
- * Brings what happened to accounts to their endpoints: an event is scheduled for each that asks for it, as if its first try
- * had failed, and from there on is retried, given up and sent again like any other, while the cursor stands where it
- * is. These are few, so that a row for each endpoint does no harm.
+ * Delivers events about an account itself, such as a finished job, to the account's endpoints. Each event is scheduled
+ * for retry at every endpoint that subscribes to its type, as if a first attempt had failed. From there it is retried
+ * and given up like any other event, and the endpoint's cursor stays where it is. Such events are rare, so one row per
+ * endpoint is cheap.
  */
 export function createAccountEvents(pool: Pool, log: Log): AccountEvents {
   const notifier = createNotifier();
 
-  /** @returns whether there was one */
+  /** @returns whether there was an event to schedule */
   const scheduleOne = (): Promise<boolean> =>
     inTransaction(pool, async (db) => {
       const event = await claimAccountEvent(db);
@@ -36,8 +40,8 @@ export function createAccountEvents(pool: Pool, log: Log): AccountEvents {
       const listeners = (await listListeners(db, event)).filter(({ events }) =>
         isTypeWanted(events, event.type, undefined),
       );
-      // Each in a transaction of its own, so that no two endpoints' rows are ever locked at once, which others do in
-      // another order. What a crash leaves half done is done again: the same event, by the same ID.
+      // One transaction per endpoint: others lock endpoints' rows in another order, so two locks at once could
+      // deadlock. After a crash the whole event is scheduled again under the same ID.
       for (const { id } of listeners) await scheduleAccountEvent(pool, id, event);
       await noteScheduled(db, event);
       log.info('account_event.scheduled', {

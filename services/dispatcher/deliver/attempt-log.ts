@@ -4,13 +4,16 @@ import type { Attempt } from '../store/record-attempts.ts';
 const FLUSH_INTERVAL_MS = 200;
 const MAX_ROWS_AT_ONCE = 500;
 
-/** Beyond this the oldest are forgotten: a log that can't be written must not fill the memory. */
+/** Limit of entries in memory. Beyond it the oldest are dropped, so that an unwritable log cannot exhaust memory. */
 const MAX_WAITING = 10_000;
 
-/** Notes attempts beside the deliveries, which never wait for it: a note that is lost costs a line in a list. */
+/**
+ * Records attempts in the background. Deliveries never wait for it; a lost entry only means a missing line in the
+ * owner's list.
+ */
 export interface AttemptLog {
   note(attempt: Attempt): void;
-  /** Writes what is there; for the end. */
+  /** Writes all entries that wait. For shutdown. */
   flush(): Promise<void>;
 }
 
@@ -28,7 +31,7 @@ export function createAttemptLog(
       try {
         await write(batch);
       } catch (error) {
-        // Not written again: a batch that always fails would then be all that is ever written.
+        // A failed batch is dropped, not repeated: one that always fails would block all later entries.
         droppedCount += batch.length;
         log.warn('attempts.not_recorded', { count: batch.length, droppedCount, error });
         return;

@@ -25,30 +25,31 @@ export interface AttemptDeps {
   ) => Promise<{ payload: string; type: string; traceparent?: string | null } | undefined>;
   readonly noteAttempt: (attempt: Attempt) => void;
   readonly onSending: (change: 1 | -1) => void;
-  /** What forbids delivery to this URL, or undefined. */
+  /** Why deliveries to this URL are forbidden, or undefined when they are allowed. */
   readonly findUrlProblem: (url: string) => string | undefined;
-  /** Name that the types of a resource's events start with. */
+  /** The name that starts the event types of a resource, such as `invoice` of `invoices`. */
   readonly singularOf: (resource: string) => string | undefined;
   /** Whether the receiver gets the `traceparent` of a traced attempt. */
   readonly sendsTraceparent?: boolean;
   readonly now: () => number;
 }
 
-/** What became of a try: nothing was sent of an `unwanted`, `expired` or `withheld` one. */
+/** Result of an attempt. Nothing was sent for `unwanted`, `expired` and `withheld`. */
 export type AttemptResult =
   | { readonly kind: 'sent'; readonly outcome: SendOutcome }
-  /** The endpoint no longer asks for any of its types. */
+  /** The endpoint no longer subscribes to any of the batch's event types. */
   | { readonly kind: 'unwanted' }
-  /** Its text is no longer kept. */
+  /** The event's payload is past its retention. */
   | { readonly kind: 'expired' }
-  /** It may not be sent now. */
+  /** Sending is not allowed now: the endpoint is paused, or the lease has expired. */
   | { readonly kind: 'withheld' };
 
 /**
- * Makes one try of a batch by the endpoint's settings of that moment; `mayStart` is asked last of all. Events of types
- * that are no longer asked for are left out of it. The signal breaks it off, and what became of it is then not noted.
+ * Sends a batch once, with the endpoint's current settings. Events of types that the endpoint no longer subscribes to
+ * are left out. `mayStart` is checked last, right before the request. When the signal aborts, the request is broken off
+ * and its outcome is not recorded.
  *
- * @throws when an event's text can't be looked up
+ * @throws when an event's payload can't be read
  */
 export type MakeAttempt = (batch: DeliveryBatch) => Promise<AttemptResult>;
 
@@ -72,7 +73,7 @@ export function createAttempt(
     return checked.problem;
   };
 
-  /** `request` is undefined when nothing may be sent to the URL. */
+  /** Sends the request; `request` is undefined when the URL is forbidden. */
   const send = async (
     message: Message,
     nowMs: number,
@@ -92,7 +93,7 @@ export function createAttempt(
     }
   };
 
-  /** @returns whether its text is still kept */
+  /** Loads the payload of a delivery. @returns whether it still exists */
   const fetchText = async (delivery: Delivery): Promise<boolean> => {
     if (delivery.payload !== undefined) return true;
     const found = await deps.readPayload(settings().accountId, delivery);
@@ -106,7 +107,7 @@ export function createAttempt(
     isTypeWanted(settings().selection.patterns, type ?? '', deps.singularOf(resource));
 
   return async ({ deliveries }) => {
-    // Of a batch all texts are at hand: long events and retries go alone.
+    // Batches hold their payloads already. Only long events and retries, which go alone, have to load theirs.
     if (!(await fetchText(deliveries[0]))) return { kind: 'expired' };
     const [first, ...others] = deliveries.flatMap((delivery): Sendable[] => {
       const { position, payload: text, attemptCount, committedAt } = delivery;
@@ -114,7 +115,7 @@ export function createAttempt(
       return [{ id: eventId(position), text, attemptCount, committedAt }];
     });
     if (first === undefined) return { kind: 'unwanted' };
-    // Looking it up may have taken a while, in which the endpoint was paused or the lease has run out.
+    // Loading took time: the endpoint may have been paused, or the lease may have expired.
     if (!mayStart()) return { kind: 'withheld' };
     const isBatch = settings().batching !== undefined;
     const message = isBatch ? toBatch([first, ...others]) : { id: first.id, body: first.text };
@@ -148,12 +149,12 @@ export function createAttempt(
   };
 }
 
-/** The owner's headers may not stand in for ours, whatever was let in when they were set. */
+/** Headers that the owner's own headers never replace, whatever was accepted when they were set. */
 const OUR_HEADER = /^(webhook-|content-|host$|connection$|transfer-encoding$|expect$|user-agent$)/i;
 
 /**
- * The signed request of one attempt. The ID stays the event's; the timestamp is the attempt's own. What is signed is the ID,
- * the timestamp and the body, so `traceparent` is not.
+ * The signed request of one attempt. The webhook ID is the event's; the timestamp is the attempt's. The signature
+ * covers ID, timestamp and body, so `traceparent` is not part of it.
  */
 export function toRequest(
   settings: Pick<EndpointSettings, 'url' | 'headers' | 'keys'>,
@@ -179,15 +180,15 @@ export function toRequest(
   };
 }
 
-/** In place of one that the owner has set. */
+/** Sets `traceparent`, replacing one that the owner has set. */
 function withTrace(headers: Readonly<Record<string, string>>, traceparent: string): Record<string, string> {
   const others = Object.entries(headers).filter(([name]) => name.toLowerCase() !== TRACEPARENT);
   return { ...Object.fromEntries(others), [TRACEPARENT]: traceparent };
 }
 
 /**
- * What is kept of a request. The owner's own headers are sealed where they are stored, so only their names are kept. All
- * else follows from the events and the time.
+ * The recorded part of a request. Only the names of the owner's headers are kept, because their values are stored
+ * encrypted. Everything else follows from the events and the time.
  */
 export function describeRequest(
   { headers }: SendRequest,
@@ -201,7 +202,7 @@ export function describeRequest(
   };
 }
 
-/** The events of a request, as they are noted with its outcome. */
+/** The events of a request, as recorded with its outcome. */
 function describeEvents(
   ids: readonly [string, ...string[]],
   batchId: string | undefined,

@@ -5,7 +5,7 @@ import type { RecordEvents } from '../store/read-events.ts';
 import type { OrderingQueues } from './ordering-queues.ts';
 import { MAX_RETRIES_OF_ENDPOINT, MAX_RETRIES_OF_RECORD } from './records-behind.ts';
 
-/** Reads at most `limit` events of a record after a position, up to another. */
+/** Reads at most `limit` events of one record, after one position and up to another. */
 export type ReadRecordEvents = (
   accountId: string,
   record: string,
@@ -22,11 +22,11 @@ export interface CatchUpDeps {
   readonly singularOf: (resource: string) => string | undefined;
 }
 
-/** Brings the events of records that are behind from the log into their queues, when it is their turn. */
+/** Loads events of records that are behind from the log into their queues, when their retries are done. */
 export interface CatchUp {
-  /** Whether a record waits for it, and none is being read. */
+  /** Whether a record waits for its events, and no read is under way. */
   isDue(): boolean;
-  /** Reads on for one record. @returns retries to save. @throws when the log can't be read */
+  /** Reads the next events of one record. @returns retries to save. @throws when the log can't be read */
   read(): Promise<Delivery[]>;
 }
 

@@ -3,8 +3,9 @@ import type { SendOutcome } from '../send/send.ts';
 import type { Attempt } from '../store/record-attempts.ts';
 
 /**
- * What an outcome means. `throttled`: the endpoint asks for less, which says nothing of the event.
- * `gone`: the owner wants no events any more. `aborted`: we broke it off ourselves, so nothing was learnt.
+ * What an outcome means for the event. `throttled`: the endpoint asks for fewer requests, so the event itself is not at
+ * fault. `gone`: the owner wants no more events. `aborted`: we broke the request off, so it says nothing about the
+ * endpoint.
  */
 export type Verdict =
   | { readonly kind: 'delivered' }
@@ -24,10 +25,10 @@ export function classifyOutcome(outcome: SendOutcome, nowMs: number): Verdict {
   return { kind: 'failed' };
 }
 
-/** PostgreSQL's texts hold no NUL. */
+/** PostgreSQL's text type cannot hold NUL. */
 const printable = (text: string) => text.replaceAll('\0', '\u{fffd}');
 
-/** What is kept of the last failure of a retry, to be shown to the endpoint's owner. */
+/** The recorded description of a retry's last failure, shown to the endpoint's owner. */
 export function describeFailure(outcome: SendOutcome, nowMs: number): Readonly<Record<string, unknown>> {
   const at = new Date(nowMs).toISOString();
   return outcome.kind === 'answered'
@@ -61,8 +62,8 @@ const MINUTE_MS = 60 * SECOND_MS;
 const HOUR_MS = 60 * MINUTE_MS;
 
 /**
- * After the n-th failed attempt (n from 1) the next one follows this much later; all together about three days. This is
- * the published schedule; `RETRY_SCHEDULE_SECONDS` is for an operator whose customers were promised another.
+ * Delays after the n-th failed attempt (n from 1), about three days in total. This is the published schedule.
+ * `RETRY_SCHEDULE_SECONDS` replaces it for an operator who promised customers another one.
  */
 export const RETRY_DELAYS_MS: readonly number[] = [
   5 * SECOND_MS,
@@ -76,13 +77,13 @@ export const RETRY_DELAYS_MS: readonly number[] = [
   24 * HOUR_MS,
 ];
 
-/** A delay is stretched by up to this share of itself, so that what failed together does not come back together. */
+/** Random share added to each delay, so that events that failed together do not all retry together. */
 const JITTER = 0.2;
 
 /**
- * When an event is tried again that has failed `attemptCount` times, in epoch milliseconds.
+ * Time of the next attempt, in epoch milliseconds, of an event that has failed `attemptCount` times.
  *
- * @returns undefined when the schedule is used up: the event is dead until someone redelivers it
+ * @returns undefined when the schedule is used up: the event has failed for good, until its owner replays it
  */
 export function nextAttemptAtMs(
   attemptCount: number,

@@ -4,12 +4,12 @@ import type { Delivery } from '../store/progress.ts';
 import { orderingKey } from './ordering-key.ts';
 
 /**
- * What goes in one request: one delivery, or a batch of them in the order of their positions. No two batches that are
- * taken at once hold deliveries of the same record.
+ * The content of one request: one delivery, or several in the order of their positions. Batches under way at the same
+ * time never share a record.
  */
 export interface DeliveryBatch {
   readonly deliveries: readonly [Delivery, ...Delivery[]];
-  /** Times it was given back because the endpoint asked for less. */
+  /** How many times the batch was put back because the endpoint asked for fewer requests. */
   returnCount: number;
 }
 
@@ -18,9 +18,9 @@ export function createDeliveryBatch(first: Delivery, ...others: readonly Deliver
 }
 
 /**
- * Two smaller batches of the same deliveries, so that the one at fault is found among many in a few steps. Each record
- * stays whole, because its second half may not go before its first; of a single record's deliveries there is no second
- * batch, and those left out follow later. In strict order all are as one record's.
+ * Splits a batch in two, so that the failing event is found in a few steps. All deliveries of a record stay in one
+ * half, because a later one may not go before an earlier one. If all are of one record, only the first half is returned
+ * and the rest follows later. In strict order all deliveries count as one record.
  *
  * @returns undefined for a batch of one
  */
@@ -43,37 +43,43 @@ function batchOf(deliveries: readonly Delivery[]): DeliveryBatch[] {
   return first === undefined ? [] : [createDeliveryBatch(first, ...others)];
 }
 
-/** Text of one batch, so that receivers with the usual limit of a megabyte take it. A longer event goes alone. */
+/**
+ * Payload bytes of one batch, so that receivers with the usual limit of a megabyte accept it. A longer event goes
+ * alone.
+ */
 export const MAX_BATCH_BYTES = 512 * 1_024;
 
-/** One record's deliveries at one endpoint, in the order of positions. */
+/** The deliveries of one record at one endpoint, in the order of positions. */
 export interface OrderingQueue {
   readonly key: string;
-  /** All of them before what is queued. */
+  /** Deliveries that have failed before. All come before those in `queued`. */
   retries: Delivery[];
   queued: Delivery[];
-  /** Some of it is in a batch that was taken. */
+  /** A batch that is under way holds some of its deliveries. */
   isBusy: boolean;
-  /** It is among those that may start. */
+  /** It is in the set of queues that may start. */
   isReady: boolean;
 }
 
-/** Queues whose first is a queued delivery and that may start: what the next request is made of. */
+/** Queues that may start and whose first delivery has not failed before. The next request is built from them. */
 export interface FreshQueues {
-  /** Queues in here. */
+  /** Number of queues in the set. */
   readonly count: number;
   add(queue: OrderingQueue): void;
-  /** A delivery was queued in a queue that is in here. */
+  /** Updates the set after a delivery was added to one of its queues. */
   grow(delivery: Delivery): void;
-  /** A retry was added to a queue that is in here, and goes before what is queued. */
+  /** Removes a queue whose first delivery is now a retry. */
   remove(queue: OrderingQueue): void;
-  /** What goes next, in the order of positions; its queues leave. Empty when there is nothing, or when more is waited for. */
+  /**
+   * Removes and returns the next deliveries, in the order of positions. Empty when there are none, or when a batch
+   * still waits for more.
+   */
   take(nowMs: number): Delivery[];
-  /** When, later than now, what is gathered goes as it is, in epoch milliseconds; Infinity when nothing is waited for. */
+  /** When an incomplete batch is due, in epoch milliseconds. Infinity when no batch waits. */
   nextAtMs(nowMs: number): number;
 }
 
-/** One delivery a request, queues in turn: one given back lets all others go first. */
+/** One delivery per request, queues in round-robin: a queue that was put back goes last. */
 export function createTurns(): FreshQueues {
   const queues: OrderingQueue[] = [];
   return {
@@ -93,15 +99,15 @@ export function createTurns(): FreshQueues {
 }
 
 /**
- * Batches: the deliveries that may go, in the order of positions whatever their records, as many as a batch holds.
- * They go at once when it is full, otherwise when the first of them has waited long enough.
+ * Batches: ready deliveries of all records in the order of positions, as many as a batch may hold. A full batch goes at
+ * once, an incomplete one when its first delivery has waited long enough.
  */
 export function createGathering({ maxEvents, maxWaitMs }: Batching): FreshQueues {
-  /** By the position of the first delivery of each. */
+  /** Sorted by the position of each queue's first delivery. */
   let queues: OrderingQueue[] = [];
   let eventCount = 0;
   let characters = 0;
-  /** How many of a queue's deliveries are in the batch that is being made. */
+  /** Number of deliveries of each queue in the batch under construction. */
   const taken = new Map<OrderingQueue, number>();
 
   const headOf = (queue: OrderingQueue): Delivery | undefined => queue.queued[taken.get(queue) ?? 0];
@@ -111,7 +117,7 @@ export function createGathering({ maxEvents, maxWaitMs }: Batching): FreshQueues
   const insert = (queue: OrderingQueue) => {
     const head = headOf(queue);
     const last = queues.at(-1);
-    // Nearly always it comes last.
+    // New queues nearly always belong at the end.
     let low = last !== undefined && isBefore(head, headOf(last)) ? 0 : queues.length;
     let high = queues.length;
     while (low < high) {
@@ -156,7 +162,7 @@ export function createGathering({ maxEvents, maxWaitMs }: Batching): FreshQueues
         const [queue] = queues;
         const delivery = queue && headOf(queue);
         if (queue === undefined || delivery === undefined) break;
-        // Of one whose text is not at hand only this is known, that it is long.
+        // A payload that is not in memory has an unknown length, but it is long.
         bytes += delivery.payload === undefined ? MAX_BATCH_BYTES : Buffer.byteLength(delivery.payload);
         if (batch.length > 0 && bytes > MAX_BATCH_BYTES) break;
         batch.push(delivery);

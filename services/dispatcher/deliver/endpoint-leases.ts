@@ -11,26 +11,27 @@ import type { EndpointRunner } from './endpoint-runner.ts';
 const ROUND_MS = 1_000;
 
 /**
- * Wake-ups come by notification. Each endpoint also looks into the log by itself after `everyMs`, which bounds how long a lost
- * notification can matter; but all together no more than `perSecond` times, one after the other. So with more than 1,500
- * endpoints each looks less often, and what idle ones cost has a bound. While nobody is told of events they look sooner.
+ * Rates of polling the log. Endpoints are woken by notifications; each also polls every `everyMs`, which bounds the
+ * delay after a lost notification. All endpoints together poll at most `perSecond` times, one after another: beyond
+ * 1,500 endpoints each polls less often, so idle endpoints have a bounded cost. While notifications are unavailable,
+ * endpoints poll more often.
  */
 const LOOKS = {
   listening: { everyMs: 15_000, perSecond: 100 },
   notListening: { everyMs: 1_000, perSecond: 1_000 },
 };
 
-/** Endpoints taken in one statement, so that several dispatchers that start together share from the beginning. */
+/** Endpoints claimed by one statement, so that dispatchers that start together share them from the beginning. */
 const CLAIM_LIMIT = 100;
 
-/** Endpoints given back at once, so that others can claim them as fast. */
+/** Endpoints released at once. As high as this so that others can claim them quickly. */
 const RELEASE_LIMIT = 1_000;
 
 export interface LeaseStore {
   readonly fairShare: () => Promise<number>;
   readonly claim: (limit: number) => Promise<Endpoint[]>;
   readonly changed: () => Promise<Endpoint[]>;
-  /** Of endpoints by ID, the version of the settings by which they work now. */
+  /** Stores, for endpoints by ID, the version of the settings now in use. */
   readonly noteApplied: (versions: ReadonlyMap<string, number>) => Promise<void>;
   readonly heldIds: () => Promise<ReadonlySet<string>>;
   readonly release: (ids: readonly string[]) => Promise<void>;
@@ -38,21 +39,21 @@ export interface LeaseStore {
 }
 
 export interface EndpointLeases extends Worker {
-  /** These were just recorded by this process. */
+  /** Hands over events that this process has just recorded. */
   offer(run: EventRun): void;
-  /** Events of these accounts were recorded; undefined stands for any account. */
+  /** Wakes endpoints of accounts with new events; undefined means all accounts. */
   wake(accountIds: readonly string[] | undefined): void;
-  /** This endpoint was made, changed or deleted; undefined stands for any. */
+  /** Checks an endpoint that was created, changed or deleted; undefined means all endpoints. */
   look(endpointId?: string): void;
-  /** Whether requests may be started: the lease is valid, and what others took before it became so is given up. */
+  /** Whether requests may start: the lease is valid, and endpoints that others took while it was not are given up. */
   maySend(): boolean;
-  /** A runner found its endpoint held by somebody else. */
+  /** Drops a runner that found its endpoint claimed by another dispatcher. */
   forget(endpointId: string): void;
-  /** Endpoints that this process delivers to. */
+  /** Number of endpoints that this process delivers to. */
   heldCount(): number;
 }
 
-/** Whether events go out in the same queues and batches by both. */
+/** Whether both settings put events into the same queues and batches. */
 function isSameCourse(a: EndpointSettings, b: EndpointSettings): boolean {
   const [one, other] = [a.batching, b.batching];
   const isSameBatching = one?.maxEvents === other?.maxEvents && one?.maxWaitMs === other?.maxWaitMs;
@@ -60,8 +61,9 @@ function isSameCourse(a: EndpointSettings, b: EndpointSettings): boolean {
 }
 
 /**
- * Holds a fair share of the endpoints and runs each. The control store says who holds what; this takes what nobody
- * alive holds, gives back what is too much, applies changed settings, and lets go at the end without breaking off.
+ * Holds a fair share of the endpoints and runs each of them. The control store records who holds which endpoint. This
+ * claims endpoints without a live holder, releases those above the fair share, applies changed settings, and on
+ * shutdown lets requests under way finish before it releases.
  */
 export function createEndpointLeases(
   lease: Lease,
@@ -72,7 +74,7 @@ export function createEndpointLeases(
 ): EndpointLeases {
   const runners = new Map<string, EndpointRunner>();
   const byAccount = new Map<string, Set<EndpointRunner>>();
-  /** Endpoints that finish what is under way before they are given back. */
+  /** Endpoints that finish their requests under way before they are released. */
   const leaving = new Map<string, Promise<void>>();
   const notifier = createNotifier();
   const ready = Promise.withResolvers<void>();
@@ -80,17 +82,17 @@ export function createEndpointLeases(
     await store.release(ids);
     return ids.map(() => undefined);
   });
-  /** What the control store says that we hold may not be what we run. */
+  /** The endpoints that the control store assigns to us may differ from those that run here. */
   let mustReconcile = false;
-  /** How often the lease has become valid: each time others may have taken endpoints of ours before. */
+  /** How often the lease has become valid. Before each time others may have claimed endpoints of ours. */
   let lapses = 0;
-  /** Up to this lapse, endpoints that others took are given up. */
+  /** The last lapse after which the endpoints that others took were given up. */
   let settledLapses = 0;
-  /** While the lease had lapsed, endpoints that we still hold were kept from sending. */
+  /** Endpoints that we still hold could not send while the lease was expired, and must be woken. */
   let mustWakeAll = false;
-  /** Endpoints that were told of while a claim was under way: they may be among those that it brings. */
+  /** Endpoints with notifications that came during a claim, which may have read older settings. */
   let toldWhileClaiming: Set<string> | undefined;
-  /** Those that look by themselves next, and how far their looks have come. */
+  /** The endpoints that poll next, and how far this round of polls has come. */
   let looking = runners.values();
   let lookedToMs = performance.now();
 
@@ -110,13 +112,13 @@ export function createEndpointLeases(
       const runner = createRunner(endpoint);
       runners.set(id, runner);
       byAccount.set(accountId, (byAccount.get(accountId) ?? new Set()).add(runner));
-      // Before anything is read, so that no later event of a record overtakes a retry.
+      // Retries come before anything is read, so that no later event of a record overtakes them.
       runner.addRetries(retries.get(id) ?? []);
       runner.wake();
     }
   };
 
-  /** Finishes what is under way, then gives the endpoint back. */
+  /** Waits for the requests under way, then releases the endpoint. */
   const letGo = (runner: EndpointRunner): void => {
     remove(runner);
     const { id } = runner.settings;
@@ -145,7 +147,7 @@ export function createEndpointLeases(
       const runner = runners.get(settings.id);
       if (runner === undefined) continue;
       if (settings.cursorEpoch !== runner.settings.cursorEpoch) {
-        // The cursor was moved under it: what it still knows is about another course.
+        // The cursor was moved from outside, so everything this runner has read is void.
         runner.abandon();
         remove(runner);
         if (settings.isActive) moved.push(endpoint);
@@ -155,12 +157,13 @@ export function createEndpointLeases(
         if (settings.isActive) kept.push(runner);
         else letGo(runner);
       } else {
-        // What is under way is finished as it was begun; then it is claimed anew, by whomever.
+        // Requests under way finish under the old settings. Then any dispatcher claims the endpoint again.
         letGo(runner);
       }
       applied.set(settings.id, settings.settingsVersion);
     }
-    // A redelivery is a retry that another process stored. Before the note, so that a read that fails is made again.
+    // A replayed event is a retry that another process stored. Retries are read before the settings count as applied,
+    // so that a failed read is repeated.
     const reading = store.retries(kept.map(({ settings }) => settings.id));
     const refresh = (runner: EndpointRunner) =>
       runner.refreshRetries(reading.then((retries) => retries.get(runner.settings.id) ?? []));
@@ -169,9 +172,9 @@ export function createEndpointLeases(
     await startAll(moved);
   };
 
-  /** Stops runners of endpoints that were deleted or taken, and gives back those that nobody here runs. */
+  /** Stops runners whose endpoints were deleted or claimed by others, and releases endpoints that nothing here runs. */
   const reconcile = async (): Promise<void> => {
-    // Ahead of the look: what comes up meanwhile may not be in it.
+    // Cleared before the query: a change during the query may not be in its result.
     mustReconcile = false;
     const lapsesBefore = lapses;
     const held = await store.heldIds();
@@ -192,7 +195,7 @@ export function createEndpointLeases(
     try {
       const claimed = await store.claim(limit);
       await startAll(claimed);
-      // One that was deleted meanwhile is to be given up.
+      // An endpoint deleted during the claim must be given up.
       if (claimed.some(({ settings }) => told.has(settings.id))) mustReconcile = true;
       return claimed.length;
     } finally {
@@ -207,7 +210,7 @@ export function createEndpointLeases(
     const missing = share - runners.size;
     if (missing <= 0) return;
     const claimed = await claim(Math.min(missing, CLAIM_LIMIT));
-    // More may be free; the next round need not wait.
+    // More endpoints may be free, so the next round starts at once.
     if (claimed === CLAIM_LIMIT || mustReconcile) notifier.notify();
   };
 
@@ -215,7 +218,7 @@ export function createEndpointLeases(
     for (const runner of runners.values()) runner.wake();
   };
 
-  /** Lets the next few look by themselves, as many as are due by now. */
+  /** Lets as many endpoints poll as are due by now. */
   const wakeNext = () => {
     const nowMs = performance.now();
     const { everyMs, perSecond } = LOOKS[isListening() ? 'listening' : 'notListening'];
@@ -255,7 +258,7 @@ export function createEndpointLeases(
       const kept = lease.keep(onLapse, ended.signal);
       while (!signal.aborted) {
         try {
-          // Without it nothing may be claimed: others would not see that we live.
+          // Without a valid lease nothing may be claimed: the others would take this process for dead.
           if (lease.isValid()) {
             await round();
             ready.resolve();

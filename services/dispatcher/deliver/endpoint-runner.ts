@@ -14,10 +14,10 @@ import { createReadAhead, type ReadAheadDeps } from './read-ahead.ts';
 import { createRateLimit, type RateLimit, type StartTurns } from './request-starts.ts';
 import { createSettlement } from './settlement.ts';
 
-/** Events that are not wanted move the cursor too; that alone is saved at most this often. */
+/** Save interval of a cursor that moved only past unwanted events. */
 const IDLE_SAVE_MS = 2_000;
 
-/** After a failed look into the control store. */
+/** Delay after a failed read of the control store. */
 const STORE_RETRY_MS = 1_000;
 
 /** `setTimeout` takes no more than 2^31 ms. */
@@ -27,37 +27,42 @@ export interface RunnerDeps extends AttemptDeps {
   readonly readEvents: ReadAheadDeps['readEvents'];
   readonly readRecordEvents: ReadRecordEvents;
   readonly saver: ProgressSaver;
-  /** Whether the lease is good for another request, and the process has room for it beside this endpoint's `inFlight`. */
+  /** Whether the lease allows another request, and the process has room for it beside this endpoint's `inFlight`. */
   readonly maySend: (inFlight: number) => boolean;
   readonly turns: StartTurns;
-  /** The endpoint is no longer ours; the runner has stopped. */
+  /** Called once another dispatcher holds the endpoint. The runner has stopped by then. */
   readonly onLost: (endpointId: string) => void;
   readonly random: () => number;
   readonly retryDelaysMs: readonly number[];
   readonly log: Log;
 }
 
-/** Delivers one endpoint's events, for as long as it is leased here. */
+/** Delivers the events of one endpoint while this process holds its lease. */
 export interface EndpointRunner {
   readonly settings: EndpointSettings;
-  /** It was found to be no good, and stays at rest. An owner who resumes gets another runner. */
+  /**
+   * The endpoint was disabled, and this runner stays idle. When the owner resumes the endpoint it gets a new runner.
+   */
   readonly isGivenUp: boolean;
-  /** There may be something new to do. */
+  /** Checks for new events. */
   wake(): void;
-  /** These were just recorded. They need not be looked up, if they are what comes next. */
+  /** Takes events that were just recorded, which saves a read of the log if they are the next ones. */
   offer(run: EventRun): void;
   /**
-   * From now on works by these settings; a request that already started is finished by the former ones. Its cursor stays
-   * its own, and how events are put together and ordered: for other batches or another order it takes another runner.
+   * Uses these settings from now on; requests under way finish with the former ones. The cursor, batching and order do
+   * not change: other batching or another order needs a new runner.
    */
   apply(endpoint: Endpoint): void;
-  /** Takes up the retries that it starts with. */
+  /** Adds the retries that exist at the start. */
   addRetries(deliveries: readonly Delivery[]): void;
-  /** Takes up retries as the control store has them, which are being read from now on; those under way are left as they are. */
+  /**
+   * Updates retries to their state in the control store, from a read that starts now. Retries under way are left as
+   * they are.
+   */
   refreshRetries(reading: Promise<readonly Delivery[]>): Promise<void>;
-  /** Starts nothing any more; resolves when everything under way is finished and saved. */
+  /** Starts no more requests. Resolves when those under way are finished and saved. */
   drain(): Promise<void>;
-  /** Breaks off at once and saves nothing: somebody else delivers now. */
+  /** Breaks off all requests at once and saves nothing, because another dispatcher delivers now. */
   abandon(): void;
 }
 
@@ -68,7 +73,7 @@ export function createEndpointRunner(endpoint: Endpoint, deps: RunnerDeps): Endp
   const ledger = createLedger(settings.id);
   const broken = new AbortController();
   const log = deps.log.child({ endpointId: settings.id });
-  /** What a crash repeats: never more than the endpoint takes at once. */
+  /** Requests that a crash would repeat. Kept within the endpoint's limit of concurrent requests. */
   const repeatable = () => window.inFlight + window.unsaved;
 
   const window = createSettlement(endpoint.health, {
@@ -102,10 +107,13 @@ export function createEndpointRunner(endpoint: Endpoint, deps: RunnerDeps): Endp
   let onDrained: (() => void) | undefined;
   let timer: NodeJS.Timeout | undefined;
 
-  /** What the save under way will let go on. */
+  /** What continues after the save under way. */
   let saving: readonly (() => void)[] = [];
   let isSaving = false;
-  /** Said once: who resumes the endpoint while requests from before are still under way must not be overruled by their saves. */
+  /**
+   * The endpoint is disabled by one save only: an owner may resume it while older requests are still under way, and
+   * their saves must not disable it again.
+   */
   let isGivingUpTold = false;
   let idleSaveAtMs = 0;
 
@@ -163,7 +171,7 @@ export function createEndpointRunner(endpoint: Endpoint, deps: RunnerDeps): Endp
         const { outcome } = result;
         const [first] = batch.deliveries;
         isAnswering = outcome.kind === 'answered';
-        // A hundred requests that end together with the first that failed say nothing new, and each line is a write.
+        // A line per request would repeat the first failure a hundred times, and each line is a write.
         const isExpected = isOpen(window.health) && deps.now() < window.health.restUntilMs;
         const verdict = window.settle(batch, outcome);
         const write = verdict === 'delivered' || isExpected ? log.debug : log.info;
@@ -194,7 +202,7 @@ export function createEndpointRunner(endpoint: Endpoint, deps: RunnerDeps): Endp
   };
 
   const noteRead = (count: number) => {
-    // What comes in while it drains is for the next holder, whose saves must not be overtaken by ours.
+    // Events that arrive during a drain belong to the next holder, whose saves must not be overwritten by ours.
     if (count > 0 && !isDraining) idleSaveAtMs ||= deps.now() + IDLE_SAVE_MS;
   };
 
@@ -219,7 +227,7 @@ export function createEndpointRunner(endpoint: Endpoint, deps: RunnerDeps): Endp
     pump();
   };
 
-  /** The read-ahead is full: what waits in it for a retry overflows to retry, and the cursor moves on. */
+  /** Frees a full read-ahead: events that wait in it for a retry are scheduled for retry, and the cursor moves on. */
   const overflow = () => {
     if (isOpen(window.health)) return;
     const { retries, passed } = readAhead.overflow();
@@ -234,7 +242,7 @@ export function createEndpointRunner(endpoint: Endpoint, deps: RunnerDeps): Endp
     nowMs >= rate.nextAtMs &&
     deps.maySend(window.inFlight);
 
-  /** Without a key nothing can be signed, and unsigned it would only be refused. */
+  /** Whether the endpoint must not send. Without a key requests can't be signed, and receivers refuse unsigned ones. */
   const isAtRest = () =>
     isDraining || !settings.isActive || window.disabledBy !== undefined || settings.keys.length === 0;
 
@@ -293,19 +301,20 @@ export function createEndpointRunner(endpoint: Endpoint, deps: RunnerDeps): Endp
     offer(run) {
       if (isOver) return;
       const isKnown = readAhead.mayHaveMore;
-      // While it rests, what it will have to do later stays in the log.
+      // While the endpoint pauses, later events stay in the log.
       if (isAtRest() || deps.now() < window.health.restUntilMs) readAhead.wake();
       else if (readAhead.take(run)) {
         noteRead(run.events.length);
         pump();
         return;
       }
-      // One that has no room, or rests, knows that there is more, and looks once it can: it costs its neighbours nothing.
+      // An endpoint without room, or one that pauses, reads the log later; handing it events would cost its neighbours
+      // memory.
       if (!isKnown) pump();
     },
     apply({ settings: next, health: stored }) {
       if (next.rateLimit !== settings.rateLimit) rate = createRateLimit(next.rateLimit);
-      // Another place may work where the former did not, and an owner who resumes says that it does.
+      // Delivery may work from another process. When the owner resumed the endpoint, it starts healthy.
       const isResumed = stored.failuresInRow === 0 && stored.restUntilMs === 0;
       if (next.url !== settings.url || isResumed) window.wakeUp();
       settings = next;

@@ -4,17 +4,17 @@ import type { Log } from '../../../shared/runtime/log.ts';
 import { createNotifier } from '../../../shared/runtime/notifier.ts';
 import type { Worker } from '../../../shared/runtime/worker.ts';
 
-/** The api notifies. A replay that waits for room goes on within this time. */
+/** Poll interval. The api notifies; this bounds the wait of a replay that had no room. */
 const ROUND_MS = 1_000;
 
 export interface FailedReplays extends Worker {
-  /** A replay may have been asked for. */
+  /** Checks for requested replays soon. */
   look(): void;
 }
 
 /**
- * Brings failed events back to where retries wait, as their owners ask, some at a time. From there on they are sent, retried
- * and given up like any other. Several dispatchers may do so at once.
+ * Schedules failed events for retry when their owner asks for a replay, a limited number at a time. From there they are
+ * retried and given up like any other. Several dispatchers may do so at once.
  */
 export function createFailedReplays(pool: Pool, log: Log): FailedReplays {
   const notifier = createNotifier();

@@ -2,23 +2,23 @@ import type { EndedRetry, ScheduledRetry } from '../../../shared/control/webhook
 import { formatPosition } from '../../../shared/domain/position.ts';
 import type { Delivery } from '../store/progress.ts';
 
-/** What one save takes along. */
+/** The content of one save. */
 export interface LedgerPage {
   readonly retries: readonly ScheduledRetry[];
   readonly endedRetries: readonly EndedRetry[];
-  /** Called once the page is saved: each lets the queues of one batch go on. */
+  /** Called once the page is saved. Each call lets the queues of one batch continue. */
   readonly releases: readonly (() => void)[];
 }
 
 /**
- * What became of an endpoint's deliveries and is not saved yet. Of what is said twice about one delivery the last
- * counts, so that a page never schedules and ends the same retry.
+ * Outcomes of an endpoint's deliveries that are not saved yet. Of two outcomes of one delivery the later counts, so
+ * that a page never both schedules and ends the same retry.
  */
 export interface Ledger {
-  /** Whether there is anything to save, also when it is only the cursor or the health. */
+  /** Whether there is anything to save, including a moved cursor or changed health. */
   readonly isDirty: boolean;
   touch(): void;
-  /** A batch is seen to; `release` is called once that is saved. */
+  /** Adds a finished batch; `release` is called once it is saved. */
   close(release: () => void): void;
   scheduleRetry(
     delivery: Delivery,
@@ -27,7 +27,7 @@ export interface Ledger {
     lastError: ScheduledRetry['lastError'],
   ): void;
   endRetry(delivery: Delivery): void;
-  /** Turns the page: what comes later is for the next save. */
+  /** Returns what has gathered and starts an empty page for the next save. */
   take(): LedgerPage;
 }
 

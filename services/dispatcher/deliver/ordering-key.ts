@@ -1,10 +1,10 @@
-/** By far the most keys, of which only the dashes are folded. */
+/** By far the most common keys: integers and UUIDs. Only dashes need folding. */
 const PLAIN = /^([^/]*\/)\["(\d+|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})"\]$/;
 
 const INTERVAL =
   /^(?:(-?\d+) years? ?)?(?:(-?\d+) mons? ?)?(?:([+-]?\d+) days? ?)?(?:([+-]?)(\d+):(\d\d):(\d\d(?:\.\d+)?))?$/;
 
-/** Letters that a collation may take as others, and that Unicode does not take apart. */
+/** Letters that some collations treat as others, and that Unicode does not decompose. */
 const OTHER_LETTERS: Readonly<Record<string, string>> = {
   æ: 'ae',
   œ: 'oe',
@@ -18,9 +18,10 @@ const OTHER_LETTERS: Readonly<Record<string, string>> = {
 };
 
 /**
- * The queue in which a record's events keep their order: of two records whose keys PostgreSQL may take as equal it is the same,
- * as `Ann` and `ANN` are under citext, `55` and `55.00` as numeric, and `60 days` and `2 mons` as interval. The event log does not know the
- * key's type and collation, so this folds more than any of them does; records that share a queue only wait for each other.
+ * The queue in which a record's events keep their order. Two keys that PostgreSQL may treat as equal get the same
+ * queue: `Ann` and `ANN` under citext, `55` and `55.00` as numeric, `60 days` and `2 mons` as interval. The event log
+ * has neither the key's type nor its collation, so this folds more than any of them does. Records that share a queue
+ * only wait for each other.
  *
  * @param record `<resource>/<record key>`
  */
@@ -46,22 +47,22 @@ function foldPart(text: string): string {
   if (interval !== null) return String(secondsOf(interval));
   return (
     text
-      // 1.50 is 1.5, also within a range, an array or a JSON text.
+      // 1.50 equals 1.5, also inside a range, an array or a JSON text.
       .replace(/(\.\d*?)0+(?!\d)/g, '$1')
       .toUpperCase()
       .toLowerCase()
       .toUpperCase()
       .toLowerCase()
       .normalize('NFKD')
-      // Accents, signs, spaces and brackets.
+      // Removes accents, signs, spaces and brackets.
       .replace(/[^\p{L}\p{N}]/gu, '')
       .replace(/[æœøđðħłıþ]/g, (letter) => OTHER_LETTERS[letter] ?? letter)
-      // Katakana as hiragana.
+      // Folds katakana to hiragana.
       .replace(/[ァ-ヶ]/g, (letter) => String.fromCharCode(letter.charCodeAt(0) - 0x60))
   );
 }
 
-/** As PostgreSQL compares intervals: a month has 30 days and a day 24 hours. */
+/** Seconds as PostgreSQL compares intervals: a month has 30 days and a day 24 hours. */
 function secondsOf([, years, months, days, sign, hours, minutes, seconds]: RegExpExecArray): number {
   const clock = Number(hours ?? 0) * 3_600 + Number(minutes ?? 0) * 60 + Number(seconds ?? 0);
   const wholeDays = Number(years ?? 0) * 360 + Number(months ?? 0) * 30 + Number(days ?? 0);

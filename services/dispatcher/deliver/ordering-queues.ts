@@ -13,82 +13,91 @@ import { createRecordsBehind } from './records-behind.ts';
 import { createRetryReads, type RetryReads } from './retry-reads.ts';
 
 /**
- * Retries whose time has come are looked for at most this often, and the more of them wait the more rarely: ten thousand
- * of an endpoint, whose times are minutes away, once a second.
+ * Shortest interval between two scans for due retries. The interval grows with their number: ten thousand retries that
+ * are due in minutes are scanned once a second.
  */
 const DUE_SCAN_INTERVAL_MS = 50;
 const WAITING_PER_SCAN_MS = 10;
 
-/** What was queued behind retries, and is queued no more: it overflows to retry. */
+/** Deliveries that left the queues because they waited behind retries. */
 export interface Overflow {
   readonly retries: readonly Delivery[];
-  /** Left to the log, because enough of their record is scheduled for retry. */
+  /** Left to the log, because enough events of their record are scheduled for retry. */
   readonly passed: readonly Delivery[];
 }
 
 /**
- * The deliveries of one endpoint, in a queue per record: of a queue only the first may start, and only when none of it
- * is under way. A queue whose first is a retry waits for that one's time, while all other queues go on. Retries
- * go one by one; new ones too, or in batches, which may hold several of a queue.
+ * The deliveries of one endpoint, in one queue per record. Only the first of a queue may start, and only when none of
+ * the queue is under way. A queue whose first is a retry waits until that is due; other queues continue. Retries are
+ * sent one by one. New deliveries are sent one by one or in batches, and a batch may hold several of a queue.
  */
 export interface OrderingQueues {
   /**
-   * Adds a new event behind all others of its record. It overflows to retry at once while later events of another record
-   * in its queue are left to the log: those are found by their positions among the retries, and would get ahead of what
-   * is queued.
+   * Adds a new event behind all others of its record. The event overflows to retry at once when later events of another
+   * record in the same queue are left to the log: those will be found by position among the retries, and would overtake
+   * what is queued here.
    *
-   * @returns whether it is queued, and did not overflow to retry
+   * @returns whether it was queued; false when it overflowed to retry
    */
   enqueue(delivery: Delivery): boolean;
-  /** Adds an event that was scheduled for retry before, at its place. Of one that waits here already, the time is set anew; one under way goes once more after it. */
+  /**
+   * Adds an event that was scheduled for retry before, in order of position. If it waits here already, its time is
+   * replaced; if it is under way, it is sent once more afterwards.
+   */
   addRetry(delivery: Delivery): void;
-  /** While retries are read, to be added here, what ends in the meantime is noted: a row from before is passed over. */
+  /** Tracks what ends while retries are read from the store, so that outdated rows are ignored. */
   readonly reads: Pick<RetryReads, 'begin' | 'finish'>;
-  /** Whether `take` may find something. */
+  /** Whether `take` may return a batch. */
   hasReady(nowMs: number): boolean;
-  /** The next batch that may go; its queues are busy from then on. Retries, new events and what was given back take turns. */
+  /**
+   * The next batch to send; its queues are busy until it completes. Retries, new events and batches that were put back
+   * take turns.
+   */
   take(nowMs: number): DeliveryBatch | undefined;
-  /** Whether more of its queues waits for the batch to be over, as far as that is easily told. */
+  /** Whether other deliveries wait for this batch to end, as far as that is cheap to tell. */
   isWaitedFor(batch: DeliveryBatch): boolean;
-  /** The batch that was taken is over: its queues go on. */
+  /** Ends a batch: its queues continue. */
   complete(batch: DeliveryBatch): void;
-  /** The delivery, taken alone, has failed and waits for `nextAttemptAtMs`, and its queue with it. */
+  /** Ends a batch of one that failed. The delivery waits for `nextAttemptAtMs`, and its queue with it. */
   scheduleRetry(delivery: Delivery): void;
-  /** The batch that was taken is to be tried again as it is, behind all others that may go; its queues stay busy. */
+  /** Puts a batch back unchanged, behind all others that may start. Its queues stay busy. */
   giveBack(batch: DeliveryBatch): void;
   /**
-   * Turns queued deliveries that wait behind a retry into retries, at most `limit`. A record that has
-   * `limitOfRecord` of them is behind from then on: what more of it is queued is dropped.
+   * Turns at most `limit` queued deliveries that wait behind a retry into retries. A record with `limitOfRecord` of
+   * them is behind from then on: the rest of its queue is dropped and read from the log later.
    */
   overflow(limit: number, limitOfRecord: number): Overflow;
-  /** Whether the record is behind, so that this event, which was not enqueued, is left to the log. */
+  /** Whether the record is behind. Then this event, which was not queued, is left to the log. */
   pass(record: string, position: Position): boolean;
-  /** The last retry of a record that is behind, when it is its turn: first the events after it have to be read. */
+  /** The last retry of a record that is behind, when it is due: the events after it have to be read first. */
   readonly nextBehind: Delivery | undefined;
-  /** Schedules what follows `last` in the log for retry; see `RecordsBehind`. */
+  /** Schedules the events that follow `last` in the log for retry; see `RecordsBehind`. */
   catchUp(last: Delivery, following: readonly Delivery[], upTo: Position | undefined): Delivery[];
-  /** Queues and batches that could start now. */
+  /** Number of queues and batches that could start now. */
   readonly readyCount: number;
   readonly retryCount: number;
-  /** Text of the deliveries that are no retries, in characters. */
+  /** Payload length of the deliveries that are no retries, in characters. */
   readonly queuedCharacters: number;
-  /** When the next delivery may start that waits for a time, in epoch milliseconds; Infinity when none does. */
+  /** When the next waiting delivery is due, in epoch milliseconds. Infinity when none waits for a time. */
   nextDueAtMs(nowMs: number): number;
 }
 
-/** The one queue of an endpoint that gets the whole feed in order. No record's queue is called so. */
+/** The key of the only queue of an endpoint with strict order. No record's key is empty. */
 const STRICT_KEY = '';
 
-/** Without `batching` each event is a request. In strict order all events of the feed are in one queue. */
+/** Without `batching` each event is a request. In strict order all events of the feed share one queue. */
 export function createOrderingQueues(batching?: Batching, order: DeliveryOrder = 'record'): OrderingQueues {
   const queues = new Map<string, OrderingQueue>();
-  /** Queues whose first is a queued one, queues whose first is a retry that is due, and batches that were given back. */
+  /**
+   * Three kinds that may start: queues whose first is new, queues whose first is a due retry, and batches that were put
+   * back.
+   */
   const fresh = batching === undefined ? createTurns() : createGathering(batching);
   const due: OrderingQueue[] = [];
   const returned: DeliveryBatch[] = [];
   /** Queues whose first is a retry that is not due. */
   const waiting = new Set<OrderingQueue>();
-  /** Queues whose first may go only when what follows it was read from the log. */
+  /** Queues whose first may start only after the events that follow it were read from the log. */
   const unread = new Set<OrderingQueue>();
   const behind = createRecordsBehind();
   const reads = createRetryReads();
@@ -97,7 +106,7 @@ export function createOrderingQueues(batching?: Batching, order: DeliveryOrder =
   let queuedCharacters = 0;
   let turn = 0;
 
-  /** What happened to the account is told beside the feed, and has no place in its order. */
+  /** Events about the account itself are not part of the feed and of its order. */
   const keyOf = ({ record, position }: Delivery): string =>
     order === 'strict' && comparePositions(position, FEED_LIMIT) < 0 ? STRICT_KEY : orderingKey(record);
 
@@ -110,7 +119,7 @@ export function createOrderingQueues(batching?: Batching, order: DeliveryOrder =
     return queue;
   };
 
-  /** Puts a queue where its first delivery belongs. */
+  /** Moves a queue into the set where its first delivery belongs. */
   const place = (queue: OrderingQueue) => {
     if (queue.isBusy || queue.isReady) return;
     const [head] = queue.retries;
@@ -159,7 +168,7 @@ export function createOrderingQueues(batching?: Batching, order: DeliveryOrder =
     return first === undefined ? undefined : createDeliveryBatch(first, ...others);
   };
 
-  /** At its place among those from `from` on. */
+  /** Inserts a retry by position, not before index `from`. */
   const insertRetry = (queue: OrderingQueue, delivery: Delivery, from: number) => {
     const after = queue.retries.findIndex(
       (other, index) => index >= from && comparePositions(other.position, delivery.position) > 0,
@@ -187,7 +196,7 @@ export function createOrderingQueues(batching?: Batching, order: DeliveryOrder =
     return queue;
   };
 
-  /** The delivery is scheduled as its row was read. */
+  /** Replaces the schedule of a known delivery by that of its row. */
   const takeOver = (known: Delivery, { nextAttemptAtMs, attemptCount, askedXid }: Delivery) => {
     known.nextAttemptAtMs = nextAttemptAtMs;
     known.attemptCount = attemptCount;
@@ -214,7 +223,7 @@ export function createOrderingQueues(batching?: Batching, order: DeliveryOrder =
       fresh.remove(queue);
       queue.isReady = false;
     }
-    // Under way now is the first; nothing may come before it.
+    // The first is under way, so nothing may be inserted before it.
     const from = queue.isBusy && queue.retries.length > 0 ? 1 : 0;
     insertRetry(queue, delivery, from);
     waiting.delete(queue);
@@ -272,7 +281,7 @@ export function createOrderingQueues(batching?: Batching, order: DeliveryOrder =
     },
     scheduleRetry(delivery) {
       const queue = release(delivery);
-      // Asked for again after its outcome was known: its row is scheduled as that says.
+      // The owner asked for a replay while it was under way, so the row's schedule counts.
       if (delivery.askedAgain !== undefined) takeOver(delivery, delivery.askedAgain);
       delete delivery.askedAgain;
       insertRetry(queue, delivery, 0);
@@ -280,25 +289,25 @@ export function createOrderingQueues(batching?: Batching, order: DeliveryOrder =
     },
     giveBack(batch) {
       returned.push(batch);
-      // All others that may go are first, so that one at fault is not asked about again and again.
+      // All others that may start go first, so that a failing batch is not retried again and again.
       turn = 0;
     },
     overflow(limit, limitOfRecord) {
-      // Of the whole feed all would overflow to retry: it waits in the log, behind the cursor.
+      // With strict order everything queued would overflow. Instead it waits in the log, behind the cursor.
       if (order === 'strict') return { retries: [], passed: [] };
       const retries: Delivery[] = [];
       const passed: Delivery[] = [];
       for (const queue of waiting) {
         if (retries.length >= limit) break;
         if (queue.queued.length === 0) continue;
-        // At least one of those queued: what was asked for again has later events that were delivered long ago.
+        // At least one queued delivery: of an event that is replayed, later events may have been delivered long ago.
         const room = Math.max(1, limitOfRecord - queue.retries.length);
         const moved = queue.queued.splice(0, Math.min(room, limit - retries.length));
         queue.retries.push(...moved);
         retries.push(...moved);
         const last = moved.at(-1);
         if (last === undefined || moved.length < room) continue;
-        // What is left to the log is read again by its one key.
+        // What is left to the log is read again by one record key, so a queue of several keys is skipped.
         if (![...queue.retries, ...queue.queued].every((each) => each.record === last.record)) continue;
         behind.add(last);
         for (const delivery of queue.queued) behind.pass(last.record, delivery.position);
@@ -326,7 +335,7 @@ export function createOrderingQueues(batching?: Batching, order: DeliveryOrder =
         return known ?? delivery;
       });
       const changed = behind.catchUp(last, retries, upTo);
-      // In turn, when more than one is to be read.
+      // Takes turns, when several queues have to be read.
       unread.delete(queue);
       place(queue);
       return changed;

@@ -1,40 +1,43 @@
 import type { ProgressBatch } from '../../../shared/control/webhooks/save-progress.ts';
 
-/** An endpoint with something to save. */
+/** An endpoint whose progress can be saved. */
 export interface Savable {
   readonly id: string;
   readonly accountId: string;
-  /** What is new since the last call; undefined when there is nothing. */
+  /** What is new since the last call, or undefined. */
   collect(): ProgressBatch | undefined;
-  /** What was collected last is saved, and stays so through any crash; `isHeld` is false when it was refused instead. */
+  /**
+   * Called when what was collected last is durable. `isHeld` is false when the save was refused because another
+   * dispatcher holds the endpoint.
+   */
   onSaved(isHeld: boolean): void;
 }
 
-/** Endpoints saved by one statement. */
+/** Endpoints per save statement. */
 const MAX_ENDPOINTS_AT_ONCE = 200;
 
 /**
- * Rows and positions that an account may bring into a save with others. More of them, as after a hundred requests that got no
- * answer, take so long that the others would feel it.
+ * Weight (rows and positions) up to which an account joins a shared save. Beyond it, such as after a hundred requests
+ * that timed out, the save takes so long that other accounts would notice.
  */
 const MAX_SHARED_WEIGHT = 100;
 
 /**
- * Between the starts of two saves of many accounts that nothing waits for. A save is a commit, and wakes up two processes,
- * whatever it holds. Behind a pause it starts at once.
+ * Shortest time between the starts of two shared saves that nothing waits for. A save is a commit and wakes two
+ * processes, whatever it holds. After a pause a save starts at once.
  */
 const SAVE_INTERVAL_MS = 20;
 
-/** Accounts that are saved by themselves at once. Beside them there is always one save of all others. */
+/** Limit of concurrent saves of single accounts. One shared save runs beside them. */
 const MAX_ALONE_AT_ONCE = 3;
 
 /**
- * Group commit: while a save is under way, what becomes ready meanwhile gathers for the next, so that the number of
- * commits does not grow with the number of deliveries. An account with much to save is saved by itself, so that no other
- * account's places in its window wait for that. Of one account there is never more than one save under way.
+ * Group commit: what becomes ready during a save gathers for the next one, so the number of commits does not grow with
+ * the number of deliveries. An account with much to save gets a save of its own, so that it does not delay other
+ * accounts. An account never has two saves under way.
  */
 export interface ProgressSaver {
-  /** @param isWaitedFor something goes on only once it is saved */
+  /** @param isWaitedFor deliveries wait until this is saved */
   mark(endpoint: Savable, isWaitedFor: boolean): void;
 }
 
@@ -43,18 +46,18 @@ interface Collected {
   readonly batch: ProgressBatch;
 }
 
-/** `save` repeats by itself until it succeeds, and returns the IDs of the endpoints that were saved. */
+/** `save` retries until it succeeds, and returns the IDs of the endpoints that were saved. */
 export function createProgressSaver(save: (batch: ProgressBatch) => Promise<Set<string>>): ProgressSaver {
   const marked = new Set<Savable>();
-  /** Accounts with something collected that is not saved yet. */
+  /** Accounts with collected progress that is not saved yet. */
   const busy = new Set<string>();
-  /** Accounts that wait to be saved by themselves. */
+  /** Accounts that wait for a save of their own. */
   const heavy: (readonly Collected[])[] = [];
   let aloneCount = 0;
   let isSharedUnderWay = false;
-  /** When the last save of many accounts started, by a monotonic clock. */
+  /** When the last shared save started, by a monotonic clock. */
   let startedAtMs = Number.NEGATIVE_INFINITY;
-  /** Of one that is marked. */
+  /** Deliveries wait for the save of a marked endpoint. */
   let isWaitedFor = false;
   let isScheduled = false;
   let timer: NodeJS.Timeout | undefined;
@@ -69,7 +72,7 @@ export function createProgressSaver(save: (batch: ProgressBatch) => Promise<Set<
     for (const { endpoint } of collected) endpoint.onSaved(held.has(endpoint.id));
   };
 
-  /** @returns what the next save of many accounts takes along; those with much to save are set aside */
+  /** @returns the progress of the next shared save; accounts with much to save are moved to `heavy` */
   const collectShared = (): Collected[] => {
     const free = [...marked].filter(({ accountId }) => !busy.has(accountId)).slice(0, MAX_ENDPOINTS_AT_ONCE);
     const shared: Collected[] = [];
@@ -93,7 +96,7 @@ export function createProgressSaver(save: (batch: ProgressBatch) => Promise<Set<
     timer = undefined;
     isScheduled = false;
     const shared = collectShared();
-    // Of an account that is being saved the next save is for later.
+    // An account that is being saved has to wait for the next save.
     isWaitedFor &&= marked.size > 0;
     if (shared.length > 0) {
       isSharedUnderWay = true;
@@ -127,7 +130,7 @@ export function createProgressSaver(save: (batch: ProgressBatch) => Promise<Set<
       return;
     }
     isScheduled = true;
-    // What else finishes in this turn of the event loop goes along.
+    // Whatever else finishes in this turn of the event loop joins the save.
     setImmediate(saveShared);
   };
 

@@ -5,19 +5,22 @@ import type { EventRun, LoggedEvent } from '../store/read-events.ts';
 import type { OrderingQueues, Overflow } from './ordering-queues.ts';
 import { MAX_RETRIES_OF_ENDPOINT, MAX_RETRIES_OF_RECORD } from './records-behind.ts';
 
-/** Events read ahead of the cursor: what one slow request can hold up, and the longest list of finished ones. */
+/**
+ * Limit of events read ahead of the cursor. One slow request holds up at most this many, and the list of finished ones
+ * is no longer.
+ */
 const MAX_AHEAD = 1_000;
 
-/** With batches at least so many of them, so that some are under way while the next one gathers. */
+/** With batching, at least this many batches are read ahead: some are under way while the next one gathers. */
 const BATCHES_AHEAD = 4;
 
-/** Text of the events read ahead of a cursor. */
+/** Payload characters of the events read ahead of a cursor. */
 const MAX_AHEAD_CHARACTERS = 8 * 1_024 * 1_024;
 
-/** Deliveries moved out of the read-ahead at once when it is full of those that wait for a retry. */
+/** Deliveries that overflow to retry at once when all events read ahead wait for retries. */
 const OVERFLOW_COUNT = 500;
 
-/** Deliveries that could start, for each request under way: enough while the next page is read. */
+/** Deliveries ready to start per request under way: enough to last while the next page is read. */
 const READY_PER_REQUEST = 2;
 
 const MIN_PAGE_ROWS = 20;
@@ -26,9 +29,9 @@ const MAX_BATCHED_PAGE_ROWS = 500;
 
 export interface ReadAheadDeps {
   readonly settings: () => EndpointSettings;
-  /** Requests under way. */
+  /** Number of requests under way. */
   readonly inFlight: () => number;
-  /** Done and not saved yet. */
+  /** Number of finished batches that are not saved yet. */
   readonly unsaved: () => number;
   readonly progress: Progress;
   readonly queues: OrderingQueues;
@@ -38,36 +41,41 @@ export interface ReadAheadDeps {
     limit: number,
     patterns: readonly string[],
   ) => Promise<LoggedEvent[]>;
-  /** The queues overflow it to retry, where it waits for others. */
+  /** Called for a delivery that the queues overflow to retry at once. */
   readonly overflowToRetry: (delivery: Delivery) => void;
-  /** Name that the types of a resource's events start with. */
+  /** The name that starts the event types of a resource. */
   readonly singularOf: (resource: string) => string | undefined;
   readonly now: () => number;
 }
 
 /**
- * Brings an endpoint's next events into its queues: from the log, page by page, or straight from the recorder when it
- * has just recorded those that follow. Either way the events come in the order of the log and without a gap.
+ * Moves an endpoint's next events into its queues. They come from the log, page by page, or straight from the recorder
+ * if it has just recorded the next ones. Either way they come in log order and without a gap.
  */
 export interface ReadAhead {
   /** Whether the log may hold events that are not read yet. */
   readonly mayHaveMore: boolean;
-  /** There may be something new in the log. */
+  /** The log may have new events. */
   wake(): void;
   /** Whether there is something to read, and room for it. */
   isDue(): boolean;
-  /** Reads a page, and takes what was offered meanwhile. @returns how many events these were. @throws when the log can't be read */
+  /**
+   * Reads a page, then takes the events that were offered during the read.
+   *
+   * @returns the number of events.
+   * @throws when the log can't be read
+   */
   read(): Promise<number>;
   /**
-   * Takes events that were just recorded, if they follow what was read last and there is room for them. Those that come while
-   * a page is being read are kept until it is there.
+   * Takes events that were just recorded, if they directly follow the last one read and there is room. Events offered
+   * during a read are kept until the read ends.
    *
-   * @returns whether they are taken already
+   * @returns whether the events are queued now
    */
   take(run: EventRun): boolean;
   /**
-   * When the read-ahead is full, turns those events in it that wait for a retry into retries, or leaves them to
-   * the log when their record has enough of those, so that the cursor can go on.
+   * Frees a full read-ahead so that the cursor can move: events that wait behind a retry become retries, or are left to
+   * the log when their record has enough retries.
    */
   overflow(): Overflow;
 }
@@ -85,7 +93,7 @@ export function createReadAhead({
 }: ReadAheadDeps): ReadAhead {
   let mayHaveMore = true;
   let isReading = false;
-  /** What was offered while the log is being read. */
+  /** Events offered while the log is being read. */
   let kept: EventRun[] = [];
 
   const maxAhead = () => Math.max(MAX_AHEAD, BATCHES_AHEAD * (settings().batching?.maxEvents ?? 0));
@@ -93,8 +101,8 @@ export function createReadAhead({
   const isFull = () => progress.aheadCount >= maxAhead() || queues.queuedCharacters >= MAX_AHEAD_CHARACTERS;
 
   /**
-   * As many again as are under way: an endpoint whose requests hang needs no page for each that ends. And as many as were
-   * done since the last save, because a read of the log takes about as long as a save does.
+   * As many as are under way, so that an endpoint whose requests hang does not read a page for each that ends. Plus as
+   * many as finished since the last save, because a read of the log takes about as long as a save.
    */
   const wantedReady = () =>
     Math.min(settings().maxInFlight, Math.max(1, READY_PER_REQUEST * inFlight())) + unsaved();
@@ -104,7 +112,10 @@ export function createReadAhead({
     queues.retryCount < MAX_RETRIES_OF_ENDPOINT &&
     (settings().batching !== undefined || queues.readyCount < wantedReady());
 
-  /** Five hundred endpoints whose requests hang come to the end of their pages together. */
+  /**
+   * Rows of the next page: few for an endpoint with few requests under way, because hundreds of endpoints whose
+   * requests hang reach the end of their pages together.
+   */
   const pageRows = () => {
     if (settings().batching !== undefined) return MAX_BATCHED_PAGE_ROWS;
     return Math.min(MAX_PAGE_ROWS, Math.max(MIN_PAGE_ROWS, 2 * wantedReady()));
@@ -118,7 +129,7 @@ export function createReadAhead({
     }
     const record = `${event.resource}/${event.recordKey}`;
     if (queues.pass(record, event.position)) {
-      // Counted as finished, not skipped: after a crash it must not be read once more, in front of the cursor.
+      // Counted as finished, not as skipped: after a crash it must not be read again ahead of the cursor.
       progress.finish(progress.admit(event.position));
       return;
     }
@@ -140,7 +151,7 @@ export function createReadAhead({
     if (!queues.enqueue(delivery)) overflowToRetry(delivery);
   };
 
-  /** Between what was read last and its first event there are no others, and there is room for it. */
+  /** Whether the run directly follows the last event read, and there is room for it. */
   const canTake = ({ after, events }: EventRun): boolean =>
     after !== undefined &&
     comparePositions(progress.readTo, after) >= 0 &&
@@ -154,14 +165,18 @@ export function createReadAhead({
     }
   };
 
-  /** Beyond a page's worth they are left to the log, which has them by then. */
+  /** Keeps at most a page. The rest is left to the log, which has it by then. */
   const keep = (run: EventRun) => {
     const count = kept.reduce((sum, { events }) => sum + events.length, run.events.length);
     if (count > MAX_PAGE_ROWS) mayHaveMore = true;
     else kept.push(run);
   };
 
-  /** Takes what was offered meanwhile. @returns how many events that were; undefined when some have to be read */
+  /**
+   * Takes the events offered during a read.
+   *
+   * @returns their number, or undefined when some have to be read from the log
+   */
   const takeKept = (): number | undefined => {
     let count = 0;
     for (const run of kept) {
@@ -183,7 +198,7 @@ export function createReadAhead({
     async read() {
       if (isReading) return 0;
       isReading = true;
-      // Before the look, so that an event recorded while we look makes us look again.
+      // Cleared before the read, so that an event recorded during the read causes another read.
       mayHaveMore = false;
       const { accountId, selection } = settings();
       const limit = pageRows();
@@ -191,7 +206,7 @@ export function createReadAhead({
         const events = await readEvents(accountId, progress.readTo, limit, selection.patterns);
         const readAtMs = now();
         for (const event of events) admit(event, readAtMs);
-        // Whoever is behind by less than a page has caught up with this, and need not look again.
+        // A page that is not full ends at the present, so no further read is needed.
         const keptCount = events.length === limit ? undefined : takeKept();
         if (keptCount === undefined) mayHaveMore = true;
         return events.length + (keptCount ?? 0);

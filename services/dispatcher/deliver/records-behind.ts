@@ -1,36 +1,37 @@
 import { comparePositions, type Position } from '../../../shared/domain/position.ts';
 import type { Delivery } from '../store/progress.ts';
 
-/** Retries of an endpoint; beyond this its cursor waits until some of them are through. */
+/** Limit of retries of an endpoint. Beyond it the cursor waits until some of them end. */
 export const MAX_RETRIES_OF_ENDPOINT = 10_000;
 
 /**
- * Retries of one record: some, so that each look into the log serves many. When an endpoint has half of what it may
- * have, a record gets one, so that it takes thousands of records that fail to stop the cursor.
+ * Limit of retries of one record, high enough that each read of the log serves many. Once an endpoint has half of
+ * `MAX_RETRIES_OF_ENDPOINT`, a record gets one: only thousands of failing records can then stop the cursor.
  */
 export const MAX_RETRIES_OF_RECORD = 50;
 
 interface Behind {
-  /** The last retry of what was read of the record; it says so by `hasMore`. */
+  /** The last scheduled retry of the record. Its `hasMore` is true. */
   last: Delivery;
-  /** The latest event the cursor has passed here; undefined when none since the start. */
+  /** The latest event of the record that the cursor has passed, or undefined if none since the start. */
   passedTo: Position | undefined;
 }
 
 /**
- * Records of an endpoint of which more events wait than are scheduled for retry. The cursor passes their later events,
- * which are read from the log by record when those retries are done. However many wait, a record costs a bounded number of rows.
+ * Records of an endpoint with more events than are scheduled for retry. The cursor passes their later events, which are
+ * read from the log by record key after those retries. So a record costs a bounded number of rows, however many of its
+ * events wait.
  */
 export interface RecordsBehind {
   has(record: string): boolean;
-  /** Later events of the delivery's record are left to the log. */
+  /** Leaves later events of the delivery's record to the log. */
   add(last: Delivery): void;
-  /** The cursor has passed an event of a record that is behind. */
+  /** Notes that the cursor has passed an event of a record that is behind. */
   pass(record: string, position: Position): void;
   /**
-   * The events that follow `last` were read from the log; `deliveries` are those as they are scheduled for retry now.
+   * Adds the events that follow `last`, read from the log and now scheduled for retry as `deliveries`.
    *
-   * @param upTo how far the log was read when these are all; undefined when there may be more
+   * @param upTo the position up to which these are all events; undefined when there may be more
    * @returns the retries to save
    */
   catchUp(last: Delivery, deliveries: readonly Delivery[], upTo: Position | undefined): Delivery[];
@@ -52,7 +53,7 @@ export function createRecordsBehind(): RecordsBehind {
     catchUp(last, deliveries, upTo) {
       const known = records.get(last.record);
       if (known?.last !== last) return [];
-      // What the cursor passed while the log was being read need not have been found there.
+      // Events that the cursor passed during the read may be missing from it.
       const isAll =
         upTo !== undefined && (known.passedTo === undefined || comparePositions(known.passedTo, upTo) <= 0);
       const next = deliveries.at(-1) ?? last;

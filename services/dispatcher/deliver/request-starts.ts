@@ -1,47 +1,50 @@
 /**
- * Requests started in one turn of the event loop: some three milliseconds. Most of a start comes in microtasks, behind whoever
- * starts it, so that a count bounds it and a look at the clock does not. Until the loop turns nothing is read, recorded or answered.
+ * Requests started in one turn of the event loop, about three milliseconds of work. Most of that work runs in
+ * microtasks after the start, so a count limits it and a look at the clock would not. Until the turn ends, nothing is
+ * read, recorded or answered.
  */
 const STARTS_PER_TURN = 8;
 
 /**
- * On a machine with more to do than processors a turn may take fifty milliseconds, in most of which the process waits for
- * its turn on a processor. It then starts what it would have started in those, at the same pace; otherwise requests would
- * wait in the process for each turn that the others take. What the loop itself works adds nothing.
+ * Additional starts per millisecond that the process waited for a processor. On an overloaded machine a turn may take
+ * fifty milliseconds, mostly such waiting. Without these starts the pace would drop with each long turn. Time that the
+ * loop itself works adds none.
  */
 const STARTS_PER_LOST_MS = STARTS_PER_TURN / 3;
 
-/** With these a turn takes about twelve milliseconds of work. */
+/** This many starts take about twelve milliseconds of work. */
 const MAX_STARTS_PER_TURN = 64;
 
-/** To endpoints that did not respond: so many, then a pause. */
+/** Starts per turn to endpoints that did not respond last time. A pause follows. */
 const UNANSWERED_STARTS = 3;
 
-/** Beyond it an endpoint that is asked for the first time would wait for no good. */
+/** Longest pause. A longer one would delay an endpoint's first request for nothing. */
 const MAX_PAUSE_MS = 25;
 
-/** Twice as many starts as are needed when none of the requests that there may be at once gets a response. */
+/** Twice the start rate that is needed when no request gets a response before its timeout. */
 const SPARE = 2;
 
-/** Who starts the next request of this process. */
+/** Decides which account starts the next request of this process. */
 export interface StartTurns {
   /**
-   * Whether the account may start one request now. If not, `retry` is called when it is its turn; asked again before that it
-   * is called once all the same. `isAnswering`: the endpoint's last request got a response, whatever it was.
+   * Whether the account may start one request now. If not, `retry` is called when it is the account's turn; several
+   * calls before that lead to one call of `retry`.
+   *
+   * @param isAnswering whether the endpoint's last request got a response of any status
    */
   take(accountId: string, retry: () => void, isAnswering: boolean): boolean;
 }
 
 /**
- * Lets requests be started at once while there is room, else in later turns of the event loop: one of each account, and of an
- * account one of each endpoint. So whoever starts many holds up the others by one request each.
+ * Starts requests at once while there is room, otherwise in later turns of the event loop. Accounts take turns, and
+ * within an account its endpoints, so one with many requests delays each other by one request only.
  *
- * Endpoints that did not respond have turns of their own. A thousand requests that time out together would be followed by a thousand
- * others at once, and all of it again after each time-out; so they spread over seconds, and stay spread.
+ * Endpoints that did not respond have turns of their own. Otherwise a thousand requests that time out together would be
+ * followed by a thousand new ones at once, again and again. Their starts are spread over seconds, and stay spread.
  *
- * @param maxInFlight requests that there may be at once
- * @param timeoutMs after which one without a response ends
- * @param waitedMs how long this thread has waited so far, for a processor or for something to do, in milliseconds
+ * @param maxInFlight limit of concurrent requests
+ * @param timeoutMs time limit of a request
+ * @param waitedMs how long this thread has waited so far, for a processor or for work, in milliseconds
  */
 export function createStartTurns(
   maxInFlight: number,
@@ -52,7 +55,7 @@ export function createStartTurns(
   let begunMs = 0;
   const answering = createTurns(
     STARTS_PER_TURN,
-    // The loop does not wait for something to do before it turns, so that all waiting was for a processor.
+    // Between these two points the loop does not wait for work, so all waiting was for a processor.
     () => Math.min(MAX_STARTS_PER_TURN, STARTS_PER_TURN + (waitedMs() - begunMs) * STARTS_PER_LOST_MS),
     (next) => {
       begunMs = waitedMs();
@@ -75,19 +78,19 @@ function threadWaitedMs(): number {
 }
 
 /**
- * @param atOnce may be started while nothing waits
- * @param inNext may be started in a turn that requests have waited for
+ * @param atOnce starts that are possible while nothing waits
+ * @param inNext starts of a turn that requests waited for
  */
 function createTurns(
   atOnce: number,
   inNext: () => number,
   schedule: (next: () => void) => void,
 ): (accountId: string, retry: () => void) => boolean {
-  /** What waits, by account; the account whose turn it is comes first. */
+  /** Waiting starts by account. The account whose turn it is comes first. */
   const waiting = new Map<string, Set<() => void>>();
   let left = 0;
   let isUnderWay = false;
-  /** Whose turn it is, until it starts something. */
+  /** The start that was called and has not started anything yet. */
   let called: (() => void) | undefined;
 
   const begin = (count: number) => {
@@ -114,7 +117,7 @@ function createTurns(
     isUnderWay = false;
     if (waiting.size === 0) return;
     begin(inNext());
-    // Counted whether or not it starts something: to find that out takes time, too.
+    // Calls count even if they start nothing, because finding that out takes time too.
     while (waiting.size > 0 && left > 0) {
       left -= 1;
       callNext();
@@ -138,20 +141,20 @@ function createTurns(
   };
 }
 
-/** The room for requests of one process, and who takes it. */
+/** Shares the limit of concurrent requests of this process among accounts. */
 export interface RequestLimiter {
-  /** Whether an endpoint of the account, with so many requests under way, may begin another. */
+  /** Whether an endpoint of the account with `endpointInFlight` requests under way may start another. */
   mayBegin(accountId: string, endpointInFlight: number): boolean;
   note(accountId: string, change: 1 | -1): void;
-  /** Requests without a response. */
+  /** Number of requests without a response. */
   running(): number;
 }
 
 /**
- * Shares the room by dynamic thresholds (Choudhury and Hahne, "Dynamic queue length thresholds for shared-memory packet
- * switches", 1998): an account may take as much as is left free. One by itself gets half of it, two get a third each, so that
- * however many slow endpoints an account has, there is room for the next account. And each endpoint may always have one
- * request under way, so that many accounts together can't stop another.
+ * Shares the limit by dynamic thresholds (Choudhury and Hahne, "Dynamic queue length thresholds for shared-memory
+ * packet switches", 1998): an account may use as much as is free. One account alone gets half, two get a third each. So
+ * there is room for the next account, however many slow endpoints another has. Each endpoint may always have one
+ * request under way, so many accounts together can't block another.
  */
 export function createRequestLimiter(size: number): RequestLimiter {
   const taken = new Map<string, number>();
@@ -169,12 +172,12 @@ export function createRequestLimiter(size: number): RequestLimiter {
   };
 }
 
-/** How much of its second an endpoint may use at once. */
+/** Share of a second's requests that an endpoint may send in one burst. */
 const BURST_MS = 100;
 
-/** Spaces requests of one endpoint: at most `perSecond` of them, and no more than a tenth of that in one go. */
+/** Limits an endpoint to `perSecond` requests, with bursts of up to a tenth of that. */
 export interface RateLimit {
-  /** When the next may start, in epoch milliseconds; now or earlier means at once. */
+  /** When the next request may start, in epoch milliseconds. A time in the past means at once. */
   readonly nextAtMs: number;
   take(nowMs: number): void;
 }
@@ -183,7 +186,7 @@ export function createRateLimit(perSecond: number | undefined): RateLimit {
   if (perSecond === undefined) return { nextAtMs: 0, take: () => undefined };
   const intervalMs = 1_000 / perSecond;
   const burstMs = Math.max(BURST_MS, intervalMs) - intervalMs;
-  /** When a sender that never paused would have used up what it has taken. */
+  /** When a sender at the constant rate would have used up what was taken. */
   let usedUpAtMs = 0;
   return {
     get nextAtMs() {

@@ -2,23 +2,23 @@ import { formatPosition } from '../../../shared/domain/position.ts';
 import type { Delivery } from '../store/progress.ts';
 
 /**
- * Which rows of a read of retries are outdated when they come: while it was under way, a retry may have been delivered, given up or
- * scheduled for later, and that was saved. Taken up then, it would be delivered once more, behind later events of its record. A row
- * that was asked for again since the retry was begun is not outdated.
+ * Detects outdated rows in a read of retries. During the read a retry may have been delivered, given up or rescheduled,
+ * and saved. Its row from before would deliver it once more, behind later events of its record. A row is not outdated
+ * if the owner asked for a replay after the retry started.
  */
 export interface RetryReads {
-  /** The retry is under way. */
+  /** A retry starts. */
   start(delivery: Delivery): void;
-  /** Its outcome is saved. */
+  /** The outcome of a retry is saved. */
   end(delivery: Delivery): void;
-  /** A read begins; at most one is under way. */
+  /** A read begins. At most one is under way. */
   begin(): void;
   finish(): void;
   isOutdated(row: Delivery): boolean;
 }
 
 export function createRetryReads(): RetryReads {
-  /** By position, the retries under way, and those that ended since the read began. */
+  /** Retries by position: those under way, and those that ended since the read began. */
   const begun = new Map<string, { readonly askedXid: string; isEnded: boolean }>();
   let isReading = false;
   return {

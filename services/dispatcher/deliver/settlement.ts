@@ -17,7 +17,7 @@ import { type DeliveryBatch, halve } from './delivery-batch.ts';
 import type { Ledger } from './ledger.ts';
 import type { OrderingQueues } from './ordering-queues.ts';
 
-/** A batch answered with "not now" so often is taken for the cause of it. */
+/** A batch that was answered this often with "try again later" is treated as the cause of those answers. */
 const MAX_RETURNS = 3;
 
 export interface SettlementDeps {
@@ -25,7 +25,7 @@ export interface SettlementDeps {
   readonly queues: OrderingQueues;
   readonly progress: Progress;
   readonly ledger: Ledger;
-  /** There is something to save, and perhaps something that goes on only then. */
+  /** There is something to save. `isWaitedFor`: deliveries wait for that save. */
   readonly onDirty: (isWaitedFor: boolean) => void;
   readonly now: () => number;
   readonly random: () => number;
@@ -35,35 +35,38 @@ export interface SettlementDeps {
 }
 
 /**
- * What becomes of an endpoint's batches, and of its health by them. Each that is begun is under way until its outcome is
- * known. From then on it is unsaved, unless it is given back, until the save that says so.
+ * Applies the outcomes of an endpoint's requests to its batches and its health. A batch is under way until its outcome
+ * is known, then unsaved until the save of that outcome. A batch that is put back is neither.
  */
 export interface Settlement {
-  /** Batches under way. */
+  /** Number of batches under way. */
   readonly inFlight: number;
-  /** Batches seen to and not saved yet: a crash repeats them. */
+  /** Number of finished batches that are not saved yet. A crash repeats them. */
   readonly unsaved: number;
   readonly health: EndpointHealth;
-  /** Why the endpoint is to be disabled; undefined while it is not. */
+  /** Why the endpoint is to be disabled, or undefined. */
   readonly disabledBy: string | undefined;
   begin(): void;
-  /** Does what the outcome calls for. @returns what it was taken for */
+  /** Applies an outcome. @returns what the outcome meant */
   settle(batch: DeliveryBatch, outcome: SendOutcome): Verdict['kind'];
-  /** Nothing more is done about it. */
+  /** Ends a batch for which nothing is left to do. */
   close(batch: DeliveryBatch): void;
-  /** It is tried again as it is, when the endpoint may be asked again. */
+  /** Puts a batch back unchanged, to be sent when the endpoint accepts requests again. */
   giveBack(batch: DeliveryBatch): void;
-  /** It is not tried again by itself. */
+  /** Ends a batch as failed for good: it is not tried again automatically. */
   bury(batch: DeliveryBatch, lastError: Readonly<Record<string, unknown>>): void;
-  /** Its text is forgotten, and its record waits for the retries before it. It counts neither as under way nor as unsaved. */
+  /**
+   * Schedules a delivery for retry behind earlier retries of its record, and drops its payload from memory. It counts
+   * neither as under way nor as unsaved.
+   */
   overflowToRetry(delivery: Delivery): void;
-  /** Its record has enough retries: it is read from the log again when those are through. */
+  /** Leaves a delivery to the log, to be read again after the retries of its record. */
   pass(delivery: Delivery): void;
-  /** These are scheduled for retry now, or otherwise than before. They count neither as under way nor as unsaved. */
+  /** Saves a new or changed retry schedule of deliveries. They count neither as under way nor as unsaved. */
   notePlaces(deliveries: readonly Delivery[]): void;
-  /** No request starts before this time. */
+  /** Starts no request before this time. */
   restUntil(atMs: number): void;
-  /** Whatever made it rest is over. */
+  /** Ends the pause of the endpoint. */
   wakeUp(): void;
 }
 
@@ -75,11 +78,11 @@ export function createSettlement(initial: EndpointHealth, deps: SettlementDeps):
   let disabledBy: string | undefined;
 
   /**
-   * Counts them as seen to, from the next save on. Only then `release` lets their queues go on: a later event of a record
-   * that was delivered before the save would be followed by the earlier one after a crash.
+   * Ends a batch. It counts as unsaved until the next save, and only then `release` lets its queues continue. If a
+   * later event of a record were delivered before the save, a crash would repeat the earlier one after it.
    */
   const finish = (batch: DeliveryBatch, release: () => void) => {
-    // From behind, so that the cursor moves once, over all of them.
+    // Starts with the last, so that the cursor moves once, over all of them.
     for (const delivery of batch.deliveries.toReversed()) {
       if (delivery.pending !== undefined) progress.finish(delivery.pending);
       delivery.pending = undefined;
@@ -95,7 +98,7 @@ export function createSettlement(initial: EndpointHealth, deps: SettlementDeps):
 
   const close = (batch: DeliveryBatch) => {
     for (const delivery of batch.deliveries) {
-      // What was asked for again stays scheduled, as it was put there.
+      // A delivery whose replay was requested meanwhile stays scheduled.
       if (delivery.pending === undefined && delivery.askedAgain === undefined) ledger.endRetry(delivery);
     }
     finish(batch, () => queues.complete(batch));
@@ -122,7 +125,7 @@ export function createSettlement(initial: EndpointHealth, deps: SettlementDeps):
     const [delivery] = batch.deliveries;
     const { askedAgain } = delivery;
     const isAskedAgain = askedAgain !== undefined;
-    // The outcome counts as the first of those that were asked for.
+    // The outcome counts as that of the first requested replay.
     if (isAskedAgain) delivery.askedXid = askedAgain.askedXid;
     delete delivery.askedAgain;
     delivery.attemptCount = isAskedAgain ? 1 : delivery.attemptCount + 1;
@@ -139,7 +142,7 @@ export function createSettlement(initial: EndpointHealth, deps: SettlementDeps):
     finish(batch, () => queues.scheduleRetry(delivery));
   };
 
-  /** Of many events one may be at fault: smaller batches find it, and the others get through. */
+  /** One event of a batch may cause the failure: smaller batches find it, and the others get through. */
   const splitOrScheduleRetry = (batch: DeliveryBatch, lastError: Readonly<Record<string, unknown>>) => {
     const halves = halve(batch, settings().order);
     if (halves === undefined) {
@@ -208,7 +211,7 @@ export function createSettlement(initial: EndpointHealth, deps: SettlementDeps):
         case 'failed': {
           health = afterFailure(health, nowMs, random);
           const wasRetry = batch.deliveries[0].pending === undefined;
-          // While the endpoint as a whole fails, its cursor stands still: an outage costs no row per event.
+          // While all of the endpoint's requests fail, its cursor stands still, so an outage adds no row per event.
           if (isOpen(health) && !wasRetry) {
             giveBack(batch);
             onDirty(false);

@@ -1,10 +1,10 @@
 import { type OpenSpan, startSpan } from '../../../shared/runtime/tracing.ts';
 import type { SendOutcome } from '../send/send.ts';
 
-/** Links of the span of one batch. */
+/** Limit of links of a batch's span. */
 const MAX_LINKS = 32;
 
-/** What the span of an attempt says of it. */
+/** The attributes of an attempt's span. */
 interface TracedAttempt {
   readonly endpointId: string;
   readonly url: string;
@@ -15,8 +15,8 @@ interface TracedAttempt {
 }
 
 /**
- * The span of one attempt, in the trace of the first traced event and with links to those of the others. Undefined when
- * none is traced.
+ * Starts the span of an attempt, in the trace of the batch's first traced event, with links to the other traced events.
+ * Undefined when no event is traced.
  */
 export function startDeliverySpan({
   endpointId,
@@ -35,13 +35,14 @@ export function startDeliverySpan({
     links: others.slice(0, MAX_LINKS),
     attributes: {
       'http.request.method': 'POST',
-      // No path and no query, because an owner may keep a secret there.
+      // No path and no query: owners may keep a secret there.
       'server.address': URL.parse(url)?.hostname,
       'tandem.endpoint_id': endpointId,
       'tandem.message_id': messageId,
       'tandem.attempt': attempt,
       'tandem.events': deliveries.length,
-      // For an earlier event of its record, or for its turn at the endpoint. A retry waits for its time instead.
+      // The time spent waiting for an earlier event of the record or for the endpoint. Retries wait for their schedule
+      // instead.
       'tandem.waited_ms': attempt > 1 || readAtMs === 0 ? undefined : startedAtMs - readAtMs,
     },
   });

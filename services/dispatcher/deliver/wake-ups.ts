@@ -7,24 +7,24 @@ import { backoffMs } from '../../../shared/runtime/retry.ts';
 import { sleep } from '../../../shared/runtime/sleep.ts';
 import type { Worker } from '../../../shared/runtime/worker.ts';
 
-/** A connection that is cut without a word is noticed by this. */
+/** Interval of checks that detect a silently broken connection. */
 const CHECK_MS = 10_000;
 
 export interface WakeUpTargets {
-  /** Events of these accounts were recorded; undefined stands for any account. */
+  /** Called when events of these accounts were recorded. Undefined means all accounts. */
   readonly onEvents: (accountIds: readonly string[] | undefined) => void;
-  /** Something about an endpoint, or about what is sent to it, was changed; undefined stands for any endpoint. */
+  /** Called when an endpoint, or what is sent to it, changed. Undefined means all endpoints. */
   readonly onWebhooks: (id: string | undefined) => void;
 }
 
 export interface WakeUps extends Worker {
-  /** False while notifications may be missed, so that others look by themselves meanwhile. */
+  /** False while notifications may be lost, so that callers poll more often. */
   isListening(): boolean;
 }
 
 /**
- * Listens on a connection of its own for what other processes committed. Notifications carry no truth, only the hint
- * to look; what was missed while the connection was down is made up by looking at everything once it is back.
+ * Listens on a connection of its own for notifications of other processes. A notification is only a hint to look. After
+ * the connection was down, everything is checked, which finds what was missed.
  */
 export function createWakeUps(
   controlUrl: Secret,
@@ -37,12 +37,12 @@ export function createWakeUps(
 
   const onNotification = ({ channel, payload = '' }: pg.Notification) => {
     if (channel === WEBHOOKS_CHANNEL) {
-      // Of other things than endpoints it is their own ID, or nothing.
+      // The payload of other changes is an ID of their own, or empty.
       targets.onWebhooks(payload === '' ? undefined : payload);
       return;
     }
     const [sender, accounts] = payload.split(' ');
-    // Our own recorder has notified already.
+    // The recorder of this process has woken the endpoints already.
     if (sender === self) return;
     targets.onEvents(accounts === undefined || accounts === '*' ? undefined : accounts.split(','));
   };

@@ -9,13 +9,15 @@ import type { Attempt } from '../store/record-attempts.ts';
 import { describeRequest, toRequest } from './attempt.ts';
 import { describeAttempt } from './classify-outcome.ts';
 
-/** The api notifies through the control store; this only bounds how long a lost notification can matter. */
+/**
+ * Poll interval. The api notifies through the control store, so this only bounds the delay after a lost notification.
+ */
 const ROUND_MS = 1_000;
 
-/** Tests of one dispatcher under way at once; others wait, or another dispatcher takes them. */
+/** Limit of concurrent tests of one dispatcher. Others wait, or another dispatcher takes them. */
 const MAX_UNDER_WAY = 20;
 
-/** A test is finished even while stopping: its own deadline ends it. */
+/** A test ignores the stop signal: it ends within its own deadline. */
 const NEVER = new AbortController().signal;
 
 export interface WebhookTest {
@@ -28,7 +30,7 @@ export interface WebhookTestDeps {
   readonly claim: (limit: number) => Promise<readonly WebhookTest[]>;
   readonly saveResult: (test: WebhookTest, result: WebhookTestResult) => Promise<void>;
   readonly send: Send;
-  /** What forbids delivery to this URL, or undefined. */
+  /** Why deliveries to this URL are forbidden, or undefined when they are allowed. */
   readonly findUrlProblem: (url: string) => string | undefined;
   readonly noteAttempt: (attempt: Attempt) => void;
   readonly now: () => number;
@@ -36,23 +38,23 @@ export interface WebhookTestDeps {
 }
 
 export interface WebhookTests extends Worker {
-  /** A test may have been asked for. */
+  /** Checks for requested tests soon. */
   look(): void;
 }
 
 /**
- * Sends the tests that owners ask for, beside the deliveries: a test is sent once, whatever state the endpoint is in, and
- * its outcome changes nothing but what the owner knows.
+ * Sends test events that owners ask for, beside the deliveries. A test is sent once, whatever the endpoint's state, and
+ * its outcome changes nothing but the result shown to the owner.
  */
 export function createWebhookTests(deps: WebhookTestDeps): WebhookTests {
   const { log } = deps;
   const notifier = createNotifier();
   const underWay = new Set<Promise<void>>();
 
-  /** Undefined when it may not be sent, or can't be signed. */
+  /** Undefined when the URL is forbidden, or the request can't be signed. */
   const requestOf = ({ settings, eventId, payload }: WebhookTest, nowMs: number): SendRequest | undefined => {
     if (deps.findUrlProblem(settings.url) !== undefined || settings.keys.length === 0) return undefined;
-    // As its events come, so that what takes them apart is tried too.
+    // In the endpoint's format, so that the test also covers the receiver's parsing.
     const batch = settings.batching && toBatch([{ id: eventId, text: payload }]);
     return toRequest(settings, batch?.id ?? eventId, batch?.body ?? payload, nowMs, NEVER);
   };
@@ -61,7 +63,7 @@ export function createWebhookTests(deps: WebhookTestDeps): WebhookTests {
     const urlProblem = deps.findUrlProblem(settings.url);
     const refused = { kind: 'failed', errorClass: 'invalid_url', durationMs: 0 } as const;
     if (urlProblem !== undefined) return { ...refused, message: `the URL ${urlProblem}` };
-    return { ...refused, errorClass: 'aborted', message: 'no signing secret could be opened' };
+    return { ...refused, errorClass: 'aborted', message: 'no signing secret could be decrypted' };
   };
 
   const run = async (test: WebhookTest): Promise<void> => {

@@ -1,18 +1,18 @@
 import { backoffMs } from '../../../shared/runtime/retry.ts';
 
 /**
- * The circuit breaker of one endpoint, as a value. While it is closed, a failed event is scheduled for retry and others go on;
- * after `OPEN_AFTER` failures with no success between, it opens: the endpoint rests, then gets one probe at a
- * time, each of another record, and its cursor stands still, so that an outage costs no row per event. One success
- * closes it, and the number of requests at once grows from one again, so that it catches up without a burst.
+ * The circuit breaker of one endpoint, as a value. While closed, a failed event is scheduled for retry and others
+ * continue. It opens after `OPEN_AFTER` failures in a row: the endpoint pauses, then gets one probe at a time, each of
+ * another record. Its cursor stands still, so an outage adds no row per event. One success closes it. The limit of
+ * concurrent requests then grows from one, so that the endpoint catches up without a burst.
  */
 export interface EndpointHealth {
   readonly failuresInRow: number;
-  /** When the first of them was, in epoch milliseconds. */
+  /** Time of the first failure of the current row, in epoch milliseconds. */
   readonly failingSinceMs: number | undefined;
-  /** No request starts before; 0 when it does not rest. */
+  /** No request starts before this time, in epoch milliseconds; 0 without a pause. */
   readonly restUntilMs: number;
-  /** How many requests may be in flight now; whoever asks also heeds the endpoint's own limit. */
+  /** Limit of concurrent requests now. The endpoint's own limit applies as well. */
   readonly window: number;
 }
 
@@ -23,13 +23,16 @@ export const HEALTHY: EndpointHealth = {
   window: Number.MAX_SAFE_INTEGER,
 };
 
-/** Random failures of one in twenty reach ten in a row about once in 10^13 events. */
+/** With one random failure in twenty, ten in a row occur about once in 10^13 events. */
 export const OPEN_AFTER = 10;
 
-/** 1, 2, 4, … 60 seconds between probes: an outage of an hour costs some sixty, and its end is noticed in a minute. */
+/**
+ * Pauses of 1, 2, 4, … 60 seconds between probes: an outage of an hour costs about sixty probes, and its end is noticed
+ * within a minute.
+ */
 const REST = { initialMs: 1_000, maxMs: 60_000 };
 
-/** Failing this long without a single success, an endpoint is given up and its owner told. */
+/** An endpoint that fails this long without one success is disabled, and its owner gets an event. */
 export const DISABLE_AFTER_MS = 5 * 24 * 60 * 60 * 1_000;
 
 export function isOpen(health: EndpointHealth): boolean {
@@ -38,7 +41,8 @@ export function isOpen(health: EndpointHealth): boolean {
 
 export function afterSuccess(health: EndpointHealth, nowMs: number, maxWindow: number): EndpointHealth {
   if (health === HEALTHY) return HEALTHY;
-  // While it rests, what succeeds was sent before: it is well, but it asked for the rest, and for less at once, all the same.
+  // During a pause only requests end that started before it. A success shows that the endpoint works, but the pause and
+  // the smaller limit that it asked for stay.
   if (nowMs < health.restUntilMs) return { ...health, failuresInRow: 0, failingSinceMs: undefined };
   const window = health.window + 1;
   return window >= maxWindow ? HEALTHY : { ...HEALTHY, window };
@@ -49,7 +53,7 @@ export function afterFailure(
   nowMs: number,
   random: () => number = Math.random,
 ): EndpointHealth {
-  // While it rests, only requests fail that started before: they are part of the failure that made it rest.
+  // During a pause only requests fail that started before it: they belong to the failure that opened the breaker.
   if (isOpen(health) && nowMs < health.restUntilMs) return health;
   const failuresInRow = health.failuresInRow + 1;
   const failingSinceMs = health.failingSinceMs ?? nowMs;
@@ -59,7 +63,10 @@ export function afterFailure(
   return { failuresInRow, failingSinceMs, restUntilMs, window: 1 };
 }
 
-/** The endpoint asked for less: it rests as long as it said, else a little longer each time, and half as much at once follows. */
+/**
+ * The endpoint asked for fewer requests. It pauses as long as its response says, or a little longer each time, and
+ * continues with half the limit of concurrent requests.
+ */
 export function afterThrottling(
   health: EndpointHealth,
   inFlightCount: number,
@@ -76,7 +83,7 @@ export function afterThrottling(
   };
 }
 
-/** Whether to give the endpoint up. Never while it only rests at its own request or has failed just now and then. */
+/** Whether to disable the endpoint. False while it pauses at its own request, or fails only now and then. */
 export function isLost(health: EndpointHealth, nowMs: number): boolean {
   const { failingSinceMs } = health;
   return isOpen(health) && failingSinceMs !== undefined && nowMs - failingSinceMs >= DISABLE_AFTER_MS;

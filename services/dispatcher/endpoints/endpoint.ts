@@ -10,18 +10,19 @@ import { secretToKey } from '../../../shared/runtime/signing.ts';
 import type { LoggedEvent } from '../store/read-events.ts';
 import { type EndpointHealth, HEALTHY, isOpen } from './endpoint-health.ts';
 
-/** The parts of an endpoint that say which events it gets. */
+/** The settings that decide which events an endpoint gets. */
 export interface EventSelection {
   /** `*`, `invoice.*` or `invoice.created`. */
   readonly patterns: readonly string[];
-  /** Where the feed takes over from an export; undefined when it started without one. */
+  /** The export after which the feed starts; undefined when it started without one. */
   readonly handOff: { readonly snapshot: Snapshot; readonly untilLsn: bigint } | undefined;
 }
 
 /**
- * Whether the export's files hold a change already. Its transaction's visibility decides, never its position: up to
- * the seal the two need not agree, and from there on everything is later than the snapshot. A reset behind a gap is of no
- * transaction (xid 0), and in no file: what was lost there need not have been visible to the snapshot.
+ * Whether the export's files already hold a change. The visibility of its transaction to the snapshot decides, not its
+ * position: up to the seal the two may disagree, and behind the seal everything is later than the snapshot. A reset
+ * after a gap belongs to no transaction (xid 0) and is in no file, because the lost changes may not be visible to the
+ * snapshot.
  */
 export function isInExport(
   event: { readonly commitLsn: bigint; readonly xid: bigint },
@@ -49,21 +50,21 @@ export function isEventWanted(
 
 export interface SigningKey {
   readonly key: KeyObject;
-  /** From then on it no longer signs, in epoch milliseconds; Infinity for the current one. */
+  /** When the key stops signing, in epoch milliseconds; Infinity for the current one. */
   readonly expiresAtMs: number;
 }
 
-/** How events are put together into requests. */
+/** How events are grouped into requests. */
 export interface Batching {
   readonly maxEvents: number;
-  /** How long the first event of a batch that is not full waits for others. */
+  /** How long the first event of an incomplete batch waits for others. */
   readonly maxWaitMs: number;
 }
 
-/** What must not be overtaken: earlier events of the same record, or any earlier event. */
+/** What an event must not overtake: earlier events of its record, or any earlier event. */
 export type DeliveryOrder = 'record' | 'strict';
 
-/** What the owner of an endpoint set, as far as delivery is concerned. */
+/** The owner's settings of an endpoint, as far as they concern delivery. */
 export interface EndpointSettings {
   readonly id: string;
   readonly accountId: string;
@@ -71,21 +72,21 @@ export interface EndpointSettings {
   readonly headers: Readonly<Record<string, string>>;
   readonly selection: EventSelection;
   readonly maxInFlight: number;
-  /** Requests per second; undefined for as many as the window lets through. */
+  /** Requests per second; undefined for no limit. */
   readonly rateLimit: number | undefined;
-  /** Undefined when each event is a request. */
+  /** Undefined when each event is a request of its own. */
   readonly batching: Batching | undefined;
-  /** `record`: the events of each record in order. `strict`: the whole feed, one request at a time. */
+  /** `record`: events of each record in order. `strict`: the whole feed in order, one request at a time. */
   readonly order: DeliveryOrder;
   readonly isActive: boolean;
   readonly keys: readonly SigningKey[];
   readonly settingsVersion: number;
   readonly cursorEpoch: number;
-  /** Another with each claim, so that what an earlier holder saves late is void. */
+  /** Grows with each claim, so that late saves of an earlier holder are refused. */
   readonly leaseEpoch: number;
 }
 
-/** An endpoint as it was found in the control store. */
+/** An endpoint as read from the control store. */
 export interface Endpoint {
   readonly settings: EndpointSettings;
   readonly cursor: Position;
@@ -94,8 +95,8 @@ export interface Endpoint {
 }
 
 /**
- * An endpoint whose secret or headers do not open has no keys and gets nothing: its events are kept until the operator has
- * set the right key, and no other endpoint is held up by it.
+ * Reads an endpoint. One whose secret or headers can't be decrypted has no keys and gets nothing. Its events are kept
+ * until the operator sets the right key, and other endpoints are not affected.
  */
 export function toEndpoint(
   row: EndpointRow,
@@ -138,7 +139,7 @@ export function toEndpoint(
     },
     cursor: { commitLsn: parseLsn(row.cursor_lsn), index: row.cursor_idx },
     done: row.done,
-    // A dispatcher that takes over a failing endpoint goes on probing, one at a time.
+    // A dispatcher that takes over a failing endpoint continues to probe, one request at a time.
     health: isOpen(health) ? { ...health, window: 1 } : health,
   };
 }

@@ -1,37 +1,37 @@
 import type { Log } from '../../../shared/runtime/log.ts';
 import { sleep } from '../../../shared/runtime/sleep.ts';
 
-/** After this long without a renewal, by the database's clock, others take over. */
+/** Validity of a lease after a renewal, by the database's clock. Then other dispatchers may claim the endpoints. */
 const LEASE_MS = 10_000;
 
-/** Requests stop being started this long before that, whatever the two clocks' pace. */
+/** Requests stop being started this long before the lease expires, to allow for clocks of different speed. */
 const MARGIN_MS = 2_000;
 
 const RENEW_AFTER_MS = 2_000;
 
-/** One that gets no answer for so long is tried again, on another connection, while there is time for it. */
+/** Time limit of a renewal. After it the renewal is tried on another connection, while there is time left. */
 export const RENEW_LIMIT_MS = 3_000;
 
-/** After a renewal that failed. */
+/** Delay after a failed renewal. */
 const RETRY_AFTER_MS = 500;
 
-/** This dispatcher's hold on its endpoints: one lease for all of them. */
+/** The lease of this dispatcher: one for all its endpoints. */
 export interface Lease {
-  /** Whether a request may still be started under it. */
+  /** Whether requests may be started under the lease. */
   isValid(): boolean;
   /**
-   * Renews it whenever it is time, whatever else goes on, until the signal aborts. `onLapse` is called once it is valid again after it
-   * had run out, as at the start, so that others may have taken what we hold.
+   * Renews the lease until the signal aborts, independently of all other work. Calls `onLapse` when the lease becomes
+   * valid after it had expired, and at the start: others may have claimed endpoints in between.
    */
   keep(onLapse: () => void, signal: AbortSignal): Promise<void>;
-  /** Gives it up, for the end. */
+  /** Ends the lease, for shutdown. */
   end(): Promise<void>;
 }
 
 export interface LeaseDeps {
   readonly renew: (leaseMs: number) => Promise<void>;
   readonly remove: () => Promise<void>;
-  /** Milliseconds of a clock that is never set. */
+  /** Milliseconds of a monotonic clock. */
   readonly monotonicMs: () => number;
   readonly log: Log;
 }
@@ -48,7 +48,7 @@ export function createLease({ renew, remove, monotonicMs, log }: LeaseDeps): Lea
         try {
           await renew(LEASE_MS);
           const hadLapsed = !isValid();
-          // Counted from before the request: the database may have begun the lease at any time since.
+          // Measured from before the query: the database may have started the lease at any time since then.
           validUntilMs = startedAtMs + LEASE_MS - MARGIN_MS;
           if (hadLapsed) onLapse();
         } catch (error) {

@@ -19,16 +19,16 @@ import { createOffsetCommits, leaveAfterFlush } from '../record/offset-commits.t
 import { createCatalogStore, createSetAsideStore, sealExport, storeFeedState } from './store-feed.ts';
 
 /**
- * Capture tells its state with every Kafka transaction, hundreds a second. So often nobody looks, and each store is a
- * commit that the inserting of events would wait behind.
+ * Capture publishes its state with every Kafka transaction, hundreds per second. Nobody reads it that often, and each
+ * store is a commit that delays the inserts of events.
  */
 const STORE_INTERVAL_MS = 20;
 
 /**
- * Copies how far the feed has come from Kafka into the control store, where extractors, writers and the api look.
- * A message that comes again changes nothing.
+ * Copies the state of the feed from Kafka into the control store, where extractors, writers and the api read it.
+ * Repeated messages change nothing.
  *
- * @param findMark `findStoreMark`, at any time
+ * @param findMark `findStoreMark`, called at any time
  */
 export function createFeedMirror(
   topics: { readonly capture: string; readonly jobs: string },
@@ -40,11 +40,11 @@ export function createFeedMirror(
 ): Worker {
   const ready = Promise.withResolvers<void>();
   const createStores = () => ({ setAsides: createSetAsideStore(db), catalog: createCatalogStore(db) });
-  /** Since the last join: before it others may have stored something else than what these stored last. */
+  /** Created anew at each join: while others had the partition they may have stored something else. */
   let stores = createStores();
-  /** What the store is known to have said. */
+  /** The latest state known to be in the control store. */
   let mark: StoreMark | undefined;
-  /** Since the last join, once somebody asks: whether the store has all that it is known to have said. */
+  /** Checks once after each join that the control store is not older than `mark`. */
   let checked: Promise<void> | undefined;
   const check = async (): Promise<void> => {
     mark = laterMark(mark, await findMark());
@@ -63,8 +63,8 @@ export function createFeedMirror(
         throw error;
       };
       /**
-       * Comes before the first write after a join. Whoever had the partitions before may have left because the store is behind:
-       * what is written there now would hide that from the next start, which corrects it.
+       * Runs before the first write after a join. The previous member may have left because the store is older than it
+       * was. Writing to it now would hide that from the next start, which corrects the store.
        */
       const checkStore = (): Promise<void> => {
         checked ??= check();
@@ -77,11 +77,11 @@ export function createFeedMirror(
       const consuming = runConsumer(
         consumer,
         {
-          // Committed beside the work: a commit after each batch would be one more write to the broker for each of ours.
+          // Offsets are committed in the background. A commit after each batch would double the writes to the broker.
           autoCommit: false,
           partitionsConsumedConcurrently: 2,
           eachBatch: async ({ batch, heartbeat }) => {
-            // Positions only grow, so of several states in a batch the last says it all.
+            // Positions only grow, so the last of several states in a batch is enough.
             const { setAsides, catalog } = stores;
             await keepTrying('checking the control store', checkStore, log, signal, heartbeat);
             let latest: (CaptureStateMessage & { at: number }) | undefined;
@@ -111,7 +111,7 @@ export function createFeedMirror(
             if (batch.topic !== topics.capture) {
               commits.note(batch.topic, batch.partition, batch.lastOffset());
             } else if (mark !== undefined) {
-              // With every offset of this topic goes how far the store has come: see `findStoreMark`.
+              // Each committed offset carries the state of the store; see `findStoreMark`.
               commits.note(batch.topic, batch.partition, batch.lastOffset(), formatStoreMark(mark));
             }
           },
@@ -130,10 +130,10 @@ export function createFeedMirror(
 }
 
 /**
- * How far the control store has come, as the mirror's group keeps it in Kafka with its offset, so that a store that was restored
- * from a backup is known by it. The offset is committed behind what is stored.
+ * How current the control store was, from the metadata of the mirror group's offset in Kafka. Shows that a store was
+ * restored from a backup. The offset is committed after the state is stored.
  *
- * @returns undefined when it is not known: the group is new, or has been away for longer than Kafka keeps its offsets
+ * @returns undefined when unknown: the group is new, or has been away longer than Kafka keeps offsets
  */
 export async function findStoreMark(
   admin: Pick<KafkaAdmin, 'fetchOffsets'>,

@@ -10,9 +10,10 @@ import type { CaptureStateMessage } from '../../../shared/kafka/messages.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 
 /**
- * Positions of one database system only grow here, whatever comes late or twice; another system starts anew, because
- * its WAL positions say nothing about the first one's. Capture's count goes by its chain, and of one chain only grows as well: the
- * clocks of two instances of capture say nothing of which one came later. Nothing is stored in a store that is behind the mark, `$9`.
+ * Positions of one database system only grow here, so late and repeated messages change nothing. Another system
+ * replaces them, because its WAL positions can't be compared. Capture's count also only grows within one chain: the
+ * clocks of two capture processes don't say which count is later. Nothing is stored if the store is older than the
+ * mark, `$9`.
  */
 const STORE_FEED_STATE = `
   insert into feed_state as f (settled_lsn, passed_lsn, system_id, timeline, updated_at, chain_id, chain_seqs, last_commit_lsn)
@@ -41,9 +42,9 @@ const STORE_FEED_STATE = `
     floor(extract(epoch from f.updated_at) * 1000)::text as updated_at_ms`;
 
 /**
- * @param stored what the store is known to have said
- * @returns what the store says now; undefined when the state is of another server and no later than the one that is stored
- * @throws StoreOlderError when the store is behind `stored`
+ * @param stored the latest state known to be in the store
+ * @returns the store's state now; undefined when the message is from another server and no later than the stored state
+ * @throws StoreOlderError when the store is older than `stored`
  */
 export async function storeFeedState(
   db: Queryable,
@@ -83,7 +84,7 @@ export async function storeFeedState(
   return undefined;
 }
 
-/** A seal counts for the run that sent it: a later run has a token of its own. */
+/** A seal counts only for the run that sent it. Each run has a token of its own. */
 const SEAL_EXPORT = `
   update exports set sealed_lsn = $3
    where id = $1 and seal_token = $2 and status = 'running' and sealed_lsn is null`;
@@ -99,7 +100,7 @@ export async function sealExport(
   });
 }
 
-/** What is said of an earlier position than one that is known already changes nothing. */
+/** States from an earlier position than the stored one change nothing. */
 const STORE_SET_ASIDES = `
   with stated as (
     select * from unnest($1::text[], $2::pg_lsn[], $3::timestamptz[], $4::text[], $5::text[])
@@ -115,7 +116,7 @@ const STORE_SET_ASIDES = `
   select resource, since_lsn, since_at, reason, detail from stated
   on conflict (resource, since_lsn) do nothing`;
 
-/** Stores which resources are set aside whenever that differs from what was stored last. States have to come in their order. */
+/** Stores which resources are set aside, whenever that differs from what was stored last. States must come in order. */
 export function createSetAsideStore(db: Queryable): (state: CaptureStateMessage) => Promise<void> {
   let stored: string | undefined;
   return async ({ set_aside: asides = [], passed_lsn: passedLsn, system_id: systemId }) => {
@@ -138,7 +139,7 @@ export function createSetAsideStore(db: Queryable): (state: CaptureStateMessage)
   };
 }
 
-/** What is said of an earlier position than one that is known already changes nothing. */
+/** States from an earlier position than the stored one change nothing. */
 const STORE_CATALOG = `
   with stated as (
     select * from unnest($1::text[], $2::text[], $5::text[]) as s (resource, fingerprint, columns)
@@ -158,13 +159,16 @@ const STORE_CATALOG = `
                          then c.columns_since else excluded.columns_since end
   where c.fingerprint <> excluded.fingerprint or c.columns is distinct from excluded.columns`;
 
-/** Stores by what catalog, and with which columns, capture writes whenever that differs from what was stored last. States have to come in their order. */
+/**
+ * Stores the catalog and the columns that capture uses, whenever they differ from what was stored last. States must
+ * come in order.
+ */
 export function createCatalogStore(db: Queryable): (state: CaptureStateMessage) => Promise<void> {
   let stored: string | undefined;
-  /** Columns change somewhere between two states, so the earlier one's position is the least that it may be. */
+  /** Columns change somewhere between two states, so the position of the earlier state is the lower bound. */
   let passedBefore = 0;
   return async ({ catalog, tables = [], passed_lsn: passedLsn, system_id: systemId }) => {
-    // A capture of an earlier version does not say.
+    // An earlier version of capture doesn't say.
     if (catalog === undefined || catalog.length === 0) return;
     const columnsSince = passedBefore;
     passedBefore = passedLsn;

@@ -1,55 +1,62 @@
 import type { ChainLink } from '../../../shared/protocol/headers.ts';
 import type { ToldLoss } from './lost-changes.ts';
 
-/** A change as it was read, until it is recorded. */
+/** A change that was read and is not recorded yet. */
 export interface ReadChange {
   readonly offset: string;
   readonly value: Buffer;
-  /** `source_id` of its account; undefined when it concerns every account of the partition. */
+  /** `source_id` of its account; undefined when it concerns all accounts of the partition. */
   readonly account: string | undefined;
-  /** Its place in capture's count; undefined when it was recorded before, or not counted. */
+  /** Its place in capture's count; undefined when it was recorded before, or is not counted. */
   readonly link: ChainLink | undefined;
-  /** Records of the partition are missing before it. */
+  /** Records of the partition are missing before this one. */
   readonly isAfterGap: boolean;
-  /** It was not read: it stands for the records that were the last of the partition and are lost, and what comes next is behind it. */
+  /** Set on a placeholder that stands for lost records at the partition's end. Later records come after it. */
   readonly lost?: ToldLoss;
-  /** Of its transaction, when that is traced. */
+  /** The trace context of its transaction, when that is traced. */
   readonly traceparent?: string | undefined;
 }
 
-/** Up to here everything that was read is recorded. */
+/** The point up to which everything is recorded. */
 export interface Recorded {
   readonly offset: string;
-  /** The last of those that have one. */
+  /** The last link among the recorded changes. */
   readonly link: ChainLink | undefined;
 }
 
-/** Changes of one account that are taken before it is the next account's turn. */
+/** Changes of one account that are taken before the next account's turn. */
 const ACCOUNT_RUN = 100;
 
-/** What a change takes beside its value. */
+/** Memory per change in addition to its value. */
 const CHANGE_BYTES = 200;
 
 /**
- * Changes of one partition that are read and not recorded yet. Only the changes of one account have to be recorded in their order, so
- * accounts take turns: however many of one wait, those of another that were read after them are recorded first. What
- * concerns all accounts is passed by nothing.
+ * The changes of one partition that are read and not recorded yet. Order matters only within an account, so accounts
+ * take turns: a large transaction of one account does not delay the changes that others have after it. Nothing
+ * overtakes a change that concerns all accounts.
  */
 export interface Backlog {
   /**
-   * Behind all that were added before.
+   * Adds a change after all others.
    *
-   * @param isInOrder whether it is passed by nothing either, whatever its account
+   * @param isInOrder whether nothing may overtake it, whatever its account
    * @returns the bytes it takes
    */
   add(change: ReadChange, isInOrder?: boolean): number;
-  /** Offsets up to here hold nothing that is to be recorded, but what was added. */
+  /** Notes that nothing else up to this offset has to be recorded. */
   pass(offset: string): void;
-  /** At most `limit` changes, those of each account in their order, to be recorded in this order before more are taken. */
+  /**
+   * At most `limit` changes, in the order to record them in; each account's are in order. Record them before taking
+   * more.
+   */
   take(limit: number): ReadChange[];
-  /** These are recorded. @returns how far everything is, when that is further than before */
+  /**
+   * Notes that these are recorded.
+   *
+   * @returns the new point up to which everything is recorded, or undefined if it is unchanged
+   */
   finish(changes: readonly ReadChange[]): Recorded | undefined;
-  /** Of all that is not recorded. */
+  /** Memory of all changes that are not recorded. */
   readonly bytes: number;
 }
 
@@ -59,7 +66,7 @@ interface Place {
   isDone: boolean;
 }
 
-/** Appended at the end and taken from the front, without moving what is between. */
+/** Appends at the end and takes from the front in constant time. */
 interface Queue {
   items: ReadChange[];
   next: number;
@@ -68,7 +75,7 @@ interface Queue {
 type Accounts = Map<string, Queue>;
 
 export function createBacklog(): Backlog {
-  /** Accounts between two changes that concern all; the account whose turn it is comes first. */
+  /** Groups of accounts, separated by the changes that concern all. The account whose turn it is comes first. */
   let stretches: (Accounts | ReadChange)[] = [];
   const places: Place[] = [];
   const placeOf = new Map<ReadChange, Place>();
@@ -96,7 +103,7 @@ export function createBacklog(): Backlog {
 
   const sizeOf = ({ value }: ReadChange) => value.length + CHANGE_BYTES;
 
-  /** Everything up to the first that is not recorded. */
+  /** Moves past everything recorded, up to the first change that is not. */
   const settle = (): Recorded | undefined => {
     let last: Place | undefined;
     let link: ChainLink | undefined;

@@ -8,10 +8,10 @@ import type { Worker } from '../../../shared/runtime/worker.ts';
 
 const DAY_MS = 24 * 60 * 60 * 1_000;
 
-/** A queue behind our lock request would stop every reader, so we rather come again later. */
+/** A waiting lock request blocks every reader behind it, so give up early and try again later. */
 const LOCK_TIMEOUT = '2s';
 
-/** `2026-01-02` of an RFC 3339 timestamp in UTC: the day whose partition holds it. */
+/** The day (`2026-01-02`) of an RFC 3339 timestamp in UTC, whose partition holds it. */
 export function dayOf(timestamp: string): string {
   return timestamp.slice(0, 10);
 }
@@ -40,7 +40,7 @@ export async function ensurePartitions(pool: Pool, days: readonly string[]): Pro
         [name],
       );
       if (rows[0]?.exists === true) continue;
-      // Made apart and then attached: making it as a partition at once would lock out every reader and writer.
+      // Created as a table and then attached: creating it as a partition would lock out all readers and writers.
       await client.query(`create table ${name} (like events including defaults including constraints)`);
       await client.query(
         `alter table events attach partition ${name} for values from ('${day}') to ('${dayAt(Date.parse(day) + DAY_MS)}')`,
@@ -68,10 +68,10 @@ export async function dropPartitionsBefore(pool: Pool, keptSince: string): Promi
 
 const ROUND_MS = 60 * 60 * 1_000;
 
-/** Made ahead, so that midnight is a time like any other, also after a weekend's outage of this worker. */
+/** Partitions are created this many days ahead, so that midnight needs nothing, even after a weekend's outage. */
 const DAYS_AHEAD = 3;
 
-/** Attempts and their statistics serve to see what went wrong lately; the events themselves stay longer. */
+/** Attempts and statistics serve to find recent faults. The events themselves are kept longer. */
 const ATTEMPTS_KEPT_DAYS = 7;
 const SWEPT_ROWS_AT_ONCE = 5_000;
 
@@ -90,7 +90,7 @@ const SWEEP_ATTEMPTS = `
 
 const SWEEP_STATS = `delete from webhook_stats where bucket < $1`;
 
-/** A retry whose text is gone can be neither retried nor redelivered. */
+/** Without its payload, a retry can be neither sent nor replayed. */
 const SWEEP_RETRIES = `delete from webhook_parked where committed_at < $1`;
 
 const SWEEP_ACCOUNT_EVENTS = `delete from account_events where occurred_at < $1`;
@@ -99,7 +99,9 @@ const SWEEP_SET_ASIDE = `delete from feed_set_aside where until_at < $1`;
 
 const SWEEP_DISPATCHERS = `delete from dispatchers where expires_at < now() - interval '1 hour'`;
 
-/** Makes the coming days' partitions and drops what is past its time. Several dispatchers may do so at once. */
+/**
+ * Creates the partitions of the next days and drops those past their retention. Several dispatchers may do so at once.
+ */
 export function createEventKeeper(config: RetentionConfig, pool: Pool, log: Log): Worker {
   const ready = Promise.withResolvers<void>();
   const tend = async (nowMs: number) => {
@@ -124,7 +126,7 @@ export function createEventKeeper(config: RetentionConfig, pool: Pool, log: Log)
     ready: ready.promise,
     run(signal) {
       const round = () => tend(Date.now()).finally(ready.resolve);
-      // Nothing depends on a round: partitions are made on demand too, and the next round drops more.
+      // A failed round is harmless: partitions are also created on demand, and the next round drops the rest.
       const onFailed = (error: unknown) => log.warn('events.not_tended', { error });
       return runRounds(round, { restMs: ROUND_MS, onFailed }, signal);
     },

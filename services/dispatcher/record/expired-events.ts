@@ -4,8 +4,8 @@ import type { RecordedEvent } from './insert-events.ts';
 import { toExpiredReset } from './render-event.ts';
 
 /**
- * Those accounts that may have missed one of the events: it is not in the log, which is recorded in order, nor was it
- * there and dropped, when something behind it is; and the account was there when it was committed.
+ * Accounts that may have missed one of the events. An account has not missed an event if the log holds it, or holds a
+ * later one (the log is recorded in order), or if the account was created after the event.
  */
 const ACCOUNTS_WITHOUT = `
   select distinct a.source_id as account
@@ -14,14 +14,17 @@ const ACCOUNTS_WITHOUT = `
    where not exists (select from events l
                       where l.account_id = a.id and (l.commit_lsn, l.idx) >= (e.commit_lsn, e.idx))`;
 
-/** Places remembered; beyond this all are forgotten, and told once more. */
+/** Limit of remembered accounts and resources. Beyond it all are forgotten, and some accounts are told again. */
 const MAX_TOLD = 100_000;
 
-/** Tells accounts of events that came later than events are kept, once for each of their resources and process, until they miss others. */
+/**
+ * Replaces events that arrive after their retention by a `feed.reset`, once per account, resource and process, until
+ * the account misses later events.
+ */
 export interface ExpiredEvents {
-  /** The resets that take the place of these events, at the first kept day `keptSince` (`2026-01-02`). */
+  /** The resets that replace these events, placed on the first retained day `keptSince` (`2026-01-02`). */
   resetsFor(events: readonly RecordedEvent[], keptSince: string): Promise<RecordedEvent[]>;
-  /** These are in the log. */
+  /** Notes that these resets are in the log. */
   noteTold(resets: readonly RecordedEvent[]): void;
 }
 
@@ -30,7 +33,10 @@ export function createExpiredEvents(
   now: () => number,
   maxTold: number = MAX_TOLD,
 ): ExpiredEvents {
-  /** When. Whoever was told needs a new export, which holds whatever was committed before that and comes too late. */
+  /**
+   * Time of the last reset. It makes its account export again, and the new export holds every change committed before
+   * that time.
+   */
   const toldAtMs = new Map<string, number>();
   const isTold = (place: string, { committedAt }: RecordedEvent) =>
     Date.parse(committedAt) < (toldAtMs.get(place) ?? Number.NEGATIVE_INFINITY);

@@ -5,21 +5,21 @@ import type { InsertedEvents, RecordedEvent } from './insert-events.ts';
 export type InsertEvents = (events: readonly RecordedEvent[]) => Promise<InsertedEvents>;
 
 /**
- * More events than these, or more text, have a statement of their own, so that few events never wait for many. Parts of a
- * dozen partitions together stay within what one statement takes.
+ * Inserts above this many events, or this much text, get a statement of their own, so that small ones don't wait for
+ * large ones. A dozen gathered inserts stay within the limits of one statement.
  */
 const MAX_GATHERED_EVENTS = 100;
 const MAX_GATHERED_CHARACTERS = 300_000;
 
-/** Statements of many events under way at once; the accounts take turns. */
+/** Limit of concurrent large statements. Accounts take turns. */
 const LARGE_AT_ONCE = 4;
 
 /**
- * Few events of several partitions share a statement: while one is under way, those of other partitions gather for the
- * next. So the number of commits does not grow with the number of accounts. If the shared statement fails, each
- * partition's events are inserted alone.
+ * Small inserts of several partitions share a statement: those that arrive during one gather for the next. So the
+ * number of commits does not grow with the number of accounts. If the shared statement fails, each partition's events
+ * are inserted separately.
  *
- * @param onUnsure something may have been recorded by a statement that failed, so that its repeat finds nothing new
+ * @param onUnsure called when a failed statement may have been committed, so that its repeat inserts nothing new
  */
 export function gatherInserts(insert: InsertEvents, onUnsure: () => void): InsertEvents {
   const large = createFairReads(LARGE_AT_ONCE);
@@ -29,7 +29,7 @@ export function gatherInserts(insert: InsertEvents, onUnsure: () => void): Inser
       const value = await insert(parts.flat());
       return parts.map(() => ({ status: 'fulfilled', value }) as const);
     } catch {
-      // Events of one partition may be the reason, and must not keep out those of the others.
+      // The events of one partition may be the cause, and must not block the others.
       const alone = await Promise.allSettled(parts.map(insert));
       onUnsure();
       return alone;

@@ -4,7 +4,7 @@ import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import { EVENTS_CHANNEL } from '../../../shared/protocol/names.ts';
 import { isTracing } from '../../../shared/runtime/tracing.ts';
 
-/** An event as it goes into the log. Which account it belongs to is found by the statement that inserts it. */
+/** An event to insert into the log. The inserting statement looks up its account. */
 export interface RecordedEvent {
   readonly commitLsn: Lsn;
   readonly index: number;
@@ -12,10 +12,10 @@ export interface RecordedEvent {
   /** `source_id` of the account. */
   readonly account: string;
   readonly type: string;
-  /** What was done to the row; `type` does not tell a deletion from a soft-deletion. */
+  /** The operation on the row. `type` alone does not tell a deletion from a soft-deletion. */
   readonly op: ChangeOp;
   /**
-   * Columns whose `null` in the payload is a JSON null and not SQL NULL, and what `Change.filled` says:
+   * Columns whose `null` in the payload is a JSON null, not SQL NULL, and the content of `Change.filled`:
    * `{"data":[…],"previous":[…],"filled":{"columns":[…],"lsn":"X/Y"}}`.
    */
   readonly jsonNulls: string;
@@ -23,22 +23,23 @@ export interface RecordedEvent {
   readonly recordKey: string;
   /** RFC 3339 in UTC with microseconds. */
   readonly committedAt: string;
-  /** The payload's text before and after the account's ID, which only the insert knows. */
+  /** The payload before and after the account's ID, which only the insert knows. */
   readonly payloadHead: string;
   readonly payloadTail: string;
-  /** Of the span that records it, when it is traced. */
+  /** Trace context of the span that records it, when it is traced. */
   readonly traceparent?: string | undefined;
 }
 
-/** PostgreSQL takes 8,000 bytes as a notification: more accounts than these are told of by several. */
+/** PostgreSQL limits a notification to 8,000 bytes. More accounts than fit are split over several. */
 const MAX_NOTIFIED_CHARACTERS = 7_000;
 
 /**
- * Whether an account is known is decided by this statement's own snapshot: an account that was committed before a
- * change was is seen here, because the change got here later. Repeats insert nothing, so Kafka may deliver again. Two that
- * record the same, as when a partition changes hands, insert in one order, so that neither waits for the other's rows in a circle.
- * Other dispatchers are told in the same transaction, so they never look too early. While there are none nobody is: a
- * notification wakes the server's process and ours for each insert. One that has just come looks by itself.
+ * Looks up accounts in the statement's own snapshot. An account committed before a change is visible, because the
+ * change arrives later. Repeats insert nothing, so Kafka may deliver a message again. Two dispatchers may insert the
+ * same rows while a partition changes hands; both insert in one order, so they can't deadlock.
+ *
+ * Other dispatchers are notified in the same transaction, so they never look too early. No notification is sent while
+ * there are none, because each wakes a server process and ours. A dispatcher that has just started looks by itself.
  */
 const insertStatement = (isTraced: boolean) => `
   with recorded as (
@@ -70,19 +71,19 @@ const insertStatement = (isTraced: boolean) => `
   having count(*) > 0`;
 
 const INSERT_EVENTS = insertStatement(false);
-/** Traced events are few, and the others are to cost no parameter. */
+/** Traced events are rare, so the usual statement has no parameter for them. */
 const INSERT_TRACED_EVENTS = insertStatement(true);
 
 export interface InsertedEvents {
-  /** The accounts that got something new: their IDs by `source_id`. */
+  /** IDs, by `source_id`, of the accounts that got new events. */
   readonly accounts: ReadonlyMap<string, string>;
-  /** How many events were new. */
+  /** Number of new events. */
   readonly count: number;
 }
 
 /**
- * Records events of known accounts, all or none of them. Their days must have partitions. Of an account that got
- * something new, all events given are in the log afterwards, whoever put them there.
+ * Inserts events of known accounts, all or none. The partitions of their days must exist. If an account got a new
+ * event, the log holds all of its given events afterwards, whoever inserted them.
  */
 export async function insertEvents(
   db: Queryable,

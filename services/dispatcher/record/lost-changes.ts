@@ -6,33 +6,34 @@ import type { ChainLink } from '../../../shared/protocol/headers.ts';
 import type { RecordedEvent } from './insert-events.ts';
 import { createResetRenderer } from './render-event.ts';
 
-/** Where a change stands, or what comes after lost ones would, as far as it is known. */
+/** The place of a change in the feed, or of what follows lost changes, as far as it is known. */
 export type ChangePlace = Pick<ChangeSource, 'lsn' | 'commitLsn' | 'committedAtMicros'>;
 
 /**
- * The transaction, by its commit LSN, that lost changes may be a part of when they are missing before this one; 0 when it is the
- * first of its own. A feed may begin right before that transaction: told there, the loss would be behind its start.
+ * Commit LSN of a transaction that may contain changes lost before this one; 0 if this is the first change of its
+ * transaction. A feed may start right before that transaction, so a loss reported inside of it would come after that
+ * feed's start.
  */
 export function lostAmid({ commitLsn, index }: Pick<ChangeSource, 'commitLsn' | 'index'>): Lsn {
   return index > 0 ? commitLsn : 0n;
 }
 
-/** A loss that is being told, or was. */
+/** A loss that is being reported to accounts, or was. */
 export interface ToldLoss {
   /** Everything up to this link is recorded or lost. */
   readonly through: ChainLink;
   readonly place: ChangePlace;
 }
 
-/** The link before which nothing else is missing when records are missing before this one. */
+/** The link right before the given one. Everything up to it is missing. */
 export function linkBefore({ chain, seq }: ChainLink): ChainLink {
   return { chain, seq: seq - 1 };
 }
 
-/** Accounts that one statement looks at: some ten milliseconds. */
+/** Accounts per statement, about ten milliseconds of work. */
 const ACCOUNTS_AT_ONCE = 1_000;
 
-/** Resets belong to no transaction, and are no reason to tell another loss behind them. */
+/** Resets belong to no transaction, so they don't push the report of another loss behind them. */
 const READ_RECORDED_TO = `
   select max(last.commit_lsn)::text as recorded_to
     from accounts a
@@ -40,7 +41,7 @@ const READ_RECORDED_TO = `
                         order by e.commit_lsn desc, e.idx desc limit 1) last
    where a.source_id = any($1::text[])`;
 
-/** @returns the commit LSN of the last change of these accounts (`source_id`) that is in the log; 0 when there is none */
+/** @returns the commit LSN of the last logged change of these accounts (`source_id`); 0 when there is none */
 export async function readRecordedTo(db: Queryable, accounts: readonly string[]): Promise<Lsn> {
   let recordedTo = 0n;
   for (let from = 0; from < accounts.length; from += ACCOUNTS_AT_ONCE) {
@@ -56,17 +57,20 @@ export async function readRecordedTo(db: Queryable, accounts: readonly string[])
 }
 
 /**
- * The place in which a loss is told before a change: the last byte before its commit, where no change can be. Undefined when that
- * is not behind `after`: a reader may have passed it, or begin behind it, and would miss the loss.
+ * Where to report a loss that precedes a change: at the last byte before its commit, where no change can be. Undefined
+ * when that is not behind `after`: a reader may have passed that place, or start behind it, and would miss the report.
  *
- * @param after commit LSN of the last change that the log has, or of a transaction that lost changes may be a part of
+ * @param after commit LSN of the last logged change, or of a transaction that may contain lost changes
  */
 export function placeOfLoss(before: ChangePlace, after: Lsn): ChangePlace | undefined {
   const commitLsn = before.commitLsn - 1n;
   return commitLsn > after ? { ...before, commitLsn } : undefined;
 }
 
-/** Tells each account that changes of it were lost, nobody knows which: it needs a new export of every resource. */
+/**
+ * The resets that tell each account that changes were lost. Nobody knows which, so each account has to export every
+ * resource again.
+ */
 export function* lostEvents(
   resources: readonly Resource[],
   accounts: readonly string[],

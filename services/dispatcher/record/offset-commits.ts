@@ -1,12 +1,12 @@
 import type { KafkaConsumer, OffsetToCommit } from '../../../shared/kafka/kafka-client.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 
-/** Offsets that lag by this much cost at most this much reading again, and nothing is recorded twice. */
+/** At most this much is read again after a crash, and nothing is recorded twice. */
 const COMMIT_INTERVAL_MS = 500;
 
 /**
- * After these the partitions are read again from what is committed, by this member or another, and noted anew. To commit
- * then what was noted before could take another member's offsets back.
+ * Errors after which the partitions are read again from the committed offsets, by this member or another. Committing
+ * the earlier offsets then could move another member's offsets back.
  */
 const READ_AGAIN_AFTER: ReadonlySet<unknown> = new Set([
   'REBALANCE_IN_PROGRESS',
@@ -15,20 +15,20 @@ const READ_AGAIN_AFTER: ReadonlySet<unknown> = new Set([
 ]);
 
 /**
- * Commits offsets now and then beside the work, because waiting for each commit would add a round trip to every
- * event's way. Call `note` only for what is already recorded. What could not be committed is tried again: exports of
- * changes wait for the offsets, and on a quiet source nothing else would come.
+ * Commits offsets in the background, because waiting for each commit would add a round trip to every event. Call `note`
+ * only for what is already recorded. A failed commit is repeated: changes-since exports wait for the offsets, and on a
+ * quiet source no later commit would follow.
  */
 export interface OffsetCommits {
-  /** @param metadata kept with the offset */
+  /** @param metadata stored with the offset */
   note(topic: string, partition: number, lastOffset: string, metadata?: string): void;
-  /** The group was joined again: everything is read from what is committed, and noted anew, by this member or another. */
+  /** Drops all offsets after the group was joined again: everything is read again from the committed ones. */
   forgetAll(): void;
-  /** Commits what was noted last; for the end, while the group is still joined. Nothing is tried again after it. */
+  /** Commits the last offsets, before the group is left. After it, failures are not repeated. */
   flush(): Promise<void>;
 }
 
-/** @param saveFirst what has to be stored before offsets are committed; when it fails, they are tried again with it */
+/** @param saveFirst stores what must be durable before offsets are committed. When it fails, both are repeated */
 export function createOffsetCommits(
   consumer: Pick<KafkaConsumer, 'commitOffsets'>,
   log: Log,
@@ -37,7 +37,7 @@ export function createOffsetCommits(
   const noted = new Map<string, OffsetToCommit>();
   let timer: NodeJS.Timeout | undefined;
   let isEnding = false;
-  /** How often the group was joined. */
+  /** Number of joins so far. */
   let joins = 0;
 
   const commit = async () => {
@@ -80,13 +80,15 @@ export function createOffsetCommits(
   };
 }
 
-/** kafkajs wraps what a broker says into an error that has no type. */
+/** kafkajs wraps a broker's error into one without a type. */
 function isReadAgainAfter(error: unknown): boolean {
   const { type, cause } = error as { type?: unknown; cause?: unknown };
   return READ_AGAIN_AFTER.has(type) || (cause instanceof Error && isReadAgainAfter(cause));
 }
 
-/** Aborts once the signal has aborted and what was noted is committed: while it has not, the group is still joined. */
+/**
+ * Aborts after `signal` has aborted and the last offsets are committed, because a commit needs the group membership.
+ */
 export function leaveAfterFlush(commits: Pick<OffsetCommits, 'flush'>, signal: AbortSignal): AbortSignal {
   const leaving = new AbortController();
   signal.addEventListener('abort', () => void commits.flush().finally(() => leaving.abort()), { once: true });

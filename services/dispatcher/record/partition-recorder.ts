@@ -22,18 +22,18 @@ export interface ChangeMessage {
   readonly headers?: MessageHeaders;
 }
 
-/** Reads messages of one partition, in their order, for as long as nobody else reads it. */
+/** Reads messages of one partition in order, while no other process reads it. */
 export type ReadChanges = (messages: readonly ChangeMessage[]) => Promise<ReadChange[]>;
 
 /**
- * Tells by capture's count what was recorded before and where records are missing.
+ * Decides by capture's count which changes were recorded before and where records are missing.
  *
- * @param lastRecorded how far the partition is recorded, asked before the first counted message
+ * @param lastRecorded how far the partition is recorded; called before the first counted message
  */
 export function createReadChanges(lastRecorded: () => Promise<ChainLink | null>): ReadChanges {
   let last: ChainLink | null | undefined;
   let asking: Promise<ChainLink | null> | undefined;
-  /** Reads may wait for it together, and each goes on from where the one before it came to. */
+  /** Several reads may wait for this at once. The later ones continue from where the earlier ones got to. */
   const start = async (): Promise<void> => {
     asking ??= lastRecorded();
     try {
@@ -67,53 +67,58 @@ export function createReadChanges(lastRecorded: () => Promise<ChainLink | null>)
   };
 }
 
-/** Changes of one statement. */
+/** Limit of changes per call of `record`. */
 const MAX_CHANGES = 1_000;
 
 export interface PartitionRecorderDeps {
   readonly partition: number;
   readonly read: ReadChanges;
   readonly record: RecordBatch;
-  /** The offset to read from when the partition was taken over. */
+  /** The offset at which reading started when this process got the partition. */
   readonly start: () => Promise<bigint>;
-  /** The first offset that the partition still has. */
+  /** The first offset that the partition still holds. */
   readonly earliest: () => Promise<bigint>;
-  /** Does work when it is the partition's turn among all that record. */
+  /** Runs `work` when it is the partition's turn among all partitions. */
   readonly inTurn: <T>(work: () => Promise<T>) => Promise<T>;
   readonly onRecorded: (recorded: Recorded) => void;
-  /** The bytes that are read and not recorded have changed by so many. */
+  /** Called with each change, in bytes, of what is read and not recorded. */
   readonly onBytes: (change: number) => void;
   readonly log: Log;
 }
 
 /**
- * Records what is read of one partition, beside the reading: while a large transaction is being recorded, what follows it is read, and
- * of that other accounts' changes go first. For as long as this process has the partition without a break.
+ * Records one partition's changes in parallel to reading them: during a large transaction the following changes are
+ * read, and those of other accounts are recorded first. Lives while this process has the partition without a break.
  */
 export interface PartitionRecorder {
-  /** Of what is read and not recorded. */
+  /** Bytes that are read and not recorded. */
   readonly bytes: number;
-  /** Takes up messages; they are recorded by and by. @throws when it can't be told what was recorded before them */
+  /** Takes messages, to be recorded later. @throws when it can't be found out what was recorded before them */
   add(messages: readonly ChangeMessage[]): Promise<void>;
   /**
-   * Whether what was fetched from the offset `first` on follows what was taken up, or the start, without a break. It does not
-   * when it was asked for before the group was joined again: what was read then and not recorded is in between.
+   * Checks that a fetch starting at the offset `first` directly follows what was taken, or the start. It does not if it
+   * was requested before the group was joined again: changes read before then and not recorded lie between.
    *
-   * @returns undefined when it follows; else the offset from which to read instead
+   * @returns undefined when it follows; otherwise the offset to read from instead
    */
   findBreak(first: string): Promise<string | undefined>;
   /**
-   * Tells that what is behind the last recorded change, up to this one, is lost; `end` is where the partition ends or ended.
+   * Reports everything after the last recorded change as lost, up to the link `upTo`.
    *
-   * @param place everything up to `upTo` is before it, and everything else behind it, unless a transaction has begun before it
-   * @returns false when all that was read already, and nothing waits to be told
+   * @param end where the partition ends or ended
+   * @param place a place in the feed: what is published up to `upTo` comes before it and everything else after it,
+   * unless a transaction started before it
+   * @returns false when all of that was read already and no loss waits to be reported
    */
   loseTail(upTo: ChainLink, end: bigint, place: ChangePlace): Promise<boolean>;
-  /** Offsets up to here hold nothing else that is to be recorded. */
+  /** Notes that offsets up to this one hold nothing else to record. */
   pass(offset: string): void;
-  /** Resolves once something more is recorded. */
+  /** Resolves when more is recorded. */
   progressed(): Promise<void>;
-  /** Others may have the partition now: what is not recorded is forgotten, and read again by whoever has it. */
+  /**
+   * Stops, because other processes may have the partition now. What is not recorded is forgotten, and read again by the
+   * next owner.
+   */
   abandon(): void;
 }
 
@@ -123,9 +128,9 @@ export function createPartitionRecorder(deps: PartitionRecorderDeps, signal: Abo
   const over = anySignal([signal, abandoned.signal]).signal;
   let isRecording = false;
   let progress = Promise.withResolvers<void>();
-  /** Behind the last that was taken up; undefined until it is known where to begin. */
+  /** The offset after the last message taken; undefined until the start is known. */
   let next: bigint | undefined;
-  /** Where reading went on instead, last. */
+  /** The last place where reading continued instead. */
   let soughtFor: { readonly next: bigint; readonly first: bigint } | undefined;
 
   const step = () => {
@@ -133,13 +138,16 @@ export function createPartitionRecorder(deps: PartitionRecorderDeps, signal: Abo
     progress = Promise.withResolvers();
   };
 
-  /** Changes in the backlog that records are missing before. */
+  /** Number of changes in the backlog with records missing before them. */
   let gapCount = 0;
   let isLossTold = true;
-  /** Of what is recorded while a loss is not told: that is stored with it, so that a crash between loses neither. */
+  /**
+   * The last link recorded while a loss is not reported. It is stored together with the loss, so that a crash between
+   * the two loses neither.
+   */
   let heldLink: ChainLink | undefined;
 
-  /** A loss is told in its place only when nothing gets ahead of what comes behind it. */
+  /** A loss is reported at its place only if nothing overtakes the changes behind it. */
   const isInOrder = () => gapCount > 0 || !isLossTold;
 
   const add = (change: ReadChange) => {
@@ -170,9 +178,9 @@ export function createPartitionRecorder(deps: PartitionRecorderDeps, signal: Abo
         step();
       }
     } catch {
-      // It is over, and what is not recorded is read again.
+      // The partition was given up. What is not recorded is read again.
     } finally {
-      // In the same moment in which nothing more was found: what is added next starts it again.
+      // In the same turn in which the backlog was empty: the next `add` starts it again.
       isRecording = false;
     }
   };
@@ -196,11 +204,11 @@ export function createPartitionRecorder(deps: PartitionRecorderDeps, signal: Abo
         next ??= start;
       }
       if (first <= next) return undefined;
-      // Nothing can be read of what is deleted; whether it was recorded is known by its number.
+      // Deleted records can't be read. Their numbers tell whether they were recorded.
       const earliest = await deps.earliest();
       if (earliest > next) next = earliest;
       if (first <= next) return undefined;
-      // It was read from there, and there is nothing in between.
+      // The previous seek led here, so there is nothing in between.
       if (soughtFor?.next === next && soughtFor.first === first) return undefined;
       soughtFor = { next, first };
       return next.toString();
@@ -208,7 +216,7 @@ export function createPartitionRecorder(deps: PartitionRecorderDeps, signal: Abo
     async loseTail(upTo, end, place) {
       const offset = String((next === undefined || next < end ? end : next) - 1n);
       const headers = { [CHAIN_HEADER]: formatChainLink(upTo) };
-      // As if the last of the lost ones had come: what comes next is then counted from there.
+      // As if the last lost record had arrived, so that the next record is counted from there.
       const [change] = await deps.read([{ offset, value: Buffer.alloc(0), headers }]);
       if (over.aborted || change === undefined || (change.link === undefined && isLossTold)) return false;
       add({ ...change, isAfterGap: true, lost: { through: upTo, place } });

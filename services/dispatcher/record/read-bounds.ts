@@ -1,10 +1,10 @@
 import type { KafkaAdmin } from '../../../shared/kafka/kafka-client.ts';
 
-/** Where the partitions of a topic begin and end, and how far a group has read them. */
+/** The bounds of a topic's partitions, and the offsets that a group has committed. */
 export interface ReadBounds {
-  /** The next offset to read of each partition that the group has ever committed one of; below 0 where it begins anew. */
+  /** The next offset to read, for each partition with a committed offset; below 0 where the group starts anew. */
   committed(): Promise<ReadonlyMap<number, bigint>>;
-  /** Each partition's first offset, and the one behind its last. */
+  /** The first offset of each partition, and the one after its last. */
   ends(): Promise<ReadonlyMap<number, PartitionEnds>>;
 }
 
@@ -13,7 +13,7 @@ export interface PartitionEnds {
   readonly high: bigint;
 }
 
-/** What kafkajs says where a group has no offset. */
+/** The offset that kafkajs reports for a group without one. */
 const NEVER_COMMITTED = -1n;
 
 /** @param admin an `uncommittedAdmin` */

@@ -15,11 +15,11 @@ import type { RecordedChain } from './recorded-chain.ts';
 import type { ChangeReader, EventRenderer } from './render-event.ts';
 import { recordInSpans } from './trace-recording.ts';
 
-/** One statement takes at most so many events and so much text (a single larger event goes alone). */
+/** Limits of one insert, in events and characters. A single larger event goes alone. */
 const MAX_EVENTS = 1_000;
 const MAX_CHARACTERS = 4_000_000;
 
-/** Handed on with the event; a larger text is fetched when it is its turn, so that what waits stays small in memory. */
+/** Larger payloads are not handed on with the event but read when needed, so that waiting events use little memory. */
 const MAX_INLINE_CHARACTERS = 16_000;
 
 export interface RecordDeps {
@@ -27,29 +27,29 @@ export interface RecordDeps {
   readonly listAccounts: () => Promise<readonly string[]>;
   readonly ensurePartitions: (days: readonly string[]) => Promise<void>;
   readonly insert: (events: readonly RecordedEvent[]) => Promise<InsertedEvents>;
-  /** First day that is still kept, `2026-01-02`; what is older would only be dropped again. */
+  /** The first retained day, `2026-01-02`. Older events are not recorded, because they would be dropped again. */
   readonly keptSince: () => string;
   readonly expired: ExpiredEvents;
-  /** Of this partition, for as long as nobody else reads it. */
+  /** The recorded events of this partition's accounts, while no other process reads the partition. */
   readonly chains: AccountChains;
-  /** What is told as lost when records of a partition are missing. */
+  /** The resources that are reset when records of a partition are lost. */
   readonly resources: readonly Resource[];
-  /** The commit LSN of the last change of these accounts (`source_id`) that is in the log. */
+  /** Commit LSN of the last logged change of these accounts (`source_id`). */
   readonly recordedTo: (accounts: readonly string[]) => Promise<Lsn>;
-  /** Where losses are told, so that the repeat of one tells it in its place. */
+  /** Stores the places of reported losses, so that a repeated report gets the same place. */
   readonly losses: Pick<RecordedChain, 'findLoss' | 'keepLoss'>;
   readonly onRecorded: (run: EventRun) => void;
-  /** Something may have been recorded that `onRecorded` was not told of. */
+  /** Called when events may have been recorded without a call of `onRecorded`. */
   readonly onUnsure: () => void;
   readonly log: Log;
 }
 
 /**
- * Records the events of changes of one partition, in the order in which they are given, in as few statements as the limits allow.
+ * Records the changes of one partition in the given order, in as few statements as the limits allow.
  *
- * @returns whether all that was lost is told. A loss that was noticed inside of a transaction is told behind that, before the next
- * one: until then it is known to nobody but this process, and changes have to be given in the order of the partition.
- * @throws when one could not be recorded; those before it are. Repeating the whole batch is safe.
+ * @returns whether every loss is reported. A loss inside a transaction is reported after it, before the next one. Until
+ * then only this process knows of the loss, and the caller must pass changes in the partition's order
+ * @throws when a change could not be recorded; the changes before it are. Repeating the whole batch is safe
  */
 export type RecordBatch = (partition: number, changes: readonly ReadChange[]) => Promise<boolean>;
 
@@ -58,15 +58,19 @@ export function createRecordBatch(partitionCount: number, deps: RecordDeps): Rec
   const shared = new Set(deps.resources.filter(isSharedResource).map(({ name }) => name));
   let isUnsure = false;
 
-  /** Behind this a loss is to be told: up to where the log is recorded, or the end of a transaction that it may be amid. */
+  /**
+   * A loss waits to be reported behind this LSN: the end of the log, or of a transaction that may contain lost changes.
+   */
   let untoldAfter: Lsn | undefined;
-  /** Of the last change that was recorded here and has one. */
+  /** The last link among the changes recorded here. */
   let lastLink: ChainLink | undefined;
 
   const accountsOf = async (partition: number): Promise<readonly string[]> =>
     (await deps.listAccounts()).filter((account) => accountPartition(account, partitionCount) === partition);
 
-  /** A truncation is told to every account that this partition speaks for: to others it would come out of order. */
+  /**
+   * A truncation is reported to each account of this partition. Accounts of other partitions would get it out of order.
+   */
   const renderAll = async (
     value: Buffer,
     listHere: () => Promise<readonly string[]>,
@@ -86,11 +90,14 @@ export function createRecordBatch(partitionCount: number, deps: RecordDeps): Rec
     return renderResets(renderer, change, told);
   };
 
-  /** Both say so: an account may be called like what stands for all, and a catalog may have changed since capture read it. */
+  /**
+   * Both conditions are needed: an account's ID may look like the mark for all accounts, and the catalog may have
+   * changed since capture read it.
+   */
   const isShared = ({ account, resource }: DecodedChange) =>
     account === EVERY_ACCOUNT && shared.has(resource);
 
-  /** Where it is, and what a loss before it may be amid. */
+  /** The place of a change, and the transaction that may contain changes lost before it. */
   const placeOf = async ({ value, lost }: ReadChange): Promise<{ place: ChangePlace; amid: Lsn }> => {
     if (lost !== undefined) return { place: lost.place, amid: 0n };
     const read = deps.readerOf(value);
@@ -115,7 +122,7 @@ export function createRecordBatch(partitionCount: number, deps: RecordDeps): Rec
     deps.expired.noteTold(resets);
   };
 
-  /** An insert that fails may have been committed all the same, and its repeat then finds nothing new. */
+  /** A failed insert may have been committed. Its repeat then inserts nothing new. */
   const insertOrNote = async (kept: readonly RecordedEvent[]): Promise<InsertedEvents> => {
     try {
       const inserted = await deps.insert(kept);
@@ -124,7 +131,7 @@ export function createRecordBatch(partitionCount: number, deps: RecordDeps): Rec
       return inserted;
     } catch (error) {
       isUnsure = true;
-      // Whatever it failed of, a partition that somebody dropped meanwhile is made again by the repeat.
+      // The cause may be a partition that somebody dropped, so the repeat creates them again.
       daysMade.clear();
       throw error;
     }
@@ -156,7 +163,7 @@ export function createRecordBatch(partitionCount: number, deps: RecordDeps): Rec
     let untold = untoldAfter;
     let passed = lastLink;
     let listed: Promise<readonly string[]> | undefined;
-    /** Read once: an account that comes after these changes were fetched has them in its first snapshot. */
+    /** Read once: an account created after these changes were fetched has them in its first snapshot. */
     const listHere = () => {
       listed ??= accountsOf(partition);
       return listed;
@@ -173,7 +180,7 @@ export function createRecordBatch(partitionCount: number, deps: RecordDeps): Rec
         if (events.length >= MAX_EVENTS || characters >= MAX_CHARACTERS) await flush();
       }
     };
-    /** Tells what is missing before this change, or is to be told since an earlier one, where no reader has been yet. */
+    /** Reports the loss before this change, or an earlier loss that waits, at a place that no reader has passed. */
     const tellLoss = async (change: ReadChange): Promise<void> => {
       const through = missingUpTo(change) ?? passed;
       if (through === undefined) return;
@@ -181,7 +188,7 @@ export function createRecordBatch(partitionCount: number, deps: RecordDeps): Rec
       const known = change.isAfterGap ? await deps.losses.findLoss(partition, through) : undefined;
       const place = known?.place ?? (await decidePlace(change));
       if (place === undefined) return;
-      // All before the place is recorded once it is stored.
+      // Stored losses imply that everything before their place is recorded.
       await flush();
       const loss = known ?? (await deps.losses.keepLoss(partition, { through, place }));
       untold = undefined;
@@ -194,7 +201,7 @@ export function createRecordBatch(partitionCount: number, deps: RecordDeps): Rec
       });
       await add(lostEvents(deps.resources, accounts, loss.place));
     };
-    /** @returns undefined while the loss has to be held */
+    /** @returns undefined while the report has to wait */
     const decidePlace = async (change: ReadChange): Promise<ChangePlace | undefined> => {
       const { offset, isAfterGap } = change;
       const { place: before, amid } = await placeOf(change);
@@ -220,13 +227,13 @@ export function createRecordBatch(partitionCount: number, deps: RecordDeps): Rec
   };
 }
 
-/** Where the records that are missing before a change end; undefined when none are. */
+/** The link up to which records are missing before a change; undefined when none are. */
 function missingUpTo({ isAfterGap, link, lost }: ReadChange): ChainLink | undefined {
   if (lost !== undefined) return lost.through;
   return isAfterGap && link !== undefined ? linkBefore(link) : undefined;
 }
 
-/** A record of a shared resource is every account's: of those that this partition speaks for. */
+/** A record of a shared resource belongs to every account, here to those of this partition. */
 function* renderForAll(event: RecordedEvent, accounts: readonly string[]) {
   for (const account of accounts) yield { ...event, account };
 }
@@ -237,12 +244,12 @@ function* renderResets(renderer: EventRenderer, change: DecodedChange, accounts:
 
 const latest = (...lsns: readonly Lsn[]): Lsn => lsns.reduce((a, b) => (a > b ? a : b));
 
-/** `*`, or nothing in what earlier versions wrote, means every account. */
+/** `*` means every account. Earlier versions wrote an empty value. */
 const isOfOne = (account: string) => account !== '' && account !== EVERY_ACCOUNT;
 
 const byPosition = (a: RecordedEvent, b: RecordedEvent) => comparePositions(a, b);
 
-/** The event as it would be read from the log. */
+/** The event in the form in which it is read from the log. */
 function toLogged(event: RecordedEvent, accountId: string): LoggedEvent {
   const { payloadHead, payloadTail, commitLsn, index, xid, type, resource, recordKey, committedAt } = event;
   const isInline = payloadHead.length + accountId.length + payloadTail.length <= MAX_INLINE_CHARACTERS;
@@ -252,16 +259,18 @@ function toLogged(event: RecordedEvent, accountId: string): LoggedEvent {
   return event.traceparent === undefined ? logged : { ...logged, traceparent: event.traceparent };
 }
 
-/** Accounts remembered for a partition; beyond this all are forgotten, which costs each one look into the log. */
+/**
+ * Limit of remembered accounts per partition. Beyond it all are forgotten, which costs one read of the log per account.
+ */
 const MAX_ACCOUNTS = 10_000;
 
 /**
- * Remembers which event of each account was recorded last, and so between which events there are no others. That
- * holds only while this process reads the accounts' partition without a break: an account's events all come through one
- * partition, so what was not read here in between was not recorded by anyone else either.
+ * Remembers the last recorded event of each account, and so between which events there are no others. This holds only
+ * while this process reads the partition without a break: all events of an account come through one partition, so no
+ * other process records events in between.
  */
 export interface AccountChains {
-  /** @returns the last event of the account before those up to `last`, or undefined when it is not known */
+  /** @returns the last event of the account before those up to `last`, or undefined when unknown */
   extend(account: string, last: Position): Position | undefined;
 }
 
@@ -271,7 +280,7 @@ export function createAccountChains(maxAccounts: number = MAX_ACCOUNTS): Account
     extend(account, last) {
       const before = chains.get(account);
       if (before === undefined && chains.size >= maxAccounts) chains.clear();
-      // What comes a second time does not take the end of the chain back.
+      // A repeated event does not move the end of the chain back.
       if (before === undefined || comparePositions(last, before) > 0) chains.set(account, last);
       return before;
     },

@@ -4,48 +4,58 @@ import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import type { ChainLink } from '../../../shared/protocol/headers.ts';
 import type { ToldLoss } from './lost-changes.ts';
 
-/** `next`: nothing is between it and what was recorded. `repeat`: it was recorded before. `gap`: records are missing before it. */
+/**
+ * `next`: it directly follows what was recorded. `repeat`: it was recorded before. `gap`: records are missing before
+ * it.
+ */
 export type ChainVerdict = 'next' | 'repeat' | 'gap';
 
 /**
- * How far each partition is recorded by capture's own count.
+ * How far each partition is recorded, by capture's own count.
  *
- * **Invariant:** it is saved before the offsets that belong to it, so what is stored is never behind what will be read next. Offsets
- * that are noted may be committed after the group was joined again, so what is not saved outlives that: it is a fact, whoever
- * has the partition now.
+ * **Invariant:** it is saved before the offsets that belong to it, so the stored state is never behind what is read
+ * next. Offsets may be committed after the group was joined again, so unsaved state survives a join: it stays true,
+ * whichever process has the partition.
  */
 export interface RecordedChain {
   /**
-   * Notes of each partition that nobody has ever read that nothing of it is recorded, so that its first records can't be lost unseen.
-   * To be called before the first offset of a partition is committed.
+   * Stores, for each partition that was never read, that nothing of it is recorded, so that a loss of its first records
+   * is noticed. Call it before a partition's first offset is committed.
    */
   begin(partitions: Iterable<number>): Promise<void>;
-  /** The later of what is stored and what is not saved yet; null when an earlier version, which did not count, recorded it. */
+  /**
+   * The later of the stored and the unsaved link; null when an earlier version, which did not count, recorded the
+   * partition.
+   */
   last(partition: number): Promise<ChainLink | null>;
-  /** Everything up to this link is in the event log, or was told as lost. What comes behind it is at `nextOffset` at the earliest. */
+  /**
+   * Notes that everything up to this link is in the event log, or was reported as lost. What follows starts at
+   * `nextOffset` or later.
+   */
   note(partition: number, link: ChainLink, nextOffset: bigint): void;
   /**
-   * Where to read each of these partitions on at the latest. It is before what the group committed when the store was restored
-   * from a backup; otherwise by what was not counted, such as the ends of transactions. One that is not there has no limit.
+   * The offsets from which to read these partitions at the latest. After a restore from a backup they are before the
+   * group's committed offsets. Otherwise they differ only by records that are not counted, such as transaction markers.
+   * A partition that is absent has no limit.
    */
   nextOffsets(partitions: Iterable<number>): Promise<ReadonlyMap<number, bigint>>;
   /**
-   * Stores where a loss is told, before it is told: its resets and this count are not saved together, so after a crash between the
-   * two the records are found missing again, and the resets have to get the same place, where they change nothing.
+   * Stores the place of a loss before it is reported. The resets and this count are not saved together, so after a
+   * crash between the two the loss is found again. Its resets then get the same place, where they change nothing.
    *
-   * @returns the loss as it was stored first, whoever stored it
+   * @returns the loss as it was stored first, by any process
    */
   keepLoss(partition: number, loss: ToldLoss): Promise<ToldLoss>;
-  /** The loss that was stored last, if the records up to `through` are a part of it. */
+  /** The last stored loss, if it includes the records up to `through`. */
   findLoss(partition: number, through: ChainLink): Promise<ToldLoss | undefined>;
-  /** @throws StoreOlderError when the store is behind what was saved here: nothing is saved then */
+  /** @throws StoreOlderError when the store is older than what was saved here; then nothing is saved */
   save(): Promise<void>;
 }
 
-/** Nothing is recorded. It is before the first link of every chain. */
+/** Stands for a partition of which nothing is recorded. It precedes the first link of every chain. */
 const NOTHING: ChainLink = { chain: '', seq: 0 };
 
-/** What a link says when `last` was recorded last. */
+/** Compares a link with the last recorded one. */
 export function classifyLink(last: ChainLink | null, link: ChainLink): ChainVerdict {
   if (last === null) return 'next';
   if (last.chain === NOTHING.chain) return link.seq === 1 ? 'next' : 'gap';
@@ -59,7 +69,7 @@ function isLater(link: ChainLink, other: ChainLink | null): boolean {
   return link.chain === other.chain ? link.seq > other.seq : link.chain > other.chain;
 }
 
-/** Nothing of it where one of the partitions is behind what this process knows to be stored ($5, $6). */
+/** Saves nothing if one of the partitions is behind the state that this process knows to be stored ($5, $6). */
 const SAVE = `
 with said as (
   select * from unnest($1::int[], $2::text[], $3::bigint[], $4::bigint[], $5::text[], $6::bigint[])
@@ -89,13 +99,13 @@ const FIND_LOSS = `
 select loss_chain as chain, loss_seq::text as seq, loss_lsn::text as lsn, loss_micros::text as micros
 from recorded_chain where partition = $1 and (loss_chain, loss_seq) >= ($2 collate "C", $3)`;
 
-/** @param listRead the partitions of which the group has ever committed an offset */
+/** @param listRead the partitions with an offset that the group has committed */
 export function createRecordedChain(
   db: Queryable,
   listRead: () => Promise<ReadonlySet<number>>,
 ): RecordedChain {
   const unsaved = new Map<number, { readonly link: ChainLink; readonly nextOffset: bigint }>();
-  /** As this process has read or saved it last. */
+  /** The links that this process last read or saved. */
   const known = new Map<number, ChainLink>();
   const begun = new Set<number>();
 

@@ -12,25 +12,25 @@ import type { ReadBounds } from './read-bounds.ts';
 import type { RecordBatch } from './record-batch.ts';
 import type { RecordedChain } from './recorded-chain.ts';
 
-/** Partitions whose fetched records are taken up side by side. */
+/** Partitions whose fetched records are processed in parallel. */
 const PARTITIONS_AT_ONCE = 4;
 
-/** Partitions recorded side by side, as many as topics are declared with: those with few events share statements. */
+/** Partitions recorded in parallel, as many as topics have by default. Those with few events share statements. */
 const RECORDED_AT_ONCE = 12;
 
-/** Pieces of a fetched batch between which the group hears from us, so that a long one does not look like a death. */
+/** Messages between two heartbeats within a batch, so that the group does not take a long batch for a dead member. */
 const MESSAGES_PER_STEP = 1_000;
 
 /**
- * What a process may have read and not recorded, over all partitions. One by itself may take half of it: a transaction of some
- * 70,000 rows.
+ * Limit of what a process has read and not recorded, over all partitions. One partition alone may use half of it: a
+ * transaction of some 70,000 rows.
  */
 const MAX_BACKLOG_BYTES = 128 * 1_024 * 1_024;
 
 export interface RecorderDeps {
   readonly topic: string;
   readonly consumer: KafkaConsumer;
-  /** What records one partition, for as long as nobody else reads it. */
+  /** Creates what records one partition, for as long as no other process reads it. */
   readonly createRecord: () => RecordBatch;
   readonly recordedChain: RecordedChain;
   readonly bounds: ReadBounds;
@@ -40,15 +40,15 @@ export interface RecorderDeps {
 export interface Recorder extends Worker {
   /** The partitions that this process records. */
   ownPartitions(): ReadonlySet<number>;
-  /** What was read and is not recorded. */
+  /** Bytes that are read and not recorded. */
   backlogBytes(): number;
-  /** As `PartitionRecorder` does it. */
+  /** See `PartitionRecorder.loseTail`. */
   loseTail(partition: number, ...lost: Parameters<PartitionRecorder['loseTail']>): Promise<boolean>;
 }
 
 /**
- * Turns `tandem.changes` into the event log. Offsets follow the insert, so a crash between the two reads again what
- * is there already, and the insert passes over it. When the control store is away this waits for it and loses nothing.
+ * Writes `tandem.changes` to the event log. Offsets are committed after the insert, so after a crash some events are
+ * read again and skipped by the insert. While the control store is unavailable it waits, and loses nothing.
  */
 export function createRecorder(deps: RecorderDeps): Recorder {
   const { topic, consumer, recordedChain, bounds, log } = deps;
@@ -57,9 +57,9 @@ export function createRecorder(deps: RecorderDeps): Recorder {
   const partitions = new Map<number, PartitionRecorder>();
   let bytes = 0;
   let own: ReadonlySet<number> = new Set();
-  /** Those of `own` that are read from where they are to be. */
+  /** The partitions of `own` whose read position is checked and set. */
   let positioned: ReadonlySet<number> = new Set();
-  /** Of the partitions that the last join gave, once somebody asks. */
+  /** The read positions of the partitions from the last join, once they were asked for. */
   let starts: Promise<ReadonlyMap<number, Start>> | undefined;
   let recorderOf: ((partition: number) => PartitionRecorder) | undefined;
 
@@ -67,7 +67,8 @@ export function createRecorder(deps: RecorderDeps): Recorder {
     partitions.get(partition) === recorder;
 
   const readStarts = async (): Promise<ReadonlyMap<number, Start>> => {
-    // Offsets are committed behind what is stored. So the store is asked second, and is behind only if it was restored.
+    // Offsets are committed after the store is written. The store is read second, so it is behind them only after a
+    // restore.
     const committed = await bounds.committed();
     const limits = await recordedChain.nextOffsets(own);
     return new Map(
@@ -107,7 +108,10 @@ export function createRecorder(deps: RecorderDeps): Recorder {
         });
       });
 
-      /** Goes back to what the store does not have. The offsets follow, because others take them for what is in the event log. */
+      /**
+       * Seeks back to what the store lacks. The offsets are committed too, because others rely on them to tell what is
+       * in the event log.
+       */
       const position = async (): Promise<void> => {
         const partitions = own;
         const behind = [...(await findStarts())].filter(([, { isBehind }]) => isBehind);
@@ -150,7 +154,7 @@ export function createRecorder(deps: RecorderDeps): Recorder {
         return made;
       };
       recorderOf = ofPartition;
-      /** As much as is left free, so that a partition that has much to record leaves room for the others. */
+      /** Half of the free memory, so that a partition with much to record leaves room for others. */
       const hasRoom = (recorder: PartitionRecorder) =>
         recorder.bytes === 0 || recorder.bytes < MAX_BACKLOG_BYTES - bytes;
       const untilRoom = async (recorder: PartitionRecorder) => {
@@ -158,8 +162,9 @@ export function createRecorder(deps: RecorderDeps): Recorder {
       };
 
       /**
-       * Whether a fetch that begins at `first` is to be taken up. One that is not is read again: it was asked for before the group was
-       * joined anew inside a fetch of another broker, which kafkajs does without breaking off the others.
+       * Whether a fetch that starts at `first` may be used. Otherwise it was requested before a rejoin, which happened
+       * during another broker's fetch and which kafkajs does not abort the other fetches for. It is then read again
+       * from the right offset.
        */
       const follows = async (
         partition: number,
@@ -180,11 +185,11 @@ export function createRecorder(deps: RecorderDeps): Recorder {
         const recorder = ofPartition(partition);
         if (await follows(partition, recorder, first)) recorder.pass(last);
       };
-      // A fetch of nothing but aborted records and markers of transactions reaches no handler.
+      // A fetch with only aborted records and transaction markers reaches no handler.
       consumer.on(consumer.events.END_BATCH_PROCESS, ({ payload }) => {
         const { partition, batchSize, firstOffset, lastOffset } = payload;
         if (batchSize > 0 || !own.has(partition)) return;
-        // It ends in an error only with the process.
+        // It fails only when the process stops.
         passEmpty(partition, firstOffset ?? lastOffset, lastOffset).catch(() => undefined);
       });
       const consuming = runConsumer(
@@ -195,7 +200,7 @@ export function createRecorder(deps: RecorderDeps): Recorder {
           partitionsConsumedConcurrently: PARTITIONS_AT_ONCE,
           eachBatch: async ({ batch, resolveOffset, heartbeat, isRunning, isStale, pause }) => {
             const { partition } = batch;
-            // Somebody else's by now: to record it too would get ahead of them.
+            // Another member has the partition now. Recording it here too could overtake that member.
             if (!own.has(partition)) return;
             const recorder = ofPartition(partition);
             const first = batch.firstOffset() ?? batch.lastOffset();
@@ -203,18 +208,18 @@ export function createRecorder(deps: RecorderDeps): Recorder {
             for (let from = 0; from < batch.messages.length; from += MESSAGES_PER_STEP) {
               if (!isRunning() || isStale() || signal.aborted || !isCurrent(partition, recorder)) return;
               if (!hasRoom(recorder)) {
-                // The rest is fetched again then. To wait for it here would hold up all other partitions.
+                // The rest is fetched again after the pause. Waiting here would block all other partitions.
                 void untilRoom(recorder).then(pause());
                 return;
               }
               const step = batch.messages.slice(from, from + MESSAGES_PER_STEP);
               await keepTrying('reading changes', () => recorder.add(step), log, signal, heartbeat);
-              // Joined again meanwhile: what was not recorded is read again, and must not be taken as read.
+              // The group was joined again. What was not recorded is read again, so it must not count as read.
               if (!isCurrent(partition, recorder)) return;
               resolveOffset(step.at(-1)?.offset ?? '');
               await heartbeat();
             }
-            // Behind the last change comes the marker that ended its transaction.
+            // A transaction marker follows the last change.
             recorder.pass(batch.lastOffset());
           },
         },
@@ -227,7 +232,7 @@ export function createRecorder(deps: RecorderDeps): Recorder {
           for (const recorder of partitions.values()) recorder.abandon();
           partitions.clear();
           ready.resolve();
-          // Also of those of which nothing comes, because it was read before or is lost.
+          // Also for partitions without new records, because theirs were read before or are lost.
           keepTrying('finding where to read on', position, log, signal).catch(() => undefined);
         },
       );
@@ -236,14 +241,14 @@ export function createRecorder(deps: RecorderDeps): Recorder {
   };
 }
 
-/** Where a partition is read on. */
+/** Where to continue reading a partition. */
 interface Start {
   readonly offset: bigint;
-  /** Before what the group committed. */
+  /** The position is before the group's committed offset. */
   readonly isBehind: boolean;
 }
 
-/** @param committed undefined, or below 0, when the group never committed any, or begins anew */
+/** @param committed undefined or below 0 when the group has committed no offset or starts anew */
 function startOf(committed: bigint | undefined, limit: bigint | undefined): Start {
   const offset = committed === undefined || committed < 0n ? 0n : committed;
   return limit !== undefined && limit < offset

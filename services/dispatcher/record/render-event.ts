@@ -19,18 +19,18 @@ import { createRecordKey } from '../../../shared/values/record-key.ts';
 import { readRegistryId } from '../../../shared/values/wire-format.ts';
 import type { RecordedEvent } from './insert-events.ts';
 
-/** Reads and renders the changes of one schema version of one resource. */
+/** Decodes and renders the changes of one schema version of one resource. */
 export interface ChangeReader {
   readonly decode: (message: Buffer) => DecodedChange;
-  /** Undefined for a resource that the catalog no longer has. */
+  /** Undefined when the catalog no longer has the resource. */
   readonly renderer: EventRenderer | undefined;
 }
 
 /**
- * Finds how to read a message by the schema ID in it, without the source database. Readers are kept: there is one per
- * version of a table's columns, and their number is bounded by the registry.
+ * Finds the reader of a message by its schema ID, without the source database. Readers are cached: one per version of a
+ * table's columns, so the registry bounds their number.
  *
- * @throws when the registry can't be reached, or the message is not one of ours
+ * @throws when the registry can't be reached, or the message is not a change
  */
 export function createChangeReaders(
   catalog: Catalog,
@@ -54,7 +54,7 @@ export function createChangeReaders(
   };
 }
 
-/** A change says itself what customers see of it; one from before the catalog had fields is shown as the catalog says. */
+/** Changes carry their public fields. Those from before the catalog had fields are rendered by the catalog. */
 function rendererOf(resource: Resource, rowType: RowType): EventRenderer {
   const shown = rowType.fields === undefined ? { ...rowType, ...fieldsOf(resource) } : rowType;
   const names = rowType.columns.map(({ name }) => name);
@@ -66,20 +66,22 @@ function rendererOf(resource: Resource, rowType: RowType): EventRenderer {
     : createResetRenderer(resource);
 }
 
-/** Told to an account when there are changes that no event tells, as of a table that was emptied at once: it needs a new export. */
+/** Sent when changes can't be expressed as events, such as after a truncation. The account has to export again. */
 const FEED_RESET = 'feed.reset';
 
-/** Makes events of one resource's changes. Everything in an event follows from its change, so a replay gives the same bytes. */
+/**
+ * Renders the events of one resource. Everything in an event follows from its change, so a replay gives the same bytes.
+ */
 export interface EventRenderer {
-  /** For inserts, updates and deletes. */
+  /** Renders an insert, update or delete. */
   render(change: DecodedChange): RecordedEvent;
-  /** For a truncation, once for each account. */
+  /** Renders a truncation, once for each account. */
   renderReset(change: DecodedChange, account: string): RecordedEvent;
 }
 
 /**
- * For changes whose columns are not those of the catalog any more, because both were adapted while they waited in the topic: each
- * tells its account that the resource needs a new export. To stop at one would stop every account of its partition.
+ * For changes whose columns no longer match the catalog, because both changed while the changes waited in the topic.
+ * Each becomes a `feed.reset` of its resource. An error instead would stop every account of the partition.
  */
 export function createResetRenderer(resource: Resource): EventRenderer {
   const renderReset = (change: DecodedChange, account: string) => {
@@ -136,7 +138,8 @@ export function createEventRenderer(resource: Resource, rowType: RowType): Event
       const change = toPublicChange(shape, raw);
       const previous = json.previousJson(change);
       const untold = change.unchanged.filter((name) => !withheld.includes(name));
-      // A record that moved to the account has no earlier value to keep. It is gone from the source again: `deleted` follows.
+      // A record that moved to the account has no earlier value to keep. If it is gone from the source again, `deleted`
+      // follows.
       const howUntold = change.op === 'insert' ? 'unknown' : 'unchanged';
       const content =
         `"key":${json.keyJson(change)},"data":${json.dataJson(change)}` +
@@ -151,14 +154,14 @@ export function createEventRenderer(resource: Resource, rowType: RowType): Event
   };
 }
 
-/** The fields that no longer leave, though the change has them. */
+/** The fields that the change has and that are no longer published. */
 function withheldFields(resource: Resource, { columns, fields }: RowType): readonly string[] {
   const isShown = (name: string) => resource.fields?.some((field) => field.name === name);
   if (fields === undefined) {
     return columns.map(({ name }) => name).filter((name) => !(isShown(name) ?? leaves(resource, name)));
   }
-  // A name that is used again may have been another column's, which no longer leaves. What the column of today was called then,
-  // `expose` does not know.
+  // A reused name may have belonged to another column, which is no longer published. `expose` does not know earlier
+  // names of today's columns.
   const isHidden = (field: PublicField) => resource.hide.includes(columnOfField(field) ?? '');
   return fields
     .filter(
@@ -168,22 +171,22 @@ function withheldFields(resource: Resource, { columns, fields }: RowType): reado
     .map(({ name }) => name);
 }
 
-/** The column may have had another name when the change was written, but its field's name stays. */
+/** The column may have been renamed since the change was written, but its field's name stays. */
 function softDeleteColumn({ softDelete, fields = [] }: Resource, rowType: RowType): string | undefined {
   const name = softDelete === undefined ? undefined : plainFieldOf(fields, softDelete)?.name;
   return (name === undefined ? undefined : columnOfName(rowType, name)) ?? softDelete;
 }
 
 /**
- * What takes the place of an event that came too late to be kept: its subscribers have to start anew. It has its event's
- * place in the feed, and another time, at which it is kept.
+ * The `feed.reset` that replaces an event past its retention: subscribers have to export again. It keeps the event's
+ * position in the feed, and gets a time within the retention.
  */
 export function toExpiredReset(event: RecordedEvent, committedAt: string): RecordedEvent {
   const facts = { ...event, type: FEED_RESET, recordKey: '[]', committedAt };
   return toRecorded(facts, resetContent('events_expired', event.resource), '');
 }
 
-/** Changes that an earlier version wrote say no reason. Behind a gap there is no transaction to name. */
+/** Changes written by an earlier version give no reason. After a gap there is no transaction to name. */
 function earlierReason({ source }: DecodedChange): ResetReason {
   return source.xid === 0n ? 'changes_lost' : 'table_truncated';
 }
@@ -192,7 +195,7 @@ function resetContent(reason: string, resource: string): string {
   return `"key":null,"data":${JSON.stringify({ reason, resources: [resource] })}`;
 }
 
-/** `content` and `source` are members of the payload, as JSON text. */
+/** `content` and `source` are members of the payload as JSON text. */
 function toRecorded(
   facts: Omit<RecordedEvent, 'payloadHead' | 'payloadTail'>,
   content: string,
@@ -210,32 +213,32 @@ function toRecorded(
 }
 
 /**
- * A record that is soft-deleted is gone for the customer, and one that is restored is new to them. A change of a record
- * that stays soft-deleted is told as `deleted` again: a receiver that keeps only living records passes over it, and
- * one that keeps all finds the new values in `data`.
+ * For customers a soft-deleted record is deleted, and a restored one is created. A change of a record that stays
+ * soft-deleted is sent as `deleted` again: receivers that keep only live records ignore it, and others find the new
+ * values in `data`.
  */
 function verbOf({ op }: DecodedChange, wasDeleted: boolean, isDeleted: boolean): string {
   if (op === 'delete' || isDeleted) return 'deleted';
   return op === 'insert' || wasDeleted ? 'created' : 'updated';
 }
 
-/** Always six digits of fraction, so that timestamps compare as texts. */
+/** Always six fractional digits, so that timestamps compare as text. */
 function formatMicros(micros: bigint): string {
   const millis = micros / 1_000n;
   const rest = micros % 1_000n;
   return `${new Date(Number(millis)).toISOString().slice(0, -1)}${String(rest).padStart(3, '0')}Z`;
 }
 
-/** What a customer's event says of a change. Every text but the record key's is a JSON object. */
+/** The content of a customer's event. Each text except the record key is a JSON object. */
 export interface EventJson {
   /**
-   * The row after the change, or the deleted row, byte for byte as an export has it. A column whose value is not
-   * known (`unchanged` or `missing`) is left out, so that it is never taken for null.
+   * The row after the change, or the deleted row, with the same bytes as in an export. A column with an unknown value
+   * (`unchanged` or `missing`) is left out, so that it is never read as null.
    */
   dataJson(change: DecodedChange): string;
   /**
-   * The former values of the columns that an update changed, `{}` when it changed none. Undefined when there is
-   * nothing to compare: no update, or a replica identity that carries only a part of the old row.
+   * The former values of the columns that an update changed; `{}` when none changed. Undefined when there is nothing to
+   * compare: the change is no update, or the replica identity covers only part of the old row.
    */
   previousJson(change: DecodedChange): string | undefined;
   /** The key columns with their values, in column order. */
@@ -243,14 +246,17 @@ export interface EventJson {
   recordKey(change: DecodedChange): string;
 }
 
-/** A truncation has no row: it becomes a `feed.reset`, and asking for its data is a bug. */
+/** The row of a change. A truncation has none: it becomes a `feed.reset`, and asking for its data is a bug. */
 function rowOf(change: DecodedChange): RowTexts {
   const row = change.after ?? change.before;
   if (row === null) throw new RangeError(`a ${change.op} of ${change.resource} has no row`);
   return row;
 }
 
-/** @param withheld columns that are left out, because they no longer leave: a change may have been written while they did */
+/**
+ * @param withheld columns to leave out because they are no longer published, though they were when the change was
+ * written
+ */
 export function createEventJson(
   rowType: RowType,
   keyColumns: readonly string[],
@@ -269,7 +275,7 @@ export function createEventJson(
 
     previousJson({ op, before, after, unchanged, missing }) {
       if (op !== 'update' || before === null || after === null || missing.length > 0) return undefined;
-      // A value that was not sent again did not change.
+      // Columns whose value was not sent again did not change.
       const same = names.filter((name, index) => unchanged.includes(name) || before[index] === after[index]);
       return toJson(before, new Set([...same, ...withheld]));
     },
@@ -283,8 +289,8 @@ const JSON_NULL = 'null';
 const NONE = '{}';
 
 /**
- * What a payload does not tell, for whoever makes a row of an event: `data` and `previous` name the columns whose value is a JSON
- * null, which looks like SQL NULL, and `filled` those whose values may be later than the change.
+ * Facts that the payload does not show, needed to rebuild a row from an event: `data` and `previous` name the columns
+ * with a JSON null, which looks like SQL NULL, and `filled` names the columns whose value may be later than the change.
  */
 export function createPayloadNotes({ columns }: RowType): (change: DecodedChange) => string {
   const places = columns.flatMap(({ type }, place) => (type.kind === 'json' ? [place] : []));

@@ -2,8 +2,8 @@ import { isTracing, type OpenSpan, startSpan } from '../../../shared/runtime/tra
 import type { RecordedEvent } from './insert-events.ts';
 
 /**
- * Records events in a span for each traced transaction that they come from. The span is a child of capture's and a link to
- * it, and becomes the parent of what delivers the events.
+ * Records events in one span per traced transaction. The span is a child of capture's span with a link to it, and the
+ * parent of the deliveries' spans.
  *
  * @throws what `record` throws
  */

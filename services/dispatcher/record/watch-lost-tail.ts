@@ -7,23 +7,29 @@ import type { Worker } from '../../../shared/runtime/worker.ts';
 import type { ReadBounds } from './read-bounds.ts';
 import type { Recorder } from './recorder.ts';
 
-/** Between two looks. What is noticed in one is told in the next at the earliest, so that what is in hand has its time. */
+/**
+ * Time between two checks. A loss that one check suspects is reported by a later one, so that records under way can
+ * arrive.
+ */
 const LOOK_MS = 3_000;
 
-/** What capture has published of a partition, and of which less is recorded. */
+/** What capture has published of a partition that is recorded less far. */
 interface Behind {
   readonly partition: number;
   readonly recorded: ChainLink;
   readonly published: ChainLink;
-  /** Everything published is at or before it, unless a transaction was published in part. */
+  /** Everything published is at or before this LSN, unless a transaction was published in part. */
   readonly passedLsn: Lsn;
-  /** Commit LSN of the last published change, and so of that transaction. */
+  /** Commit LSN of the last published change, and so of that partial transaction. */
   readonly lastCommitLsn: Lsn;
 }
 
-/** As it was first noticed, but for the place in which it is to be told: that comes to be behind all that was published then. */
+/**
+ * A suspected loss as first noticed. Only the place of its report changes: it moves behind everything published by
+ * then.
+ */
 interface Suspect extends Behind {
-  /** Of the partition, read after it was known what is published: all of that is before, if it is there at all. */
+  /** The partition's end, read after the published state: everything published is before it, if it still exists. */
   readonly end: bigint;
 }
 
@@ -35,7 +41,7 @@ export interface LostTailDeps {
   readonly log: Log;
 }
 
-/** One that is not there is left to the offsets: an earlier version, which did not count, recorded it. */
+/** Partitions that are absent were recorded by an earlier version, which did not count; their offsets decide. */
 const FIND_BEHIND = `
 select r.partition, r.chain, r.seq::text, f.chain_id, p.seq::text as published, f.passed_lsn::text,
   f.last_commit_lsn::text
@@ -45,8 +51,8 @@ where f.chain_id is not null and (r.chain, r.seq) < (f.chain_id collate "C", p.s
   and (r.seq > 0 or p.seq > 0)`;
 
 /**
- * Notices that the last changes of a partition were lost, behind which none comes that would show it by its number: what capture
- * says that it has published is not recorded, and there is nothing left to read of it.
+ * Notices lost records at a partition's end, which no later record reveals by its number: capture's state says that
+ * they were published, they are not recorded, and nothing is left to read.
  */
 export function createLostTailWatch(deps: LostTailDeps, lookMs: number = LOOK_MS): Worker {
   const { db, bounds, log } = deps;
@@ -94,7 +100,7 @@ export function createLostTailWatch(deps: LostTailDeps, lookMs: number = LOOK_MS
         continue;
       }
       if (suspect.passedLsn <= suspect.lastCommitLsn) {
-        // A part of that transaction may be lost, and a feed may begin right before it.
+        // Part of that transaction may be lost, and a feed may start right before it.
         suspects.set(partition, { ...suspect, passedLsn: each.passedLsn, end: high });
         continue;
       }
@@ -105,7 +111,7 @@ export function createLostTailWatch(deps: LostTailDeps, lookMs: number = LOOK_MS
     }
   }
 
-  /** In a place that is ahead of all that is published from now on, since capture had come so far. */
+  /** Reports the loss at a place before everything that is published from now on. */
   async function tellLost({ partition, passedLsn, recorded, published, end }: Suspect): Promise<void> {
     const committedAtMicros = BigInt(deps.now()) * 1_000n;
     const place = { lsn: passedLsn, commitLsn: passedLsn, committedAtMicros };

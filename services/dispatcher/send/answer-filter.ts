@@ -1,68 +1,73 @@
 import { EXCERPT_BYTES } from './send.ts';
 
-/** Status lines and headers of an answer, with all interim answers before it. HTTP clients commonly take 16 KiB a head. */
+/**
+ * Bytes of all status lines and headers of a response, with its interim responses. HTTP clients commonly accept 16 KiB
+ * for one head.
+ */
 const MAX_HEAD_BYTES = 32 * 1_024;
 
-/** Lines of heads, interim answers included. Real answers have up to some sixty; thousands cost a parser seconds. */
+/**
+ * Lines of all heads, interim responses included. Real responses have up to about sixty; thousands cost the parser
+ * seconds.
+ */
 const MAX_HEAD_LINES = 250;
 
-/** Answers such as `100 Continue` and `103 Early Hints` before the one that counts. */
+/** Interim responses, such as `100 Continue` and `103 Early Hints`, before the final one. */
 const MAX_INTERIM_ANSWERS = 16;
 
 /**
- * Everything behind the head as it comes, with lengths of chunks, their extensions and trailers: twice what is read of a
- * body, so that a body which is merely long is cut off by its own limit.
+ * Raw bytes after the head: body, chunk sizes, chunk extensions and trailers. Twice the limit of the body itself, so
+ * that a long body alone reaches its own limit first.
  */
 const MAX_BODY_BYTES = 32 * 1_024;
 
 /**
- * What the parser sees of an answer that is longer: enough for what is kept of it. Where a receiver pours it out the limit is reached
- * with the first piece, and to parse the rest would cost more than all else that an attempt does.
+ * Bytes of an oversized response that the parser sees, enough for the recorded excerpt. A fast receiver exceeds the
+ * limit with its first piece, and parsing all of that would cost more than the rest of the attempt.
  */
 const MAX_PARSED_OF_LONG = 2 * EXCERPT_BYTES;
 
-/** Pieces in which an answer comes. Each wakes the process up, so one that drips costs more than its bytes do. */
+/** Pieces in which a response may arrive. Each wakes the process, so a slow drip costs more than its bytes. */
 const MAX_READS = 1_000;
 
 const CR = 0x0d;
 const LF = 0x0a;
 const NOTHING: Buffer = Buffer.alloc(0);
 
-/** Up to the status, which decides whether an answer is an interim one. */
+/** Length up to the status code, which tells whether a response is an interim one. */
 const STATUS_END = 'HTTP/1.1 100'.length;
 const INTERIM = /^HTTP\/\d\.\d 1\d\d$/;
 
-/** An answer that is longer, or comes in more pieces, than an attempt may cost. */
+/** The response exceeds a limit on its size or on the number of its pieces. */
 export class OversizedAnswerError extends Error {
   override readonly name = 'OversizedAnswerError';
   readonly code = 'ERR_ANSWER_OVERSIZED';
 }
 
-/** Something that is no answer to a request of ours. */
+/** The receiver sent something that answers no request. */
 class UnaskedAnswerError extends Error {
   override readonly name = 'UnaskedAnswerError';
   readonly code = 'ERR_ANSWER_UNASKED';
 }
 
-/** What one connection brings, on its way to the HTTP parser. A new one expects an answer. */
+/** Filters what one connection receives, before the HTTP parser sees it. A new filter expects a response. */
 export interface AnswerFilter {
-  /** Why nothing is let through any more. */
+  /** Why nothing passes any more, or undefined. */
   readonly error: Error | undefined;
-  /** A request goes out: from here on one answer is expected, and counted from nothing. */
+  /** A request is sent: one response is expected, and its counts start at zero. */
   expectAnswer(): void;
-  /** The answer is complete; whatever comes now belongs to nothing. */
+  /** The response is complete. Anything further is an error. */
   expectNothing(): void;
-  /** @returns what the parser may see of it; the bytes of a status line may be held back until it is there as a whole */
+  /** @returns the bytes for the parser. The start of a status line may be held back until the line is complete */
   admit(chunk: Buffer): Buffer;
-  /** @returns what was held back, for the end of the connection */
+  /** @returns the bytes held back, when the connection ends */
   release(): Buffer;
 }
 
 /**
- * Counts all bytes, lines, interim answers and pieces of an answer before an HTTP parser sees them. Most of what a hostile
- * receiver can send no parser tells its user of: interim answers without an end, thousands of headers, extensions of
- * chunks. Interim answers go no further than here: undici takes `100 Continue` for an error, though any server may send it
- * (RFC 9110, 15.2).
+ * Counts all bytes, lines, interim responses and pieces of a response before an HTTP parser sees them. Parsers hide
+ * most of what a hostile receiver can send: endless interim responses, thousands of headers, chunk extensions. Interim
+ * responses are dropped here: undici treats `100 Continue` as an error, though any server may send it (RFC 9110, 15.2).
  */
 export function createAnswerFilter(): AnswerFilter {
   let phase: 'nothing' | 'start' | 'interim' | 'head' | 'body' = 'start';
@@ -70,7 +75,7 @@ export function createAnswerFilter(): AnswerFilter {
   let held = NOTHING;
   let headBytes = 0;
   let headLines = 0;
-  /** Bytes of the line under way, without its end. */
+  /** Bytes of the current line, without its end. */
   let lineBytes = 0;
   let interimCount = 0;
   let bodyBytes = 0;
@@ -80,7 +85,7 @@ export function createAnswerFilter(): AnswerFilter {
     error ??= new OversizedAnswerError(`the response has too many ${what}`);
   };
 
-  /** @returns how much of it belongs to the head under way; after its blank line, `phase` is another one */
+  /** @returns the number of bytes that belong to the current head. Sets `phase` after the head's blank line */
   const countHead = (bytes: Buffer): number => {
     for (let at = 0; at < bytes.length; at++) {
       headBytes += 1;
@@ -99,7 +104,7 @@ export function createAnswerFilter(): AnswerFilter {
     return bytes.length;
   };
 
-  /** Decides what kind of answer begins. @returns what is left to be looked at */
+  /** Decides which kind of response begins. @returns the bytes that are left to look at */
   const begin = (bytes: Buffer): Buffer => {
     if (bytes[0] === CR || bytes[0] === LF) {
       headBytes += 1;

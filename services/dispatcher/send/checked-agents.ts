@@ -17,17 +17,17 @@ export interface Agents {
   readonly https: https.Agent;
 }
 
-/** Idle connections kept for reuse. Those in use are limited by who sends. */
+/** Idle connections kept for reuse. The caller limits those in use. */
 const MAX_IDLE_SOCKETS = 256;
 
-/** Shorter than the idle limit of common servers, so that we rarely write to a connection that is being closed. */
+/** Shorter than the idle timeout of common servers, so that requests rarely meet a connection that is closing. */
 const IDLE_TIMEOUT_MS = 4_000;
 
-/** Node's own agents, which connect only where `check` lets them. */
+/** Node's own HTTP agents, which connect only where `check` allows. */
 export function createCheckedAgents(check: ConnectionCheck): Agents {
   const settings = { keepAlive: true, maxFreeSockets: MAX_IDLE_SOCKETS, timeout: IDLE_TIMEOUT_MS };
 
-  /** Adds the check to what an agent is about to connect with, or refuses at once where no look-up will happen. */
+  /** Adds the check to the connection options. Refuses at once where no name is looked up. */
   const checked = <T extends ConnectOptions>(options: T): T & { lookup: LookupFunction } => {
     const port = Number(options.port);
     const refusal = check.refuseLiteral(String(options.host ?? ''), port);
@@ -70,13 +70,13 @@ export function createCheckedAgents(check: ConnectionCheck): Agents {
   return { http: new CheckedHttpAgent(settings), https: new CheckedHttpsAgent(settings) };
 }
 
-/** An agent takes a failure through its callback; thrown, it would leave the agent's own books wrong. */
+/** Reports a failure through the agent's callback. Thrown, it would corrupt the agent's socket count. */
 function refuseLate<T>(onConnect: OnConnect | undefined, connect: () => T): T | undefined {
   try {
     return connect();
   } catch (error) {
     if (!(error instanceof AddressRefusedError) || onConnect === undefined) throw error;
-    // The stream is absent when there is an error, which the agent's types do not say.
+    // The agent's types don't say that the stream is absent when there is an error.
     process.nextTick(onConnect as (error: Error) => void, error);
     return undefined;
   }

@@ -3,21 +3,20 @@ import { type Cidr, checkAddress } from '../../../shared/domain/address-rules.ts
 import { isPortAllowed } from '../../../shared/domain/delivery-url.ts';
 import { createNameResolver, type ResolveName } from './resolve-name.ts';
 
-/** A connection that is not made, because of where it would lead. */
+/** A connection was refused because of its destination. */
 export class AddressRefusedError extends Error {
   override readonly name = 'AddressRefusedError';
   readonly code = 'ERR_ADDRESS_REFUSED';
 }
 
 /**
- * Lets connections be made to allowed addresses and ports only. The check is made on the resolved address at the
- * moment of connecting, so a name that resolves to something else a second time gains nothing; a connection that is
- * reused was checked when it was made.
+ * Allows connections only to permitted addresses and ports. It checks the resolved address at the moment of connecting,
+ * so a name that resolves differently the second time gains nothing. A reused connection was checked when it was made.
  */
 export interface ConnectionCheck {
-  /** Why a host must not be connected to when it is an address itself, for which no look-up will happen. */
+  /** The error if the host is itself an address that is not permitted; no look-up happens for it. */
   refuseLiteral(host: string, port: number): AddressRefusedError | undefined;
-  /** Resolves to the allowed addresses of a name only; a name that has none is refused. */
+  /** A look-up function that returns only permitted addresses of a name, and fails when there are none. */
   lookupFor(port: number): LookupFunction;
 }
 

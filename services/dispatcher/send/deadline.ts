@@ -1,19 +1,19 @@
-/** A timer this late says that the process stood still, not that the receiver was slow. */
+/** A timer that is this late shows that the process was blocked, not that the receiver was slow. */
 const STANDSTILL_MS = 50;
 
-/** What stops a deadline. */
+/** Cancels a deadline. */
 export type StopDeadline = () => void;
 
 /**
- * Calls `onOver` when `timeoutMs` have passed, but only after what came before that was seen to: on a busy machine a reset
- * lies unread for a while, and the event loop turns to timers first. Time in which this process stood still does not
- * count, once and up to `timeoutMs`, because nobody could have been seen to answer in it.
+ * Calls `onOver` once `timeoutMs` have passed and everything that arrived before was handled: the event loop runs
+ * timers first, so on a busy machine a received reset may still be unread. If this process was blocked, the deadline is
+ * extended once by that time, up to `timeoutMs`, because no response could have been seen then.
  */
 export function startDeadline(timeoutMs: number, onOver: () => void): StopDeadline {
   let immediate: NodeJS.Immediate | undefined;
   let timer: NodeJS.Timeout;
   const over = () => {
-    // Between timers and immediates the event loop reads what the network has for it.
+    // Between timers and immediates the event loop reads from the network.
     immediate = setImmediate(onOver);
   };
   const dueMs = performance.now() + timeoutMs;

@@ -37,11 +37,11 @@ const BY_CODE: Readonly<Record<string, SendErrorClass>> = {
   UND_ERR_DESTROYED: 'aborted',
 };
 
-/** OpenSSL's verification results have names of their own, without a common beginning. */
+/** OpenSSL names its verification results without a common prefix. */
 const TLS_CODE =
   /^(ERR_TLS|ERR_SSL|CERT_|CRL_|UNABLE_TO_|DEPTH_ZERO_|SELF_SIGNED_|INVALID_CA|INVALID_PURPOSE|HOSTNAME_MISMATCH)/;
 
-/** What a failed request died of, from the codes of the error and its causes. */
+/** The class of a failed request, from the codes of the error and its causes. */
 export function errorClassOf(error: unknown): SendErrorClass {
   let current = error;
   for (let depth = 0; depth < 8 && current instanceof Error; depth++) {
@@ -74,7 +74,7 @@ const MESSAGES: Record<SendErrorClass, string> = {
   aborted: 'the request was aborted',
 };
 
-/** The outcome of a request without a complete answer, with a text for the endpoint's owner. */
+/** The outcome of a request without a complete response, with a message for the endpoint's owner. */
 export function toFailure(errorClass: SendErrorClass, durationMs: number): SendOutcome {
   return { kind: 'failed', errorClass, message: MESSAGES[errorClass], durationMs };
 }

@@ -1,26 +1,26 @@
-/** Enough for what a receiver and its proxies usually set. */
+/** Enough for what a receiver and its proxies usually send. */
 const MAX_HEADERS = 40;
 const MAX_NAME_CHARACTERS = 100;
 const MAX_VALUE_CHARACTERS = 200;
 const MAX_CHARACTERS = 2_048;
 
-/** Headers whose values may let their reader in somewhere. */
+/** Headers whose values may grant access to something. */
 const SECRET_NAME =
   /auth|cookie|token|secret|password|credential|session|signature|(^|-)(api|access)?-?key$/i;
 
 const MASK = '[hidden]';
 
-/** What is kept of a response's headers, to be shown to the endpoint's owner. */
+/** The recorded headers of a response, shown to the endpoint's owner. */
 export interface KeptHeaders {
-  /** By name in lower case. Values are shortened, and those of secret headers hidden. */
+  /** By name in lower case. Values are shortened, and those of secret headers are hidden. */
   readonly headers: Readonly<Record<string, string>>;
-  /** Headers beyond the limits. */
+  /** Number of headers beyond the limits. */
   readonly omittedCount: number;
 }
 
 export const NO_HEADERS: KeptHeaders = { headers: {}, omittedCount: 0 };
 
-/** Keeps some two kilobytes of headers at most, whatever a receiver sends. */
+/** Keeps about two kilobytes of headers at most, whatever the receiver sends. */
 export function keepHeaders(
   received: Readonly<Record<string, string | readonly string[] | undefined>>,
 ): KeptHeaders {
@@ -44,7 +44,7 @@ export function keepHeaders(
   return { headers: Object.fromEntries(kept), omittedCount };
 }
 
-/** PostgreSQL's texts hold no NUL and no half of a character. */
+/** PostgreSQL's text type holds neither NUL nor half of a surrogate pair. */
 function shortened(value: string): string {
   const text = value.replaceAll('\0', '\u{fffd}').toWellFormed();
   return text.length <= MAX_VALUE_CHARACTERS

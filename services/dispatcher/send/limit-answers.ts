@@ -4,21 +4,21 @@ import { TLSSocket } from 'node:tls';
 import { type AnswerFilter, createAnswerFilter, OversizedAnswerError } from './answer-filter.ts';
 
 /**
- * What TLS itself reads for one answer beside the answer: certificates (OpenSSL takes 100 KB of them), session tickets, requests
- * to negotiate again. OpenSSL limits most of it, but not all.
+ * Bytes that TLS itself reads per response, besides the response: certificates (OpenSSL accepts 100 KB), session
+ * tickets, renegotiation requests. OpenSSL limits most of it, but not all.
  */
 const MAX_TLS_BYTES = 256 * 1_024;
 
-/** No code of ours runs while TLS reads, so its bytes are looked at now and then: this is the most that they can cost. */
+/** Interval of checks on a connection's raw bytes. None of our code runs while TLS reads, so this bounds its cost. */
 const TLS_LOOK_MS = 50;
 
-/** Session tickets over one connection. Common servers send one or two. */
+/** Session tickets per connection. Common servers send one or two. */
 const MAX_TLS_SESSIONS = 16;
 
-/** For connections that are limited: a server that wants to negotiate again could want it without an end. */
+/** TLS options of limited connections. Without them a server could request renegotiation without end. */
 export const LIMITED_TLS = { secureOptions: constants.SSL_OP_NO_RENEGOTIATION } as const;
 
-/** What of the filter concerns those who send. */
+/** The part of the filter that senders use. */
 export type AnswerLimits = Pick<AnswerFilter, 'expectAnswer' | 'expectNothing'>;
 
 interface Watched {
@@ -31,7 +31,7 @@ interface Watched {
 const watched = new Set<Watched>();
 let look: NodeJS.Timeout | undefined;
 
-/** Bytes that came over the network. Node tells only of those that TLS has decrypted. */
+/** Bytes that came over the network. Node reports only those that TLS has decrypted. */
 function bytesBelowTls(socket: TLSSocket): number {
   const { _handle: handle } = socket as { _handle?: { _parent?: { bytesRead?: number } } | null };
   return handle?._parent?.bytesRead ?? 0;
@@ -57,8 +57,8 @@ function unwatch(entry: Watched): void {
 }
 
 /**
- * Ends a connection as soon as it brings more than an answer may be, or an answer that nobody asked for. What comes is
- * counted where the socket takes it from the network (`push`), ahead of any parser and the same for every HTTP client.
+ * Ends a connection when it brings more than a response may have, or a response that nothing asked for. Bytes are
+ * counted where the socket receives them (`push`), before any parser and independent of the HTTP client.
  */
 export function limitAnswers(socket: Socket): AnswerLimits {
   const filter = createAnswerFilter();
@@ -67,7 +67,7 @@ export function limitAnswers(socket: Socket): AnswerLimits {
   const end = (error: Error) => {
     if (isEnding) return;
     isEnding = true;
-    // What was let through of a long answer is still on its way to the parser, and its status counts.
+    // The accepted part of a long response is still on its way to the parser, and its status counts.
     if (error instanceof OversizedAnswerError) setImmediate(() => socket.destroy(error));
     else socket.destroy(error);
   };

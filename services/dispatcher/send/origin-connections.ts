@@ -3,34 +3,34 @@ import { buildConnector, Client } from 'undici';
 import type { ConnectionCheck } from './connection-check.ts';
 import { type AnswerLimits, LIMITED_TLS, limitAnswers } from './limit-answers.ts';
 
-/** Shorter than the idle limit of common servers, so that we rarely write to a connection that is being closed. */
+/** Shorter than the idle timeout of common servers, so that requests rarely meet a connection that is closing. */
 const IDLE_TIMEOUT_MS = 4_000;
 
-/** Idle connections kept for reuse, over all origins. Those in use are limited by who sends. */
+/** Idle connections kept for reuse, over all origins. The caller limits those in use. */
 const MAX_IDLE = 1_000;
 
-/** TLS sessions remembered per port, which save a round trip when connecting again. */
+/** TLS sessions cached per port, which saves a round trip on reconnecting. */
 const MAX_TLS_SESSIONS = 1_000;
 
 /** One connection, which carries one request at a time. */
 export interface Connection {
   readonly origin: string;
   readonly client: Client;
-  /** What may come over it, once it is connected. */
+  /** The limits on responses, once it is connected. */
   limits: AnswerLimits | undefined;
-  /** Answers that came over it; a request that dies on the first use did not meet a connection gone stale. */
+  /** Responses received so far. A request that fails on a connection's first use did not meet a stale one. */
   answerCount: number;
 }
 
 /**
- * Connections by origin: a kept one when there is one, else a new one, so that no request ever waits for another's
- * answer. Every connection is checked by `check` when it is made, also one that is made again.
+ * Connections by origin. `take` returns an idle one or else a new one, so no request waits for another's response.
+ * Every connection, including a reconnect, is checked by `check`.
  */
 export interface OriginConnections {
   take(origin: string): Connection;
-  /** Keeps it for the next request, if it is still open. */
+  /** Keeps a connection for the next request, if it is still open. */
   giveBack(connection: Connection): void;
-  /** Closes all that are kept; those in use are their users' to close. */
+  /** Closes all idle connections. Those in use are closed by their users. */
   closeIdle(): Promise<void>;
 }
 
@@ -39,7 +39,7 @@ export function createOriginConnections(
   connectTimeoutMs: number,
   maxIdle: number = MAX_IDLE,
 ): OriginConnections {
-  /** In the order in which they became idle, so that the first is the one to give up. */
+  /** In the order in which they became idle: the first is dropped first. */
   const idle = new Set<Connection>();
   const idleByOrigin = new Map<string, Connection[]>();
   const connectors = new Map<number, buildConnector.connector>();
@@ -81,11 +81,11 @@ export function createOriginConnections(
       allowH2: false,
       keepAliveTimeout: IDLE_TIMEOUT_MS,
       keepAliveMaxTimeout: IDLE_TIMEOUT_MS,
-      // Each request has one deadline for everything.
+      // One deadline covers the whole request.
       headersTimeout: 0,
       bodyTimeout: 0,
       connect: (options, callback) => {
-        // Limited from its first byte on, which for TLS comes before it is called connected.
+        // Limited from its first byte on. With TLS, bytes arrive before the connection counts as connected.
         const socket = connect(options, callback) as Socket | undefined;
         if (socket !== undefined) connection.limits = limitAnswers(socket);
       },

@@ -1,15 +1,15 @@
 import type { Send, SendOutcome, SendRequest } from './send.ts';
 
-/** The outcome of one try; `isStale` when it was a kept connection that the receiver was just closing. */
+/** The outcome of one try. `isStale`: an idle connection was used that the receiver was just closing. */
 export interface Try {
   readonly outcome: SendOutcome;
   readonly isStale: boolean;
 }
 
 /**
- * Repeats a request once when it met a kept connection that the receiver was just closing: this is no failure of the
- * endpoint, and a repeat on another connection is what HTTP clients do (RFC 9112, 9.3.1). The event's ID makes it
- * harmless. Both tries together have `timeoutMs`.
+ * Repeats a request once when it met an idle connection that the receiver was just closing. That is no failure of the
+ * endpoint, and HTTP clients repeat such requests on another connection (RFC 9112, 9.3.1). The event's ID makes the
+ * repeat harmless. Both tries together have `timeoutMs`.
  */
 export function repeatWhenStale(
   timeoutMs: number,

@@ -1,12 +1,12 @@
 import dns from 'node:dns';
 
-/** A query that gets no answer is sent once more, so a name is given up after some six seconds. */
+/** An unanswered query is sent once more, so a name fails after about six seconds. */
 const QUERY = { timeout: 2_000, tries: 2 };
 
-/** Look-ups by the operating system at once. Each holds one of the process's four threads until it is over. */
+/** Limit of concurrent look-ups by the operating system. Each occupies one of the process's four threads. */
 const MAX_SYSTEM_LOOKUPS = 2;
 
-/** The name servers know no such name, or there are none: it may be one of this machine's or its cluster's. */
+/** The name servers don't know the name, or there are none: it may be local to this machine or cluster. */
 const MAY_BE_LOCAL: ReadonlySet<string> = new Set(['ENOTFOUND', 'ENODATA', 'ECONNREFUSED', 'ENONAME']);
 
 export type ResolveName = (
@@ -18,10 +18,10 @@ export type ResolveName = (
 type Lookup = (hostname: string) => Promise<dns.LookupAddress[]>;
 
 /**
- * Resolves names without the process's threads, of which there are four: the operating system's look-up holds one until
- * the name's server has answered, so four names of one customer whose server is silent would stop all other look-ups, also
- * those of the control store. Names that no name server knows, as those of `/etc/hosts`, are then looked up by the
- * operating system, few at a time. The same name is asked for once at a time.
+ * Resolves names without the process's four threads. The operating system's look-up occupies a thread until the name
+ * server answers, so four names of one customer with a silent name server would block all look-ups, including that of
+ * the control store. Names that no name server knows, such as those in `/etc/hosts`, are then looked up by the
+ * operating system, a few at a time. Concurrent look-ups of one name share a query.
  */
 export function createNameResolver(
   servers?: readonly string[],
@@ -49,7 +49,7 @@ export function createNameResolver(
   };
 
   const query: Lookup = async (hostname) => {
-    // A name without a dot is nowhere on the Internet.
+    // A name without a dot does not exist on the Internet.
     if (!hostname.includes('.')) return lookUp(hostname);
     const [four, six] = await Promise.allSettled([resolver.resolve4(hostname), resolver.resolve6(hostname)]);
     const found = [

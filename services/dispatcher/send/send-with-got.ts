@@ -14,13 +14,13 @@ import {
   type SendRequest,
 } from './send.ts';
 
-/** Sends with got, over Node's own HTTP client: the slower one, to fall back on. */
+/** Sends with got, over Node's own HTTP client. Slower than undici, and the fallback. */
 export function createGotSender({ timeoutMs }: SenderConfig, check: ConnectionCheck): Sender {
   const agents = createCheckedAgents(check);
   const client = got.extend({
     method: 'POST',
     agent: { http: agents.http, https: agents.https },
-    // Got's own retries know nothing of order or of the schedule, and a followed redirect could lead anywhere.
+    // Got's own retries ignore order and schedule, and a redirect could lead anywhere.
     retry: { limit: 0 },
     followRedirect: false,
     throwHttpErrors: false,
@@ -69,12 +69,12 @@ export function createGotSender({ timeoutMs }: SenderConfig, check: ConnectionCh
           byteCount += chunk.length;
           if (byteCount > MAX_ANSWER_BYTES) {
             answer();
-            // The rest is not read: the connection goes with it.
+            // The rest is not read, so the connection can't be reused.
             stream.destroy();
           }
         });
         stream.on('end', answer);
-        // The first to settle wins; a destroyed request still reports, and must be listened to.
+        // The first to settle wins. A destroyed request still emits an error, which needs a listener.
         stream.on('error', (error) => {
           const errorClass = errorClassOf(error);
           if (errorClass === 'oversized' && stream.response !== undefined) answer();

@@ -14,9 +14,9 @@ import {
   type SendRequest,
 } from './send.ts';
 
-/** Sends with undici, which takes a quarter of the CPU time that got does. */
+/** Sends with undici, which takes a quarter of got's CPU time. */
 export function createUndiciSender({ timeoutMs }: SenderConfig, check: ConnectionCheck): Sender {
-  // A connection that comes about after its request's deadline is of no use any more.
+  // A connection that is made after its request's deadline is useless.
   const connections = createOriginConnections(check, timeoutMs);
   const underWay = new Set<Exchange>();
   const attempt = (request: SendRequest, remainingMs: number): Promise<Try> =>
@@ -37,7 +37,7 @@ export function createUndiciSender({ timeoutMs }: SenderConfig, check: Connectio
   };
 }
 
-/** One request and its answer, over a connection of its own meanwhile. What settles it first counts. */
+/** One request and its response, on a connection that it uses alone. The first outcome counts. */
 class Exchange implements Dispatcher.DispatchHandler {
   readonly #connections: OriginConnections;
   readonly #signal: AbortSignal | undefined;
@@ -80,7 +80,7 @@ class Exchange implements Dispatcher.DispatchHandler {
     }
   }
 
-  /** Settles it without an answer, and gives up the connection with it. */
+  /** Ends it without a response, and drops the connection. */
   fail(errorClass: SendErrorClass): void {
     if (this.#isSettled) return;
     if (errorClass === 'oversized' && this.#status > 0) {
@@ -95,7 +95,7 @@ class Exchange implements Dispatcher.DispatchHandler {
     void this.#connection?.client.destroy();
   }
 
-  /** undici demands it; all that could be done with it is done through the connection. */
+  /** Required by undici. Everything is done through the connection instead. */
   onRequestStart(): void {}
 
   onResponseStart(
@@ -103,7 +103,7 @@ class Exchange implements Dispatcher.DispatchHandler {
     status: number,
     headers: Record<string, string | string[] | undefined>,
   ): void {
-    // An interim answer; the real one follows.
+    // An interim response; the final one follows.
     if (status < 200) return;
     this.#status = status;
     this.#headers = keepHeaders(headers);
@@ -117,7 +117,7 @@ class Exchange implements Dispatcher.DispatchHandler {
     this.#byteCount += chunk.length;
     if (this.#byteCount <= MAX_ANSWER_BYTES) return;
     this.#answer();
-    // The rest is not read: the connection goes with it.
+    // The rest is not read, so the connection can't be reused.
     void this.#connection?.client.destroy();
   }
 

@@ -1,6 +1,6 @@
 import type { KeptHeaders } from './kept-headers.ts';
 
-/** One POST, ready to go: what is in `body` is what was signed. */
+/** One POST. `body` holds exactly the signed bytes. */
 export interface SendRequest {
   readonly url: string;
   readonly headers: Readonly<Record<string, string>>;
@@ -9,7 +9,7 @@ export interface SendRequest {
   readonly signal?: AbortSignal;
 }
 
-/** Why there is no complete answer. `aborted` is our own doing and says nothing of the endpoint. */
+/** Why there is no complete response. `aborted` is our own doing and says nothing about the endpoint. */
 export type SendErrorClass =
   | 'invalid_url'
   | 'address_refused'
@@ -28,7 +28,7 @@ export type SendOutcome =
       readonly kind: 'answered';
       readonly status: number;
       readonly retryAfter: string | undefined;
-      /** The first bytes of the answer as text, at most `EXCERPT_BYTES` of them. */
+      /** The first bytes of the response as text, at most `EXCERPT_BYTES`. */
       readonly excerpt: string;
       /** The body is longer than the excerpt. */
       readonly isCut: boolean;
@@ -38,31 +38,34 @@ export type SendOutcome =
   | {
       readonly kind: 'failed';
       readonly errorClass: SendErrorClass;
-      /** For the endpoint's owner: no address of ours, no stack. */
+      /** For the endpoint's owner: without internal addresses and stack traces. */
       readonly message: string;
       readonly durationMs: number;
     };
 
 /**
- * Sends one request and never rejects. Redirects are answers like any other, nothing is retried, nothing is
- * decompressed, the answer is read up to a limit, and everything together ends within one deadline.
+ * Sends one request and never rejects. Redirects are ordinary responses. Nothing is retried or decompressed, the
+ * response is read up to a limit, and one deadline covers everything.
  */
 export type Send = (request: SendRequest) => Promise<SendOutcome>;
 
-/** A way to send, with the connections it keeps. */
+/** An HTTP client with the connections that it keeps. */
 export interface Sender {
   readonly send: Send;
-  /** Closes all connections; what is under way ends as `aborted` or `reset`. */
+  /** Closes all connections. Requests under way end as `aborted` or `reset`. */
   close(): Promise<void>;
 }
 
 export interface SenderConfig {
-  /** For name, connection, request and whole answer together. */
+  /** Time limit for look-up, connection, request and complete response together. */
   readonly timeoutMs: number;
 }
 
-/** What is kept of an answer's body, to be shown to the endpoint's owner. */
+/** Recorded bytes of a response's body, shown to the endpoint's owner. */
 export const EXCERPT_BYTES = 1_024;
 
-/** A body longer than this is cut off; its status counts all the same. What else an answer may be is in `answer-filter.ts`. */
+/**
+ * A longer body is cut off, and the response's status still counts. For the other limits of a response see
+ * `answer-filter.ts`.
+ */
 export const MAX_ANSWER_BYTES = 16 * 1_024;

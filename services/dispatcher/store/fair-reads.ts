@@ -1,22 +1,23 @@
 /**
- * Reads of the event log under way at once. Fewer than the pool has connections: what is recorded and saved must find one
- * free, however many endpoints want to read.
+ * Limit of concurrent reads of the event log. Fewer than the pool's connections, so that inserts and saves always find
+ * a free one, however many endpoints read.
  */
 const MAX_READS = 8;
 
-/** Lets reads of many accounts through a few at a time, the accounts in turn. */
+/** Limits concurrent reads; accounts take turns. */
 export interface FairReads {
-  /** Does `read` when it is the account's turn. @throws what it throws */
+  /** Runs `read` when it is the account's turn. @throws what `read` throws */
   run<T>(accountId: string, read: () => Promise<T>): Promise<T>;
   /**
-   * The same for a read that several of the account may ask for under one `key`: endpoints that wait for the same page get it from one
-   * read. One that has begun is not shared any more, because it need not see what was recorded since.
+   * Like `run`, but reads of an account with the same `key` that wait at the same time are done once: endpoints that
+   * wait for the same page share it. A read that has started is not shared any more, because it may miss what was
+   * recorded since.
    */
   runShared<T>(accountId: string, key: string, read: () => Promise<T>): Promise<T>;
 }
 
 export function createFairReads(maxReads: number = MAX_READS): FairReads {
-  /** What waits, by account; the account whose turn it is comes first. */
+  /** Waiting reads by account. The account whose turn it is comes first. */
   const waiting = new Map<string, (() => void)[]>();
   let underWay = 0;
 
@@ -31,7 +32,7 @@ export function createFairReads(maxReads: number = MAX_READS): FairReads {
     start?.();
   };
 
-  /** Shared reads that have not begun. */
+  /** Shared reads that have not started. */
   const queued = new Map<string, Promise<unknown>>();
 
   const reads: FairReads = {
@@ -52,7 +53,7 @@ export function createFairReads(maxReads: number = MAX_READS): FairReads {
     runShared<T>(accountId: string, key: string, read: () => Promise<T>): Promise<T> {
       const place = `${accountId} ${key}`;
       const known = queued.get(place);
-      // Whoever asks for the same key asks for the same.
+      // The key stands for the type.
       if (known !== undefined) return known as Promise<T>;
       const result = reads.run(accountId, () => {
         queued.delete(place);

@@ -5,73 +5,76 @@ import {
   parsePosition,
 } from '../../../shared/domain/position.ts';
 
-/** An event that was taken up and is not yet seen to the end. */
+/** An event that was admitted and is not finished. */
 export interface Pending {
   readonly position: Position;
-  /** What the cursor may move to once this and everything before is finished; grows over skipped events. */
+  /** Where the cursor moves once this and everything before is finished. Grows over skipped events. */
   coversTo: Position;
   isFinished: boolean;
 }
 
-/** Nobody has asked for the delivery again. */
+/** The value for a delivery without a requested replay. */
 export const NEVER_ASKED = '0';
 
 /** One event on its way to one endpoint. */
 export interface Delivery {
   readonly position: Position;
-  /** RFC 3339 with microseconds, as PostgreSQL gives it back: finds the event's partition. */
+  /** RFC 3339 with microseconds, as PostgreSQL returns it. Locates the event's partition. */
   readonly committedAt: string;
-  /** Undefined for a retry until its text is fetched. */
+  /** Undefined for a retry until its payload is loaded. */
   type: string | undefined;
   readonly resource: string;
-  /** `<resource>/<record key>`: no two requests at once hold deliveries of one record. */
+  /** `<resource>/<record key>`: two requests under way never hold deliveries of one record. */
   readonly record: string;
-  /** The text to send; undefined until it is fetched, for large events and for retries. */
+  /** The payload; undefined until it is loaded, for large events and retries. */
   payload: string | undefined;
-  /** Of the span that recorded it, when it is traced; for a retry, once its text is fetched. */
+  /** Trace context of the span that recorded it, when traced. For a retry, known once its payload is loaded. */
   traceparent?: string | undefined;
-  /** Length of the text that it was read with. */
+  /** Length of the payload that was read with the event. */
   readonly inlineCharacters: number;
   /** Failed attempts so far. */
   attemptCount: number;
-  /** When it was read, in epoch milliseconds: so long at most ago a batch that waits for more was begun. */
+  /** When it was read, in epoch milliseconds. Bounds how long it has waited in an incomplete batch. */
   readonly readAtMs: number;
-  /** Its place in the endpoint's progress; undefined once it is a retry, when the cursor has passed it. */
+  /** Its place in the endpoint's progress; undefined for a retry, which the cursor has passed. */
   pending: Pending | undefined;
-  /** For a retry, when it is tried next, in epoch milliseconds; 0 when it only waits for its predecessor. */
+  /** For a retry: when it is due, in epoch milliseconds; 0 when it only waits for its predecessor. */
   nextAttemptAtMs: number;
-  /** For a retry, the transaction that asked for it again last, as it was read. */
+  /** For a retry: the transaction of the last requested replay, as of its read. */
   askedXid: string;
-  /** For a retry: later events of its record are in the log only, and have to be read before it may go. */
+  /** For a retry: later events of its record are only in the log, and have to be read before it is sent. */
   hasMore?: boolean;
-  /** As it is scheduled now, when its owner asked for it again while it was under way. */
+  /** Its new schedule, when a replay was requested while it was under way. */
   askedAgain?: Delivery;
 }
 
 export interface ProgressState {
   readonly cursor: Position;
-  /** Positions after the cursor that are finished, in the text form of positions, in order. */
+  /** Finished positions after the cursor, as text, in order. */
   readonly done: readonly string[];
 }
 
 /**
- * How far an endpoint has come: a low-water mark, and what is finished ahead of it. Events finish in any order, the
- * mark moves over the finished ones without a gap. From a saved state, reading on gives exactly the unfinished events.
+ * How far an endpoint has got: a low-water mark, and the finished events ahead of it. Events finish in any order; the
+ * mark moves over the finished ones without a gap. Reading on from a saved state gives exactly the unfinished events.
  */
 export interface Progress {
-  /** Takes up an event; positions must grow. */
+  /** Adds an event. Positions must grow. */
   admit(position: Position): Pending;
-  /** Passes over everything up to `position`, which is not wanted or was finished before. */
+  /** Passes everything up to `position`, because it is unwanted or finished. */
   skip(position: Position): void;
-  /** Safe to call twice. */
+  /** Marks an event as finished. Safe to call twice. */
   finish(pending: Pending): void;
-  /** Whether a saved state already says that the event is finished. */
+  /** Whether a saved state lists the event as finished. */
   isDone(position: Position): boolean;
-  /** Up to where events were admitted or skipped. */
+  /** The position up to which events were admitted or skipped. */
   readonly readTo: Position;
-  /** Like `readTo`, or beyond it where a saved state calls later events finished: every event of a record that waits was passed up to here. */
+  /**
+   * Like `readTo`, or later where a saved state lists later events as finished. Every waiting event of a record was
+   * passed up to here.
+   */
   readonly finishedTo: Position;
-  /** Events after the mark that are kept account of, finished or not. */
+  /** Number of tracked events after the mark, finished or not. */
   readonly aheadCount: number;
   state(): ProgressState;
 }
@@ -82,7 +85,7 @@ export function createProgress(cursor: Position, done: readonly string[]): Progr
   let readTo = cursor;
   let lowWater = cursor;
 
-  /** Finished entries at the head give their place to the mark. */
+  /** Moves the mark over the finished events at the head. */
   const settle = () => {
     let settled = 0;
     for (const entry of queue) {
@@ -108,7 +111,7 @@ export function createProgress(cursor: Position, done: readonly string[]): Progr
     skip(position) {
       readTo = position;
       if (doneBefore.size > 0) {
-        // What a saved state called finished stays said until the mark has passed it.
+        // What a saved state lists as finished stays listed until the mark has passed it.
         const text = formatPosition(position);
         if (doneBefore.delete(text)) {
           queue.push({ position, coversTo: position, isFinished: true });

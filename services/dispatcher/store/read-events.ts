@@ -4,7 +4,7 @@ import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import { isTracing } from '../../../shared/runtime/tracing.ts';
 import type { Delivery } from './progress.ts';
 
-/** Larger texts are fetched one by one when it is their turn, so that a page of events stays small in memory. */
+/** Larger payloads are loaded one by one when needed, so that a page of events stays small in memory. */
 const MAX_INLINE_BYTES = 16 * 1_024;
 
 export interface LoggedEvent {
@@ -14,9 +14,9 @@ export interface LoggedEvent {
   readonly resource: string;
   readonly recordKey: string;
   readonly committedAt: string;
-  /** Undefined when it is large, or of a type that was not asked for. */
+  /** Undefined when it is large, or of a type that was not requested. */
   readonly payload: string | undefined;
-  /** Of the span that recorded it, when it is traced and tracing is on. */
+  /** Trace context of the span that recorded it, when it was traced and tracing is on. */
   readonly traceparent?: string | undefined;
 }
 
@@ -44,8 +44,8 @@ const READ_EVENTS = readStatement('');
 const READ_TRACED_EVENTS = readStatement(', traceparent');
 
 /**
- * The next events of an account after a position, in order. All events of an account come into the log through one
- * partition, each batch at once, so what is read never has a gap that is filled later.
+ * Reads the next events of an account after a position, in order. All events of an account are inserted by way of one
+ * partition, each batch atomically, so a read never leaves a gap that is filled later.
  */
 export async function readEvents(
   db: Queryable,
@@ -86,7 +86,7 @@ const READ_TRACED_PAYLOAD = readPayloadStatement(`, (
   select e.traceparent from events e
    where e.account_id = $1 and e.commit_lsn = $2 and e.idx = $3 and e.committed_at = $4) as traceparent`);
 
-/** One event's text, or undefined when it is no longer kept. `committedAt` is as it was read. */
+/** Reads one event's payload; undefined when it is past its retention. `committedAt` is the text that was read. */
 export async function readPayload(
   db: Queryable,
   accountId: string,
@@ -101,20 +101,20 @@ export async function readPayload(
   return rows[0];
 }
 
-/** Events of one account that are in the log, in order and without a gap between them. */
+/** Logged events of one account, in order and without a gap. */
 export interface EventRun {
   readonly accountId: string;
-  /** Between this position and the first of the events the account has no others; undefined when that is not known. */
+  /** The account has no other events between this position and the first of these; undefined when unknown. */
   readonly after: Position | undefined;
   readonly events: readonly LoggedEvent[];
 }
 
-/** Events of the account that one look passes over: some ten milliseconds. The log has no index by record, which would slow all writes. */
+/** Events scanned per query, about ten milliseconds. The log has no index by record, which would slow all writes. */
 const SCANNED_EVENTS = 10_000;
 
 export interface RecordEvents {
   readonly events: readonly Omit<LoggedEvent, 'payload'>[];
-  /** Where the next look goes on; undefined when there is nothing more. */
+  /** Where the next scan starts; undefined at the end. */
   readonly readTo: Position | undefined;
 }
 
@@ -146,7 +146,10 @@ const READ_RECORD_EVENTS = `
     left join found f on true
    order by f.commit_lsn, f.idx`;
 
-/** The events of one record (`<resource>/<record key>`) after a position, up to another, in order, without their texts. */
+/**
+ * Reads the events of one record (`<resource>/<record key>`) after one position and up to another, in order, without
+ * payloads.
+ */
 export async function readRecordEvents(
   db: Queryable,
   accountId: string,
@@ -201,7 +204,7 @@ interface RetryRow {
   has_more: boolean;
 }
 
-/** Retries of these endpoints that are still to be made, by endpoint, in the order of their positions. */
+/** Reads the pending retries of these endpoints, by endpoint, in the order of positions. */
 export async function readRetries(
   db: Queryable,
   endpointIds: readonly string[],

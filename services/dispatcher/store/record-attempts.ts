@@ -2,30 +2,30 @@ import { DURATION_CLASSES, durationClass } from '../../../shared/domain/duration
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import type { KeptHeaders } from '../send/kept-headers.ts';
 
-/** One request to an endpoint, as its owner sees it. */
+/** One request to an endpoint, as shown to its owner. */
 export interface Attempt {
   readonly endpointId: string;
   /** The event, or the first of a batch. */
   readonly eventId: string;
-  /** Undefined when the event went by itself. */
+  /** Undefined when the event was sent alone. */
   readonly batch: { readonly id: string; readonly eventIds: readonly string[] } | undefined;
   /** Counts from 1. */
   readonly attempt: number;
   readonly startedAtMs: number;
   readonly durationMs: number;
-  /** Of the event, or the first of a batch; undefined for a test. Not recorded with the attempt, since the event has it. */
+  /** Commit time of the (first) event; undefined for a test. Not stored with the attempt, because the event has it. */
   readonly committedAtMs: number | undefined;
   readonly status: number | undefined;
-  /** `delivered`, `failed`, or the class of the error that left us without an answer. */
+  /** `delivered`, `failed`, or the class of the error that prevented a response. */
   readonly outcome: string;
   readonly excerpt: string | undefined;
   /** Undefined when nothing was sent. */
   readonly request: { readonly signature: string; readonly ownHeaders: readonly string[] } | undefined;
-  /** Undefined without an answer. */
+  /** Undefined without a response. */
   readonly response: (KeptHeaders & { readonly isBodyCut: boolean }) | undefined;
 }
 
-/** Deliveries of one endpoint that started within the same five minutes. */
+/** Statistics of an endpoint's deliveries that started within the same five minutes. */
 interface Bucket {
   readonly endpointId: string;
   readonly startMs: number;
@@ -39,9 +39,9 @@ interface Bucket {
 const BUCKET_MS = 5 * 60_000;
 
 /**
- * The join drops what belongs to a deleted endpoint, which would fail the rest with it. Endpoints are locked first, as a
- * deletion does, so that it and this statement never wait for each other. IDs are given in the order of the attempts. The
- * statistics are added to in one order, for the same reason between dispatchers.
+ * The join drops attempts of deleted endpoints, which would make the whole statement fail. Endpoints are locked first
+ * and in the same order as by a deletion, so the two can't deadlock. Statistics are updated in one order, so
+ * dispatchers can't deadlock either. IDs are given in the order of the attempts.
  */
 const RECORD_ATTEMPTS = `
   with endpoints as materialized (
@@ -72,7 +72,7 @@ const RECORD_ATTEMPTS = `
     durations = (select array_agg(n.before + n.added order by n.place)
                    from unnest(s.durations, excluded.durations) with ordinality as n (before, added, place))`;
 
-/** Notes attempts, and adds them to their endpoints' statistics. Tests are no deliveries and count nowhere. */
+/** Records attempts, and adds them to their endpoints' statistics. Tests are not deliveries and are not counted. */
 export async function recordAttempts(db: Queryable, attempts: readonly Attempt[]): Promise<void> {
   const buckets = toBuckets(attempts.filter(({ committedAtMs }) => committedAtMs !== undefined));
   await db.query({
