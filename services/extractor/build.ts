@@ -43,10 +43,12 @@ import { createSourceSessions } from './source/source-session.ts';
 import { createReplicaWatch } from './source/watch-replicas.ts';
 import { createFeedStateReader, findSetAside } from './store/feed-state.ts';
 
-/** Runs of an export before it is given up. */
+/** Runs of an export before it fails. */
 const MAX_RUNS = 5;
 
-/** The extractor: takes snapshots, plans chunks and reads them into Kafka. Runs any number of times beside each other. */
+/**
+ * The extractor: takes snapshots, plans chunks and reads them into Kafka. Any number of processes may run in parallel.
+ */
 export async function buildExtractor(config: ExtractorConfig, context: ServiceContext): Promise<Worker[]> {
   const { cleanup, log, health } = context;
   const catalog = await beginService(context, config, 'extractor', [
@@ -175,7 +177,8 @@ export async function buildExtractor(config: ExtractorConfig, context: ServiceCo
 }
 
 /**
- * One resource that can't be exported exactly must not stop all others: exports of it fail, and it is known to capture.
+ * Checks the tables. A resource that can't be exported exactly must not stop the others: its exports fail, and capture
+ * checks it too.
  *
  * @returns these resources, each with what is wrong
  * @throws SetupError with everything that keeps the catalog's other tables from being exported exactly

@@ -45,7 +45,7 @@ export function readExtractorConfig(env: Env, read = envReader(env)): ExtractorC
     read.integer(name, { default: fallback, min: 1_000, max: MAX_TIMEOUT_MS });
   return read.done({
     ...readBaseConfig(read, BASE),
-    // With 0 a process only reads, or only holds: roles can be split over machines.
+    // With 0 a process only reads, or only holds exports, so that roles can be split over machines.
     maxExports: read.integer('EXTRACTOR_MAX_EXPORTS', { default: 4, min: 0, max: 100 }),
     maxChunks: read.integer('EXTRACTOR_MAX_CHUNKS', { default: 2, min: 0, max: 32 }),
     maxAllAccountExports: read.integer('EXTRACTOR_MAX_ALL_ACCOUNT_EXPORTS', { default: 2, min: 1, max: 10 }),

@@ -41,7 +41,9 @@ export class TableWantedError extends Error {
   }
 }
 
-/** Capture writes the resource's changes with other columns or fields than the export has: one of the two is about to be restarted. */
+/**
+ * Capture writes the resource with other columns or fields than the export: one of the two is about to be restarted.
+ */
 export class CatalogMismatchError extends Error {
   override readonly name = 'CatalogMismatchError';
   readonly resource: string;
@@ -52,12 +54,15 @@ export class CatalogMismatchError extends Error {
   }
 }
 
-/** A chunked export can't be made exact from its events: it is read again under one snapshot. The message says why, to the customer. */
+/**
+ * A chunked export can't be made exact from its events and is read again under one snapshot. The message tells the
+ * customer why.
+ */
 export class SingleSnapshotNeededError extends Error {
   override readonly name = 'SingleSnapshotNeededError';
 }
 
-/** Why a chunked export is read again, for the customer. */
+/** Shown to the customer when a chunked export is read again. */
 export const TABLE_ALTERED = 'A table was altered while its rows were read.';
 
 /** The export was cancelled by its owner. */
@@ -118,7 +123,10 @@ export type FailureAction =
   | { readonly kind: 'let-go' }
   | { readonly kind: 'abandon' };
 
-/** Outlasts a migration of several steps; a longer one fails an export under one snapshot, which would wait in vain for hours. */
+/**
+ * Outlasts a migration of several steps. A longer migration fails an export under one snapshot, which would otherwise
+ * wait for hours.
+ */
 export const MAX_GIVE_WAYS = 3;
 
 const TABLE_LOCKED: Extract<FailureAction, { kind: 'fail' }> = {
@@ -187,7 +195,7 @@ function classifyBySqlState(sqlState: string, what: readonly string[]): FailureA
       return fail(
         'row_unencodable',
         `${what.length === 0 ? 'A table' : what.join(', ')} holds text that is not UTF-8 (the database's encoding lets it in), or the ` +
-          'account’s source ID has characters that the database has not. Correct the values; with encoding SQL_ASCII, find them: ' +
+          'account’s source ID has characters that the database does not support. Correct the values; with encoding SQL_ASCII, find them: ' +
           "SELECT … WHERE convert_from(convert_to(<column>, 'SQL_ASCII'), 'UTF8') IS NULL fails at the first.",
       );
     case '42501':
@@ -196,7 +204,7 @@ function classifyBySqlState(sqlState: string, what: readonly string[]): FailureA
         'The source refuses to read its tables: grant SELECT to the role in DATABASE_URL.',
       );
     case '25P02':
-      // Of a snapshot that small exports share: a statement of another one has failed, and says why there.
+      // A snapshot shared by small exports: the statement of another export has failed, and reports the cause there.
       return RETRY;
     case 'XX001':
     case 'XX002':

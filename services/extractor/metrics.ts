@@ -37,11 +37,11 @@ export const EXTRACTOR_METRICS = defineMetrics({
 });
 
 export interface ExtractorMetrics {
-  /** A batch of chunks was read. */
+  /** Counts a batch of chunks that was read. */
   extracted(rows: number, durationMs: number): void;
-  /** A snapshot is held. @returns what to call once it is not; more calls change nothing */
+  /** Counts a held snapshot. @returns a function to call when it is released; further calls change nothing */
   holdSnapshot(): () => void;
-  /** The lags of the replicas are read from there. */
+  /** Adds the lags of the replicas as a gauge. */
   watchReplicas(lag: ReplicaLag): void;
 }
 

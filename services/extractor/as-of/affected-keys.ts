@@ -13,12 +13,15 @@ import type { PlacedKey } from './plan-as-of.ts';
 /** Sorting the events of a busy account takes longer than any other statement in the control store. */
 const LONG_TIMEOUT = '10min';
 
-/** The first event that can make the state at the cut differ from the rows. A chunked export's rows are from its beginning on. */
+/**
+ * The first event that can make the state at the cut differ from the rows. The rows of a chunked export count from the
+ * start of its read.
+ */
 const FROM_LSN = `least(e.cut_lsn, coalesce((e.read_since->>'start_lsn')::pg_lsn, e.start_lsn))`;
 
 /**
- * Events of the run's account that can make the state at the cut differ from the rows: all at or after the cut, and all that the
- * rows may lack. The run's seal has arrived, so all events of the snapshot are recorded.
+ * Events of the run's account that can make the state at the cut differ from the rows: all at or after the cut, and all
+ * that the rows may lack. The run's seal has arrived, so all events of the snapshot are recorded.
  */
 const AROUND_CUT = `
   from exports e join events v on v.account_id = e.account_id
@@ -48,13 +51,17 @@ export async function assertNoResetSince(db: Queryable, { id, runAttempt, resour
   );
 }
 
-/** All rows have the event: under one snapshot it is in that, and in a chunked export in the one with which the reading began. */
+/**
+ * Whether all rows include the event. Under one snapshot that snapshot decides; in a chunked export, the one at the
+ * start of the read.
+ */
 const IS_IN_ALL = `pg_visible_in_snapshot(v.xid::text::xid8, coalesce((e.read_since->>'snapshot')::pg_snapshot, $4::pg_snapshot))
   and v.commit_lsn < coalesce((e.read_since->>'lsn')::pg_lsn, e.sealed_lsn)`;
 
 /**
- * A key is affected if one of its events is after the cut and in the snapshot, so that the rows may have it, or before the cut and not
- * in all rows. The event nearest to the cut is stored for each key: the first after it, otherwise the last before it.
+ * A key is affected if one of its events is after the cut and in the snapshot, so that rows may include it, or is
+ * before the cut and not in all rows. Stores for each key the event nearest to the cut: the first after it, otherwise
+ * the last before it.
  */
 const COLLECT = `
 insert into export_keys (export_id, run_attempt, resource, place, record_key, event_lsn, event_idx, event_at, is_known)
@@ -109,8 +116,9 @@ export interface KeyEventRow {
 }
 
 /**
- * Values that capture read later were visible before `filled.lsn`. The state at the cut has all that was written before it, and a
- * snapshot sees all up to `start_lsn`, where the feed had settled before. So up to there a later value is of that state too.
+ * Values that capture read later were visible before `filled.lsn`. The state at the cut includes everything written
+ * before it. A snapshot sees everything up to `start_lsn`, because the feed had settled past that. So up to those
+ * positions a later value belongs to the state too.
  */
 export const EVENT_COLUMNS = `k.place::text, k.record_key, v.commit_lsn >= e.cut_lsn as is_behind, v.op, v.json_nulls, v.payload,
   coalesce((v.json_nulls->'filled'->>'lsn')::pg_lsn > coalesce(e.cut_lsn, e.start_lsn, '0/0'), false) as is_filled_later`;

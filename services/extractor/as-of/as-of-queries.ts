@@ -21,8 +21,8 @@ import type { SourceSession } from '../source/source-session.ts';
 import { inRangeSql } from './select-image.ts';
 
 /**
- * A resource at the cut is its table under the snapshot without the affected keys, plus the records of these keys at the cut.
- * The server merges the two, because only it knows the order of the keys.
+ * A resource at the cut is its table under the snapshot without the affected keys, plus the records of these keys at
+ * the cut. The server merges the two, because only the server can order the keys.
  */
 
 const keyName = (at: number) => `k${at}`;
@@ -33,7 +33,7 @@ export function createKeyTableSql(table: string): string {
 }
 
 /**
- * Parameters: places, whether a record was there, record keys, values of the range column, and with a range its two ends.
+ * Parameters: places, whether a record existed, record keys, values of the range column, and with a range its two ends.
  *
  * @param rangeType the SQL type of the range column; undefined without a range
  */
@@ -45,8 +45,8 @@ from unnest($1::bigint[], $2::boolean[], $3::text[], $4::text[]) as u(place, is_
 }
 
 /**
- * Every `rowsPerChunk`th key of rows and affected keys together, and the last one, in key order; with the numbers, up to
- * and with it, of rows that the export holds and of affected keys.
+ * Every `rowsPerChunk`th key of rows and affected keys together, and the last one, in key order. Each comes with the
+ * number of exported rows and of affected keys up to and including it.
  */
 export function chunkBoundsQuery(
   selection: RowSelection,
@@ -83,8 +83,8 @@ export function affectedKeysQuery(key: readonly TypedKeyColumn[], table: string)
 }
 
 /**
- * A chunk's rows in key order: the selected rows of the table but for the affected keys, with null behind the columns; and for
- * each affected key with a record then a row of its key alone, with its 1-based place in `keys` behind.
+ * A chunk's rows in key order. Table rows without the affected keys have null behind the columns. Each affected key
+ * with a record adds a row of its key alone, followed by its 1-based place in `keys`.
  */
 export function rowsAsOfQuery(
   selection: RowSelection,
@@ -124,7 +124,7 @@ order by ${order.join(', ')}`,
 
 /** A key column whose values, parsed from texts, sort among those of the table. */
 export interface TypedKeyColumn extends KeyColumn {
-  /** `"schema"."name"` of what puts the column's texts in order; null for a type without. */
+  /** `"schema"."name"` of the collation that orders the column's texts; null for a type without one. */
   readonly collation: string | null;
 }
 
@@ -148,7 +148,10 @@ export async function readTypedKey(session: SourceSession, resource: Resource): 
   return columns.map((column) => ({ ...column, collation: collations.get(column.name) ?? null }));
 }
 
-/** The column's value in SQL, from an expression for its wire text or the text that PostgreSQL prints. It compares and sorts as the column does. */
+/**
+ * The column's value in SQL, from an expression for its wire text or its printed text. It compares and sorts like the
+ * column.
+ */
 export function typedValueSql(
   column: TypedKeyColumn,
   text: string,
@@ -171,13 +174,13 @@ function sameKeySql(
 /** An affected key of a chunk. */
 export interface ChunkImage {
   readonly recordKey: string;
-  /** Wire texts; null for a key that the chunk holds no record of. */
+  /** Wire texts; null for a key without a record in the chunk. */
   readonly image: RowTexts | null;
 }
 
 /** A chunk's rows at the cut, in key order, from the table or from events. */
 export interface AsOfRows {
-  /** Has the columns, and one more: null behind a row of the table, otherwise the place of an image. */
+  /** Has one column more: null behind a row of the table, otherwise the place of an image. */
   readonly query: SqlQuery;
   /** The record's wire texts. */
   imageAt(place: string): RowTexts;

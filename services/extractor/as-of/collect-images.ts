@@ -18,10 +18,9 @@ import { createRecordFold, type RecordFold } from './rebuild-record.ts';
 const PAGE_KEYS = 500;
 
 /**
- * Events have what customers see, so records are rebuilt as that.
- *
- * Rebuilds the records of one resource that differ between the cut and the snapshot. The event nearest to the cut is enough if
- * the replica identity is FULL. The other records need all of their events.
+ * Rebuilds the records of one resource that differ between the cut and the snapshot, in their public form, because
+ * events hold only that. With the replica identity FULL the event nearest to the cut is enough; otherwise all events of
+ * the record are needed.
  *
  * @returns the number of keys
  * @throws ExportFailedError when the events do not determine a record

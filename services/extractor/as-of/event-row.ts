@@ -4,28 +4,28 @@ import { jsonToWireText, readJsonMembers } from '../../../shared/values/json-mem
 /** Values of some columns, as wire texts; null is SQL NULL. */
 export type KnownValues = ReadonlyMap<string, string | null>;
 
-/** The values that one event has of its record. */
+/** The values of a record that one event holds. */
 export interface EventRow {
   readonly op: 'insert' | 'update' | 'delete';
   /** The row after the change, or the deleted row, as far as it is known. */
   readonly data: KnownValues;
   /** The values before an update, of the columns that it changed. Undefined if unknown. */
   readonly previous: KnownValues | undefined;
-  /** Columns that the change did not alter and whose value the event does not have, or not as of the wanted state. */
+  /** Columns that the change did not alter and whose value is not in the event, or is there but may be too new. */
   readonly unchanged: readonly string[];
 }
 
 /** An event as the log has it. */
 export interface StoredEvent {
   readonly op: string | null;
-  /** Columns whose `null` is a JSON null, and those with values that may be later than the change. Null if not recorded. */
+  /** Columns whose `null` is a JSON null, and those whose values may be later than the change. Null if not recorded. */
   readonly jsonNulls: {
     readonly data?: readonly string[];
     readonly previous?: readonly string[];
     readonly filled?: { readonly columns: readonly string[] };
   } | null;
   readonly payload: string;
-  /** The later values may be those of a change that the wanted state does not have. */
+  /** The later values may come from a change that is not in the wanted state. */
   readonly isFilledLater: boolean;
 }
 

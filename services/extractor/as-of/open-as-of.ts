@@ -38,7 +38,10 @@ export interface AsOfDeps extends RecordingDeps {
   readonly snapshot: string;
 }
 
-/** @throws ExportFailedError for resources whose records have the account of their parent: nobody notes the past of its table for them */
+/**
+ * @throws ExportFailedError for resources whose account comes from a parent's record, because the history of the
+ * parent's table is not recorded for them
+ */
 export function requireOwnAccounts(resources: readonly Resource[]): void {
   const children = resources.filter((resource) => parentOf(resource) !== undefined);
   if (children.length === 0) return;
@@ -49,7 +52,7 @@ export function requireOwnAccounts(resources: readonly Resource[]): void {
   );
 }
 
-/** @throws ExportFailedError when the events do not cover the as-of time, or a table may have been another then */
+/** @throws ExportFailedError when the events do not cover the as-of time, or a table may have had another form then */
 export async function assertPastKnown(
   control: Pool,
   claim: ClaimedExport,
@@ -91,8 +94,8 @@ export async function makeKeyTables(holder: SourceSession, count: number): Promi
 }
 
 /**
- * The state at an as-of time is the snapshot, except for records with a commit between the two. Events around the cut have
- * those. Call it once the feed has passed the snapshot's seal.
+ * The state at an as-of time is the snapshot, except for records with a commit between the two. Events around the cut
+ * hold those. Call it once the feed has passed the snapshot's seal.
  *
  * @throws ExportFailedError when the events do not cover the as-of time or do not determine a record
  */

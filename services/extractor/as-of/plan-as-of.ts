@@ -10,10 +10,10 @@ export interface PlacedKey {
 }
 
 /**
- * Cuts the resource's state at the cut into chunks, counted by the server. Two cursors walk in step: one over rows and affected
- * keys gives bounds and counts, the other gives the affected keys in the same order. A chunk has at most `rowsPerChunk` rows
- * and keys together, keys without a record included. Its keys are assigned before it is returned. Needs exclusive use of the
- * session.
+ * Cuts the resource's state at the cut into chunks, counted by the server. Two cursors advance together: one over rows
+ * and affected keys gives bounds and counts, the other gives the affected keys in the same order. A chunk has at most
+ * `rowsPerChunk` rows and keys together, including keys without a record. Its keys are assigned before it is returned.
+ * Needs exclusive use of the session.
  */
 export async function* planAsOf(
   session: SourceSession,

@@ -5,11 +5,11 @@ import type { EventRow } from './event-row.ts';
 export type RecordState =
   | { readonly kind: 'absent' }
   | { readonly kind: 'present'; readonly row: RowTexts }
-  /** Columns whose values the events do not have; false in the row. */
+  /** Columns whose values are in no event have `false` in the row. */
   | {
       readonly kind: 'unknown';
       readonly columns: readonly string[];
-      /** An event before the cut made or removed the record: what was there before has none of its values. */
+      /** An event before the cut created or removed the record: what was there before shares no value with it. */
       readonly isMadeAnew: boolean;
       readonly row: readonly (string | null | false)[];
     };
@@ -22,10 +22,10 @@ export interface RecordFold {
 }
 
 /**
- * Rebuilds a record at the cut from the events around it. The first event after the cut has the values before its change, the
- * last event before the cut those after its change. Either can lack a column: an old row has only the columns of the replica
- * identity, and an unchanged TOAST value is not sent again. A column that a change did not alter is searched one event
- * further.
+ * Rebuilds a record at the cut from the events around it. The first event after the cut holds the values before its
+ * change; the last event before the cut holds those after its change. Either can lack a column: an old row has only the
+ * columns of the replica identity, and an unchanged TOAST value is not sent again. For a column that a change did not
+ * alter, the next event is searched.
  */
 export function createRecordFold({ columns }: RowType): RecordFold {
   const names = columns.map(({ name }) => name);

@@ -17,7 +17,8 @@ export interface ImageConditions {
 
 /**
  * @param rowType of the images: the columns', or the public one
- * @throws ExportFailedError when a condition is on a column that customers do not see as it is, so that it is in no event
+ * @throws ExportFailedError when a condition uses a column that is not public in its stored form, because no event
+ * holds it
  */
 export async function readImageConditions(
   { resource, request }: RowSelection,
@@ -38,7 +39,7 @@ export async function readImageConditions(
 
 function placeOf(rowType: RowType, shape: PublicShape, column: string | undefined): number {
   if (column === undefined) return -1;
-  // Events have a column's past only where customers see it as it is.
+  // Events hold a column's earlier values only if the column is public in its stored form.
   const publicName = shape.nameOf(column);
   const name = rowType === shape.rowType ? publicName : column;
   const place = rowType.columns.findIndex((each) => each.name === name);

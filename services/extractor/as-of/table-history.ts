@@ -37,11 +37,15 @@ where resource = any($1) order by resource, seen_from desc`;
 const RECORD_CHANGED = `
 insert into table_history (resource, fingerprint, form, seen_from) values ($1, $2, $3, $4) on conflict do nothing`;
 
-/** The table changed in a way that no row shows: the rows are the same since the form was first seen. */
+/** The table changed without an effect on its rows: they are the same since the form was first seen. */
 const RECORD_FORM = `
 update table_history set form = $3 where resource = $1 and fingerprint = $2 and form is distinct from $3`;
 
-/** Stores the form of each table if it has changed. @returns the fingerprint of each: it stays as long as rows read the same */
+/**
+ * Stores the form of each table that has changed.
+ *
+ * @returns the fingerprint of each table, which stays the same while its rows read the same
+ */
 async function recordTables(
   db: Queryable,
   session: SourceSession,
@@ -75,12 +79,12 @@ async function recordTables(
   return fingerprints;
 }
 
-/** A fingerprint begins with that of the server. The rest only has to differ from the fingerprint before. */
+/** The fingerprint starts with that of the server. The rest only has to differ from the previous fingerprint. */
 function hash(facts: unknown): string {
   return createHash('sha256').update(JSON.stringify(facts)).digest('hex').slice(0, 32);
 }
 
-/** Tables whose present form began after the moment. */
+/** Tables whose present form was first seen after the moment. */
 const FIND_CHANGED = `
 select n.resource, min(h.seen_from)::text as seen_from
 from unnest($1::text[], $2::text[]) as n(resource, fingerprint)
@@ -125,20 +129,20 @@ export interface WatchHistoryDeps {
   readonly log: Log;
 }
 
-/** A new account's past begins when it is first found. The query for it is small, so it runs often. */
+/** Interval of looking for new accounts, whose past starts when they are first found. The query is small. */
 const ACCOUNTS_MS = 1_000;
 
-/** How often tables are read. Exports of moments within this time of an ALTER TABLE are refused. */
+/** Interval of reading the tables. Exports of moments within this time of an ALTER TABLE are refused. */
 const TABLES_MS = 30_000;
 
-/** Wait after a failed round: the source or the control store may be down for a while. */
+/** Pause after a failed round, for an outage of the source or the control store. */
 const REST_MS = 5_000;
 
 const STATEMENT_TIMEOUT_MS = 10_000;
 
 /**
- * Stores what cannot be found out later: from when an account's changes are recorded, and from when each table has its
- * present form. Exports of a past moment need both.
+ * Stores what cannot be found out later: since when an account's changes are recorded, and since when each table has
+ * its present form. As-of exports need both.
  */
 export function createHistoryWatch({
   control,
@@ -170,7 +174,7 @@ export function createHistoryWatch({
     name: 'history-watch',
     ready,
     run(signal) {
-      // A failed round only makes the stored times later, and nothing else depends on them.
+      // A failed round only makes the stored times later. Nothing else depends on it.
       const onFailed = (error: unknown) => log.warn('history.not_recorded', { error, restMs: REST_MS });
       const rounds = { restMs: ACCOUNTS_MS, retryMs: REST_MS, onFailed };
       return runRounds(() => check().finally(markReady), rounds, signal);

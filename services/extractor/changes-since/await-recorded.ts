@@ -5,13 +5,16 @@ import { ExportFailedError } from '../extraction-errors.ts';
 
 export interface RecordingDeps {
   readonly recordedChanges: RecordedChanges;
-  /** Recording that stands still for so long is not running. */
+  /** Recording counts as stopped when it makes no progress for this long. */
   readonly feedTimeoutMs: number;
   /** Waits while the condition holds, keeping the snapshot. */
   readonly waitWhile: (mustWait: () => Promise<boolean>) => Promise<void>;
 }
 
-/** Sorting many keys takes longer than the server lets a session be idle that holds a snapshot. */
+/**
+ * Keeps the session alive during a long query in the control store: the server ends a session that holds a snapshot and
+ * stays idle.
+ */
 export async function keptAlive<T>(
   work: Promise<T>,
   { waitWhile }: Pick<RecordingDeps, 'waitWhile'>,

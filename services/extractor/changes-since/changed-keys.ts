@@ -11,8 +11,8 @@ import { type KeyColumn, keyOrderSql } from './keyed-queries.ts';
 const FILL_TIMEOUT = '10min';
 
 /**
- * Events of the run's account since the base: not in the base's snapshot (`$4`, compared up to its seal `$5`), and in the
- * current one (`$6`), whose seal has arrived. A reset of unknown origin (xid 0) always counts.
+ * Events of the run's account since the base: not in the base's snapshot (`$4`, compared up to its seal `$5`) and in
+ * the current one (`$6`), whose seal has arrived. A reset of unknown origin (xid 0) always counts.
  */
 const SINCE_BASE = `
   from exports e join events v on v.account_id = e.account_id

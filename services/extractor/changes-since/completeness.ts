@@ -11,8 +11,8 @@ import { type FactsByResource, type FormsByResource, isSameTable } from '../plan
 import type { SourceSession } from '../source/source-session.ts';
 
 /**
- * Without a position (`$4`), everything since the cut or the start counts, whichever is earlier. A commit at `since_lsn` is the
- * first one by the catalog, and a base or cut needs the events of later positions.
+ * Without a position (`$4`), everything since the cut or the start counts, whichever is earlier. `since_lsn` is the
+ * first commit with that catalog, and a base or cut needs the events of later positions.
  */
 const FIND_OTHER = `
 select w.resource, c.fingerprint is not distinct from w.fingerprint as is_same_now
@@ -103,8 +103,9 @@ export async function assertNotSetAside(
 }
 
 /**
- * Capture passes over changes of children that the beginning of its routes sees. So events are complete since a snapshot only if that
- * sees all of it. Call it once the feed has passed the export's seal.
+ * Capture skips changes of children that the snapshot at the start of its routes sees. So the events since a snapshot
+ * are complete only if that snapshot sees everything the routes' snapshot does. Call it once the feed has passed the
+ * export's seal.
  *
  * @param snapshot `xmin:xmax:xip,…`
  */
@@ -119,7 +120,7 @@ export async function areRoutesSince(
   return begin !== undefined && seesAllOf(parseSnapshot(snapshot), begin);
 }
 
-/** @throws ExportFailedError when the routes began anew since the base */
+/** @throws ExportFailedError when the routes were read again since the base */
 export async function assertSameRoutes(
   control: Pool,
   catalog: Catalog,

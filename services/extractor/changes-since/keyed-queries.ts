@@ -11,7 +11,7 @@ import type { SourceSession } from '../source/source-session.ts';
 /** Wire texts of the key columns, in key order. */
 export type RecordKeyTexts = readonly string[];
 
-/** The 1-based places, in `keys`, of those whose rows are selected. */
+/** The 1-based places in `keys` whose rows are selected. */
 export function presentKeysQuery(
   selection: RowSelection,
   columns: readonly KeyColumn[],
@@ -57,7 +57,7 @@ function keyedQuery(
   };
 }
 
-/** A key column, and how its wire text, which is what events and Kafka keys have, becomes a value again. */
+/** A key column, and how to turn its wire text, as used in events and Kafka keys, back into a value. */
 export interface KeyColumn {
   readonly name: string;
   /** As `format_type` writes it, to be used in a cast. */
@@ -90,27 +90,30 @@ export function keyValueSql({ sqlType, kind }: KeyColumn, wireText: string): str
   return kind === 'bytes' ? `decode(${wireText}, 'base64')` : `${wireText}::${sqlType}`;
 }
 
-/** Types whose equal values always have one text. Other types can print equal values differently, or compare by a collation. */
+/**
+ * Types whose equal values always have one text. Values of other types may be equal and print differently, or compare
+ * by a collation.
+ */
 const ONE_TEXT_KINDS: ReadonlySet<KeyColumn['kind']> = new Set(['int', 'long', 'boolean', 'bytes']);
 
 /**
- * The condition that a column has exactly this value: equal, so an index finds it, and printed alike. A record is its key's
- * text, as in files and events: `Ann` is not `ANN`, although citext treats them as equal.
+ * The condition that a column has exactly this value: equal, so that an index finds it, and printed alike. A record's
+ * identity is the text of its key, as in files and events: `Ann` is not `ANN`, although citext treats them as equal.
  */
 export function sameValueSql({ kind, sqlType }: KeyColumn, place: string, value: string): string {
   if (ONE_TEXT_KINDS.has(kind) || sqlType === 'uuid') return `${place} = ${value}`;
-  // `concat` prints as files do, where a cast to text would take the padding from char(n).
+  // `concat` prints values as files do. A cast to text would drop the padding of char(n).
   const printed = (expression: string) => `pg_catalog.concat(${expression}) collate "C"`;
   return `${place} = ${value} and ${printed(place)} = ${printed(value)}`;
 }
 
-/** What puts wire texts in the order of their values: numbers by size, anything else by its characters. */
+/** An expression that sorts wire texts by their values: numbers by size, anything else by characters. */
 export function keyOrderSql({ sqlType, kind }: KeyColumn, wireText: string): string {
   const isNumber = kind === 'int' || kind === 'long' || sqlType.startsWith('numeric');
   return isNumber ? `${wireText}::numeric` : `${wireText} collate "C"`;
 }
 
-/** @throws Error when the text is not a record key of so many columns: it was written by ourselves */
+/** @throws Error when the text is not a record key of `columnCount` columns, which would be a bug */
 export function parseRecordKey(text: string, columnCount: number): string[] {
   const parts: unknown = JSON.parse(text);
   if (

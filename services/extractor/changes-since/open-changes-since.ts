@@ -11,7 +11,7 @@ import { assertNotSetAside, assertSameCatalog, assertSameRoutes, assertSameTable
 import type { BaseExport } from './find-base.ts';
 import { type KeyColumn, parseRecordKey, presentKeysQuery, readKeyColumns } from './keyed-queries.ts';
 
-/** A reader takes a chunk's keys as one parameter, so their number bounds its memory whatever the rows are like. */
+/** Limit of keys per chunk. A reader passes them as one parameter, so this bounds its memory. */
 const MAX_KEYS_PER_CHUNK = 5_000;
 
 /** The changes between an earlier export's snapshot and the held one. */
@@ -24,7 +24,7 @@ export interface ChangesSinceDeps extends RecordingDeps {
   readonly holder: SourceSession;
   readonly catalog: Catalog;
   readonly resources: readonly Resource[];
-  /** Of the tables, those of parents too, under the held snapshot. */
+  /** Of the tables, including those of parents, under the held snapshot. */
   readonly facts: FactsByResource;
   /** Of the held snapshot, `xmin:xmax:xip,…`. */
   readonly snapshot: string;
@@ -49,7 +49,7 @@ export async function openChangesSince(
   await assertNotSetAside(control, claim, base.startLsn);
   await assertSameCatalog(control, claim, resources, base.startLsn);
   await assertSameRoutes(control, deps.catalog, base, resources);
-  // A parent's rows decide whose a child's are.
+  // The account of a child depends on its parents' rows.
   await assertSameTables(holder, base, withAncestors(resources), facts);
   return {
     async *plan(selection, rowsPerChunk) {

@@ -37,11 +37,11 @@ import {
   type RowRecord,
 } from './send-rows.ts';
 
-/** What a chunk has beside the source. */
+/** The parts of a chunk that do not come from the source. */
 export interface ChunkSources {
-  /** The record keys of a chunk of an export of changes. */
+  /** The record keys of a chunk of a changes-since export. */
   readKeys(chunk: ClaimedChunk): Promise<readonly string[]>;
-  /** The records that a chunk of an export of a past moment has from events, and the keys of those it does not have. */
+  /** The records that a chunk of an as-of export takes from events, and the keys for which it has no record. */
   readImages(chunk: ClaimedChunk): Promise<readonly ChunkImage[]>;
 }
 
@@ -54,14 +54,14 @@ export interface CopyChunkContext {
   readonly sender: Pick<BatchSender<RowRecord>, 'add'>;
   readonly sources: ChunkSources;
   readonly readRows: ReadRows;
-  /** Is given the reading before it hands over its first row. */
+  /** Called with the reading before its first row. */
   onReading(reading: RowReading): void;
   onProgress(rowCount: number): void;
-  /** Takes each row's key, in order. */
+  /** Called with each row's key, in order. */
   onKey?: ((recordKey: string) => void) | undefined;
 }
 
-/** Reads one chunk's rows and hands them to the sender. They are not acknowledged when this resolves with their number. */
+/** Reads one chunk's rows and passes them to the sender. Resolves with their number, before they are acknowledged. */
 async function copyChunk(
   chunk: ClaimedChunk,
   context: CopyChunkContext,
@@ -70,10 +70,10 @@ async function copyChunk(
   const { session, selection, target, sender, sources } = context;
   const { columns, codec, recordKey, keyCasts, accountSql, schemaId } = context.rows;
   const { request } = selection;
-  // Of all accounts at once, each row says whose it is; the account column may be a hidden one.
+  // An export of all accounts writes the account of each row, even if the account column is hidden.
   const isOfAllAccounts = chunk.accountSourceId === null;
-  // The rows query says the account itself, which may be a parent's.
-  // A chunk under a snapshot of its own is read as it is now, and its files get the records of a past moment.
+  // A chunk with its own snapshot is read in its present state; records of the past replace its rows later. Queries by
+  // columns need the account among the columns. The other query adds it itself, because it may be a parent's.
   const isOfPast = request.as_of !== null && chunk.held !== undefined;
   const isByColumns = isOfPast || request.changes_since !== null;
   const wanted = isOfAllAccounts && isByColumns ? [...columns, accountColumn(selection.resource)] : columns;
@@ -122,7 +122,7 @@ async function copyChunk(
   });
 }
 
-/** Rows come in the order of their keys, so the one that the server stopped at is the next. */
+/** The error for a row that the server can't print. Rows come in key order, so it is the one after `lastKey`. */
 function unprintable(resource: string, lastKey: string | undefined, cause: unknown): ExportFailedError {
   const place = lastKey === undefined ? 'The first record' : `The record after the key ${lastKey}`;
   return new ExportFailedError(
@@ -161,7 +161,7 @@ async function changedRowsQuery(
 
 export interface CopyChunkBatchDeps extends ChunkSources {
   readonly openSession: OpenSourceSession;
-  /** For chunks under a snapshot of their own. */
+  /** For chunks with a snapshot of their own. */
   readonly readSessions: ReadSessions;
   readonly catalog: Catalog;
   readonly resourceRows: ResourceRowsSource;
@@ -171,31 +171,32 @@ export interface CopyChunkBatchDeps extends ChunkSources {
   /** Statement timeout of a chunk's read, so that a stalled reader releases its snapshot. */
   readonly chunkTimeoutMs: number;
   /**
-   * Stores how many rows each chunk of the batch has, before the first is sent: for chunks under a snapshot of their own.
+   * Stores the row count of each chunk of the batch before the first row is sent. For chunks with a snapshot of their
+   * own.
    *
    * @throws when the batch is no longer this reader's
    */
   planRows(rowCounts: readonly number[]): Promise<void>;
-  /** The feed's settled position, `X/Y`; undefined when it is not known. */
+  /** The feed's settled position, `X/Y`; undefined when unknown. */
   readSettled(): Promise<string | undefined>;
-  /** A snapshot is held from now on. @returns what to call once it is not */
+  /** Counts a held snapshot. @returns a function to call when it is released */
   holdSnapshot(): () => void;
   /** Called often with the number of rows read so far of the chunk at `index` in the batch. */
   onProgress(index: number, rowCount: number): void;
 }
 
 /**
- * Large enough that a request's fixed cost does not matter, small enough that two per reader take little memory. Just
- * below half a megabyte, because the client rounds its buffers up to a power of two.
+ * Size of a request's records. Large enough that a request's fixed cost does not matter, and small enough that two per
+ * reader take little memory. Just below half a megabyte, because the client rounds its buffers up to a power of two.
  */
 const BATCH_BYTES = 480 * 1024;
 
 /**
- * Reads a batch of chunks in one session, under the export's snapshot or, in a chunked export, one of their own. It sends
- * each chunk's rows to one partition, in key order, numbered from 0, with the last one marked.
+ * Reads a batch of chunks in one session, under the export's snapshot or, in a chunked export, under a new one. It
+ * sends each chunk's rows to one partition, in key order, numbered from 0, with the last one marked.
  *
  * @returns what each chunk has, once all rows are acknowledged
- * @throws ExportFailedError when a chunk has another number of rows than were counted under the snapshot
+ * @throws ExportFailedError when a chunk's row count differs from the count under the snapshot
  */
 export async function copyChunkBatch(
   batch: ChunkBatch,
@@ -229,7 +230,7 @@ export async function copyChunkBatch(
   const mayBeOutOfOrder = since !== undefined && session.role === 'primary' && resources.some(parentOf);
   const seen = mayBeOutOfOrder ? await readSeen(session, settled ?? since.startLsn) : null;
   const run = `${first.exportId}/${first.runAttempt}`;
-  // Between two snapshots of their own a table may have been altered.
+  // A table may be altered between two such snapshots.
   const version = held === undefined ? `/${await readColumnsVersion(session, tablesReadFor(family))}` : '';
   const rowsOf = await deps.resourceRows.ofAll(`${run}${version}`, resources, session, family);
   await assertNotRewritten(session, tables);
@@ -251,7 +252,8 @@ export async function copyChunkBatch(
   const sender = createBatchSender<RowRecord, RowBatch>({
     maxBytes: BATCH_BYTES,
     openBatch: deps.producer.openBatch,
-    // While one batch waits, the next fills up and then the reading pauses, so the pace of sending limits that of reading.
+    // While one batch is being sent the next fills up, then reading pauses. So the pace of sending limits that of
+    // reading.
     send: async (records) => {
       await pace?.(records.recordCount);
       await deps.producer.send(records);
@@ -314,10 +316,10 @@ export async function copyChunkBatch(
 }
 
 /**
- * A replica gets WAL that is on the primary's disk. What it showed was replayed by now.
+ * A replica gets only WAL that is on the primary's disk. Everything that it showed was replayed by now.
  *
  * @returns the position, `X/Y`
- * @throws SourceSessionLostError when it was promoted, so that it may have shown what the primary never had
+ * @throws SourceSessionLostError when the replica was promoted, because it may have shown what the primary never had
  */
 async function readReplayed(session: SourceSession): Promise<string> {
   const { rows } = await session.query(
@@ -328,7 +330,7 @@ async function readReplayed(session: SourceSession): Promise<string> {
   throw new SourceSessionLostError('chunk', { cause: new Error('the replica was promoted') });
 }
 
-/** What says whether the session's snapshot sees parents and children in the order of their commits. */
+/** The state that shows whether the session's snapshot sees parents and children in commit order. */
 async function readSeen(session: SourceSession, settledLsn: string): Promise<StoredSeen> {
   const { snapshot, lsn } = await lookAtSnapshot(session);
   return { snapshot: formatSnapshot(snapshot), from_lsn: settledLsn, lsn };

@@ -10,11 +10,11 @@ import {
 import { isSqlState, LOCK_NOT_AVAILABLE, type SourceSession } from '../source/source-session.ts';
 
 /**
- * Begins a transaction with a snapshot of its own, which sees all that was seen when the reading of the export began. The locks
- * come first, so that no table is rewritten under the snapshot.
+ * Begins a transaction with a new snapshot that sees everything the export's first snapshot saw. It locks the tables
+ * first, so that none is rewritten under the snapshot.
  *
  * @throws TableWantedError when another session waits for a table
- * @throws SourceSessionLostError on another server, so that the holder begins anew there
+ * @throws SourceSessionLostError on another server, so that the holder starts again there
  */
 export async function beginSnapshot(
   session: SourceSession,
@@ -71,7 +71,7 @@ export async function enterSnapshot(
 }
 
 /**
- * Compares the catalogs under the snapshot with `pg_relation_filenode`, which knows the present. If they differ for a
+ * Compares the catalogs under the snapshot with `pg_relation_filenode`, which shows the present. If they differ for a
  * table or a partition, its rows have moved to new files, and a read misses the old ones.
  *
  * @throws ExportFailedError

@@ -34,10 +34,10 @@ import { type CopyChunkBatchDeps, copyChunkBatch } from './copy-chunk.ts';
 import type { RowProducers } from './send-rows.ts';
 
 export interface ReadChunksConfig {
-  /** Batches of chunks that this process reads at once, beside those of small chunks. 0: it reads none. */
+  /** Concurrent batches of this process, not counting those of small chunks. 0: it reads none. */
   readonly maxChunks: number;
   readonly chunkTimeoutMs: number;
-  /** How long an export may hold a snapshot, and a chunk of a chunked one may wait for its table. */
+  /** How long an export may hold a snapshot, and how long a chunk of a chunked export may wait for its table. */
   readonly exportTimeoutMs: number;
 }
 
@@ -51,7 +51,7 @@ export interface ReadChunksDeps
   readonly notifiers: Notifiers;
   readonly log: Log;
   announceExtracted(chunk: ClaimedChunk, rowCount: number): void;
-  /** A batch of chunks was read. */
+  /** Called when a batch of chunks was read. */
   onExtracted(rowCount: number, durationMs: number): void;
   /** Creates missing topics. */
   ensureTopics(): Promise<unknown>;
@@ -59,7 +59,7 @@ export interface ReadChunksDeps
 
 const IDLE_MS = 1_000;
 
-/** Attempts at a chunk: a row that crashes its reader would otherwise crash every extractor. */
+/** Attempts per chunk. A limit, because a row that crashes its reader would crash every extractor in turn. */
 const MAX_ATTEMPTS = 5;
 
 /** Delay before a failed chunk is claimed again: an outage of seconds costs a few attempts, not hundreds. */
@@ -67,18 +67,18 @@ const RETRY_DELAY_MS = 2_000;
 
 const MAX_GIVE_WAY_DELAY_MS = 60_000;
 
-/** Before a chunk that has given way so often, counted from 0, is claimed again: 2 s, 4 s, 8 s, … a minute. */
+/** Delay before a chunk that has given way `count` times, from 0, is claimed again: 2 s, 4 s, 8 s, … up to a minute. */
 const giveWayDelayMs = (count: number) =>
   Math.min(RETRY_DELAY_MS * 2 ** Math.min(count, 10), MAX_GIVE_WAY_DELAY_MS);
 
-/** How long a chunk that has given way so often has waited, at least. */
+/** The least time that a chunk which has given way `count` times has waited. */
 export function gaveWayMs(count: number): number {
   let sum = 0;
   for (let index = 0; index < count; index += 1) sum += giveWayDelayMs(index);
   return sum;
 }
 
-/** Batches of small chunks mostly wait for answers of the source, Kafka and the control store, so some more may. */
+/** Concurrent batches of small chunks. More, because they mostly wait for the source, Kafka and the control store. */
 const SMALL_BATCHES_AT_ONCE = 6;
 
 /** Claims chunks of running exports and reads them. */
@@ -172,7 +172,7 @@ async function readChunkBatch(
     for (const [index, chunk] of batch.entries()) deps.announceExtracted(chunk, read[index]?.rows ?? 0);
     notifiers.notifyChange();
   } catch (thrown) {
-    // An abort makes pending work fail in various ways; the first reason counts.
+    // After an abort, pending work fails in various ways. Only the first reason counts.
     const reason: unknown = over.signal.aborted ? over.signal.reason : thrown;
     span?.fail(reason);
     await endAttempt(batch, reason, log, config, deps);
@@ -196,8 +196,8 @@ async function endAttempt(
   const [first] = batch;
   const { tries, gaveWayCount } = first;
   const classified = classifyExtractionError(error, [...new Set(batch.map(({ resource }) => resource))]);
-  // Under the export's snapshot the holder gives way too and restarts it: a chunk that keeps giving way has no holder any more.
-  // One with a snapshot of its own holds up nobody while it waits.
+  // Under the export's snapshot the holder gives way too and restarts the chunk, so a chunk that keeps giving way has
+  // no holder any more. A chunk with its own snapshot blocks nobody while it waits.
   const isHopeless =
     first.held === undefined ? gaveWayMs(gaveWayCount) >= exportTimeoutMs : tries >= MAX_GIVE_WAYS;
   const action = classified.kind === 'give-way' && isHopeless ? classified.failure : classified;
@@ -212,7 +212,7 @@ async function endAttempt(
       const report = action.isForeseen ? log.warn : log.error;
       report('chunk.attempt_lost', { error, tries, delayMs: RETRY_DELAY_MS });
       await releaseChunks(deps.control, batch, { delayMs: RETRY_DELAY_MS, isCounted: !action.isForeseen });
-      // A topic may have been deleted since the start: then every attempt would fail.
+      // If a topic was deleted since the start, every attempt would fail.
       await deps.ensureTopics();
     } else if (action.kind === 'give-way') {
       const isCounted = first.held !== undefined;

@@ -11,16 +11,17 @@ export interface RowReading {
    * @throws pg's DatabaseError, SourceSessionLostError, what `onRow` threw, or the signal's reason
    */
   readonly done: Promise<number>;
-  /** Stops handing over. The server goes on until the connection's buffers are full, and then waits. */
+  /** Stops passing rows. The server continues until the connection's buffers are full, and then waits. */
   pause(): void;
   resume(): void;
 }
 
 /**
- * Reads a query in the open transaction of a connection that nobody else uses until it is done, and hands over each row where its bytes stand; the row is
- * another one as soon as `onRow` returns. Memory is what the socket holds, whatever the size of the result.
+ * Runs a query in the open transaction of a connection, which nothing else may use until it is done. Passes each row as
+ * its raw bytes, which are valid only until `onRow` returns. Memory is bounded by the socket's buffers, whatever the
+ * size of the result.
  *
- * A reading that fails leaves the connection in the middle of its query: it is of no use afterwards.
+ * After a failure the connection is in the middle of its query and must be closed.
  */
 export type ReadRows = (
   client: pg.Client,
@@ -29,7 +30,7 @@ export type ReadRows = (
   signal: AbortSignal,
 ) => RowReading;
 
-/** `tuned` reads the connection's bytes; `plain` knows pg by its public interface alone. */
+/** `tuned` reads the connection's bytes; `plain` uses only pg's public interface. */
 export function createReadRows(reader: 'tuned' | 'plain'): ReadRows {
   const runQuery: RunDataRowQuery = reader === 'tuned' ? tapQuery : fetchQuery;
   return (client, query, onRow, signal) => readRows(runQuery, client, query, onRow, signal);
@@ -60,34 +61,34 @@ function readRows(
     (cause: unknown) =>
       fail(cause instanceof pg.DatabaseError ? cause : new SourceSessionLostError('rows', { cause })),
   );
-  // A connection that stands still settles nothing, nor does one that is not read from.
+  // A connection without traffic, or one that is not read from, settles nothing by itself.
   const onAbort = () => fail(signal.reason);
   signal.addEventListener('abort', onAbort, { once: true });
   const forget = () => signal.removeEventListener('abort', onAbort);
-  // Whoever reads awaits it later, after a failure elsewhere perhaps not at all.
+  // The caller awaits it later, or never after a failure elsewhere.
   done.then(forget, forget);
   return { done, pause: running.pause, resume: running.resume };
 }
 
-/** A query that runs, and hands over each row as the body of PostgreSQL's DataRow message. */
+/** A running query that passes each row as the body of PostgreSQL's DataRow message. */
 export interface DataRowQuery {
-  /** Resolves once all rows were handed over. @throws pg's DatabaseError, or what ended the connection */
+  /** Resolves once all rows were passed. @throws pg's DatabaseError, or what ended the connection */
   readonly done: Promise<void>;
-  /** Stops handing over. The server goes on until all buffers are full, and then waits. */
+  /** Stops passing rows. The server continues until all buffers are full, and then waits. */
   pause(): void;
   resume(): void;
-  /** Throws away the rows that are still to come. */
+  /** Discards the remaining rows. */
   close(): void;
 }
 
-/** `onRow` gets the row as `bytes[start, end)`, good until it returns, and must not throw. */
+/** `onRow` gets the row as `bytes[start, end)`, valid until it returns, and must not throw. */
 export type RunDataRowQuery = (
   client: pg.Client,
   query: SqlQuery,
   onRow: (bytes: Buffer, start: number, end: number) => void,
 ) => DataRowQuery;
 
-/** Rows that the server sends at once, so that memory stays small whatever the size of the result. */
+/** Rows per fetch. Bounds memory whatever the size of the result. */
 const ROWS_AT_ONCE = 500;
 
 /** A session runs one query at a time. */
@@ -98,9 +99,9 @@ const LENGTH_BYTES = 4;
 const NULL_LENGTH = -1;
 
 /**
- * A query by pg's public interface alone: a cursor in the transaction that is open, whose texts are written again as the protocol
- * had them. Between two fetches the server sees an idle transaction and ends that of a process that froze, which it does
- * not for a portal of the extended protocol that is only suspended.
+ * Runs a query by pg's public interface: a cursor in the open transaction, whose texts are encoded again as in the
+ * protocol. Between two fetches the server sees an idle transaction, and ends that of a process that froze. It would
+ * not end a suspended portal of the extended protocol.
  */
 const fetchQuery: RunDataRowQuery = (client, query, onRow) => {
   let isClosed = false;
@@ -129,7 +130,7 @@ const fetchQuery: RunDataRowQuery = (client, query, onRow) => {
   const onEnd = () => lost.reject(new Error('the connection has ended'));
   client.once('end', onEnd);
   return {
-    // While it is paused no statement runs that could fail with the connection.
+    // While it is paused no statement runs that would fail with the connection.
     done: Promise.race([handOver(), lost.promise]).finally(() => client.off('end', onEnd)),
     pause() {
       room = Promise.withResolvers();
@@ -143,7 +144,7 @@ const fetchQuery: RunDataRowQuery = (client, query, onRow) => {
 };
 
 async function declare(client: pg.Client, { text, values }: SqlQuery): Promise<void> {
-  // All rows are wanted: without this the plan is the one that has the first tenth soonest.
+  // All rows are wanted. Without this the planner prefers the plan that returns the first tenth soonest.
   await client.query('set local cursor_tuple_fraction = 1');
   await client.query(`declare ${CURSOR} no scroll cursor for ${text}`, [...values]);
 }

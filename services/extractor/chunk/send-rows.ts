@@ -11,19 +11,22 @@ import type { MessageHeaders } from '../../../shared/protocol/headers.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 import type { ByteWriter } from '../../../shared/values/byte-writer.ts';
 
-// The way of rows to Kafka: records are collected into batches, and a producer sends one batch after the other.
+// Sends rows to Kafka: records are collected into batches, and a producer sends one batch after another.
 
-/** Records of a chunk share one object. Those of another chunk may have another for the same partition. */
+/**
+ * The destination of records. Those of one chunk share one object; another chunk may have another for the same
+ * partition.
+ */
 export interface RecordTarget {
   readonly topic: string;
   readonly partition: number;
 }
 
-/** A row on its way to Kafka. Everything of it is read before `add` returns. */
+/** A row to send. `add` reads all of it before it returns. */
 export interface RowRecord {
   readonly key: string;
   readonly value: Readonly<Pick<ByteWriter, 'bytes' | 'length'>>;
-  /** The same headers in two forms: for kafkajs, or written as a record has them. */
+  /** The same headers in two forms: for kafkajs, and as bytes of a record. */
   readonly headers: { toHeaders(): MessageHeaders; write(out: ByteWriter): void };
   readonly target: RecordTarget;
 }
@@ -33,11 +36,11 @@ export interface RowBatch extends Batch<RowRecord> {
   readonly recordCount: number;
   /** The partitions that have records. */
   targets(): readonly RecordTarget[];
-  /** For `producer.sendBatch`. Good until the next call of `add` or `reset`. */
+  /** For `producer.sendBatch`. Valid until the next call of `add` or `reset`. */
   toTopicMessages(): TopicMessages[];
 }
 
-/** What a record takes beside its key and value, roughly: its headers and the lengths of everything. */
+/** Approximate bytes of a record besides key and value: its headers and all lengths. */
 const OVERHEAD_BYTES = 96;
 
 /** Rows as plain messages, which kafkajs groups and encodes itself. */
@@ -51,7 +54,7 @@ class PlainRowBatch implements RowBatch {
     this.#messages.set(target, messages);
     messages.push({
       key,
-      // A copy: the bytes are written over by the next row.
+      // A copy, because the next row overwrites the bytes.
       value: Buffer.from(value.bytes.subarray(0, value.length)),
       headers: headers.toHeaders(),
       partition: target.partition,
@@ -86,15 +89,15 @@ export interface RowProducer {
 }
 
 /**
- * One producer for each batch of chunks that is being read: kafkajs's idempotent producer has one request a broker under way,
- * so a shared one would make batches wait for each other.
+ * One producer per batch of chunks: kafkajs's idempotent producer has one request per broker under way, so batches that
+ * share one would wait for each other.
  */
 export interface RowProducers extends AsyncDisposable {
-  /** Lends a connected producer. One that failed is not lent again, since its sequence numbers may have a gap. */
+  /** Lends a connected producer. One that failed is not lent again, because its sequence numbers may have a gap. */
   use<T>(work: (producer: RowProducer) => Promise<T>): Promise<T>;
 }
 
-/** About ten seconds; a longer outage gives the chunks back, and they are read again from their start. */
+/** About ten seconds. After a longer outage the chunks are released and read again from their start. */
 const RETRY = { initialRetryTime: 50, maxRetryTime: 2_000, retries: 8 };
 
 export function createRowProducers(kafka: KafkaClient, client: KafkaClientKind, log: Log): RowProducers {
@@ -134,9 +137,8 @@ export interface Batch<T> {
 }
 
 /**
- * Collects records into batches and sends them one after the other, in order: a batch is sent once the last one is
- * acknowledged. While one is in flight the next fills up; when it is full too, the source of records pauses. So memory
- * holds two batches.
+ * Collects records into batches and sends them in order, each once the one before is acknowledged. While one is in
+ * flight the next fills up; when that is full too, the source of records pauses. So memory holds two batches.
  */
 export interface BatchSender<T> {
   /** @throws the error of an earlier batch */

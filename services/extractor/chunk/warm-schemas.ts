@@ -13,12 +13,12 @@ export interface SchemaWarmerDeps {
 
 const STATEMENT_TIMEOUT_MS = 30_000;
 
-/** For so long the process is not ready for it. A registry that is away is waited for by exports, and told by them. */
+/** Limit of how long this delays readiness. If the registry is unavailable, exports wait for it and report it. */
 const READY_WITHIN_MS = 20_000;
 
 /**
- * Registers the schema of every resource once, when the process starts, so that the first export of a large catalog does not
- * wait for hundreds of registrations. What can't be registered here is tried again by the export that needs it.
+ * Registers the schema of every resource at the start, so that the first export of a large catalog does not wait for
+ * hundreds of registrations. The export that needs a schema tries a failed registration again.
  */
 export function createSchemaWarmer({ openSession, catalog, resourceRows, log }: SchemaWarmerDeps): Worker {
   const { promise: ready, resolve: markReady } = Promise.withResolvers<void>();
@@ -43,7 +43,7 @@ export function createSchemaWarmer({ openSession, catalog, resourceRows, log }: 
       ]);
       clearTimeout(timer);
       markReady();
-      // The process goes on without it; a worker that returns would end it.
+      // The process continues without it. A worker that returns would end the process.
       if (!signal.aborted)
         await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
     },

@@ -12,19 +12,19 @@ import { type FactsByResource, type FormsByResource, isSameTable } from '../plan
 import type { SourceSession } from '../source/source-session.ts';
 import { findResetSince } from './changed-records.ts';
 
-/** What is known of a chunked export whose rows are all read, and whose seal has arrived. */
+/** A chunked export with all rows read and its seal arrived. */
 export interface ReadExport {
   readonly since: ReadSince;
-  /** Of the tables, those of parents too, when the reading began. */
+  /** Of the tables, including those of parents, when the read started. */
   readonly tableForms: FormsByResource;
   /** `xmin:xmax:xip,…` of the snapshot at its end. */
   readonly snapshot: string;
   /** Under that snapshot. */
   readonly facts: FactsByResource;
   readonly resources: readonly Resource[];
-  /** With those whose account they have. */
+  /** The exported resources and those that determine their accounts. */
   readonly tablesRead: readonly Resource[];
-  /** Null: the files are the state of the snapshot. */
+  /** Null: the files show the state of the snapshot. */
   readonly asOf: string | null;
 }
 
@@ -35,10 +35,10 @@ export interface AssertCompleteDeps {
 }
 
 /**
- * Events decide only if all of them are there. Call it once everything up to the seal is recorded.
+ * Events can decide only if they are complete. Call it once everything up to the seal is recorded.
  *
  * @throws SingleSnapshotNeededError when some may be missing
- * @throws ExportFailedError when capture has another catalog, or passed over changes
+ * @throws ExportFailedError when capture has another catalog, or skipped changes
  */
 export async function assertComplete(
   claim: ClaimedExport,
@@ -69,8 +69,8 @@ export async function assertComplete(
 }
 
 /**
- * Whose a record is by its parents follows from its own events and from resets, unless a snapshot sees one of a parent and a record later
- * than the other and committed before it.
+ * A record's account by its parents follows from its own events and from resets. The exception: a snapshot sees the
+ * changes of a record and of a parent in another order than they were committed.
  *
  * @throws SingleSnapshotNeededError
  */

@@ -11,14 +11,14 @@ import { isSqlState, QUERY_CANCELED } from '../source/source-session.ts';
 /** Sorting the events of a busy account takes longer than any other statement in the control store. */
 const LONG_TIMEOUT = '10min';
 
-/** The snapshot with which the reading began sees nothing that was written behind its position. */
+/** The first snapshot sees nothing that was written after its position. */
 const NOT_AT_BEGINNING = `v.commit_lsn > (e.read_since->>'start_lsn')::pg_lsn
     and not (v.commit_lsn < (e.read_since->>'lsn')::pg_lsn
       and pg_visible_in_snapshot(v.xid::text::xid8, (e.read_since->>'snapshot')::pg_snapshot))`;
 
 /**
- * Events of the run's account that the snapshot sees, and the one with which the reading began did not. The snapshot's seal has
- * arrived, so all of them are recorded, and none is behind it.
+ * Events of the run's account that the last snapshot sees and the first one does not. The seal of the last snapshot has
+ * arrived, so all of them are recorded, and none comes after it.
  */
 const SINCE_READING = `
   from exports e join events v on v.account_id = e.account_id
@@ -34,7 +34,7 @@ where e.id = $1 and v.commit_lsn > (e.read_since->>'start_lsn')::pg_lsn and v.xi
   and v.resource = any($4)
 limit 1`;
 
-/** @returns the resource and the time of a reset since the reading began, after which its events are not complete */
+/** @returns the resource and the time of a reset since the read started; the resource's events are incomplete then */
 export async function findResetSince(
   db: Queryable,
   { id, runAttempt, resources }: ClaimedExport,
@@ -49,21 +49,23 @@ export async function findResetSince(
   return rows[0] && { resource: rows[0].resource, at: rows[0].committed_at };
 }
 
-/** Partitions of events are dropped by day after their retention, which is a day at least. An hour is more than clocks differ. */
+/**
+ * Whole days of events are dropped after their retention, which is at least a day. An hour is more than clocks differ.
+ */
 const ARE_KEPT = `
 select to_regclass('events_' || to_char((taken_at - interval '1 hour') at time zone 'UTC', 'YYYYMMDD')) is not null
     or taken_at > now() - interval '1 day' as are_kept
 from (select (read_since->>'taken_at')::timestamptz as taken_at from exports where id = $1) r`;
 
-/** Whether all events since the reading began are still there. Then all that was read of them until now was complete. */
+/** Whether all events since the read started still exist. Then everything read from them until now was complete. */
 export async function areEventsKept(db: Queryable, { id }: ClaimedExport): Promise<boolean> {
   const { rows } = await db.query<{ are_kept: boolean }>(ARE_KEPT, [id]);
   return rows[0]?.are_kept === true;
 }
 
 /**
- * The last event of each record decides. Row versions have one order: of two transactions that write a row, the second
- * commits once the first is visible, so what the snapshot sees of a record is a beginning of its events.
+ * The last event of each record decides. Versions of a row have one order: of two transactions that write a row, the
+ * second commits after the first is visible. So a snapshot sees a prefix of each record's events.
  */
 const COLLECT = `
 insert into export_keys (export_id, run_attempt, resource, place, record_key, event_lsn, event_idx, event_at, is_known)
@@ -74,7 +76,7 @@ from (
   order by v.record_key, v.commit_lsn desc, v.idx desc
 ) k`;
 
-/** @throws SingleSnapshotNeededError when a statement takes too long, which it would do the next time too */
+/** @throws SingleSnapshotNeededError when a statement takes too long, as it would when repeated */
 async function inLongTransaction<T>(
   pool: Pool,
   resource: string,
@@ -125,7 +127,7 @@ order by k.place, v.commit_lsn, v.idx`;
 /** Events in memory at once. Each holds a whole record. */
 const EVENTS_AT_ONCE = 200;
 
-/** All events, since the reading began, of the records whose last event is not enough: in order of place, then of commit. */
+/** Reads all events since the read started of the records whose last event is not enough: by place, then by commit. */
 export async function readEarlierEvents(
   pool: Pool,
   { id, runAttempt }: ClaimedExport,
@@ -140,10 +142,10 @@ export async function readEarlierEvents(
   });
 }
 
-/** A record under the snapshot, by its events. */
+/** A record under the snapshot, rebuilt from its events. */
 export interface ChangedImage {
   readonly place: number;
-  /** Wire texts; false for a value that no event has. Null: there is no such record. */
+  /** Wire texts; false for a value that is in no event. Null: the record does not exist. */
   readonly image: readonly (string | null | false)[] | null;
   /** Whether the export has the record. */
   readonly isIn: boolean;
@@ -187,7 +189,7 @@ export async function assignChunks(
   if (rowCount !== assigned.length) throw new Error(`changed keys of ${resource} are gone`);
 }
 
-/** Chunks with changed records, in order, and their numbers. */
+/** Reads which chunks have changed records, in order, with the number of records. */
 export async function countChangedByChunk(
   db: Queryable,
   { id, runAttempt }: ClaimedExport,

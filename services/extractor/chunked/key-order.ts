@@ -8,18 +8,18 @@ export type KeyTexts = readonly string[];
 /** `wire`: as in files and events. `printed`: as PostgreSQL prints them. */
 export type KeyForm = 'wire' | 'printed';
 
-/** One of the keys that were asked for. */
+/** The place of one of the given keys. */
 export interface KeyAmong {
   /** Its index in `asked`. */
   readonly index: number;
-  /** How many of the fixed keys are smaller. */
+  /** Number of fixed keys that are smaller. */
   readonly before: number;
 }
 
 /**
- * Compares keys by the order of the key's columns, which only the server knows. It reads no table.
+ * Compares keys by the order of the key's columns, which only the server knows. Reads no table.
  *
- * @param fixed in order
+ * @param fixed in key order
  */
 export function keysAmongQuery(
   key: readonly TypedKeyColumn[],
@@ -48,7 +48,7 @@ export function keysAmongQuery(
   };
 }
 
-/** In order of key. */
+/** @returns the places, in key order */
 export async function findKeysAmong(
   session: Pick<SourceSession, 'query'>,
   ...query: Parameters<typeof keysAmongQuery>

@@ -22,20 +22,20 @@ export interface MergeChangesDeps {
   readonly resourceRows: ResourceRowsSource;
   /** `xmin:xmax:xip,…` of the snapshot, whose seal has arrived and whose events are recorded. */
   readonly snapshot: string;
-  /** @throws when the run is over */
+  /** @throws when the run has ended */
   check(): Promise<unknown>;
 }
 
-/** Keys that the server compares with the ends of all chunks in one statement. */
+/** Keys compared with the bounds of all chunks in one statement. */
 const PAGE_KEYS = 5_000;
 
-/** Changed records of one chunk in memory at once: their keys, not their values. */
+/** Limit of one chunk's changed records in memory: their keys, not their values. */
 const MAX_OF_CHUNK = 500_000;
 
 const SAVED_AT_ONCE = 5_000;
 
 /**
- * Finds what the files of one resource have otherwise than the parts that were read, and where. All chunks are read.
+ * Finds the records of one resource whose files must differ from the parts read, and their places. All chunks are read.
  *
  * @throws SingleSnapshotNeededError when the events do not determine a record
  */
@@ -76,7 +76,7 @@ export async function mergeChanges(
   return { changed };
 }
 
-/** A chunk's range includes its end, and the last one has none. */
+/** A chunk's range includes its upper bound. The last chunk has none. */
 async function assignToChunks(
   claim: ClaimedExport,
   resource: string,
@@ -99,7 +99,7 @@ async function assignToChunks(
   }
 }
 
-/** In the order of the file. */
+/** Assigns places in the order of the file. */
 async function placeInPart(
   claim: ClaimedExport,
   resource: string,

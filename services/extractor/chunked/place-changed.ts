@@ -6,11 +6,11 @@ export interface PlacedRecord extends MergePoint {
   readonly record: ChangedRecord;
 }
 
-/** A chunk's changed records, by whether its part has them. */
+/** A chunk's changed records, divided by whether its part holds them. */
 export interface FoundRecords {
   /** In the order of the part. */
   readonly inPart: readonly PlacedRecord[];
-  /** In the export, and not in the part. */
+  /** Exported records that the part does not hold. */
   readonly created: readonly ChangedRecord[];
 }
 
@@ -28,9 +28,9 @@ export function findInPart(partKeys: readonly string[], records: readonly Change
 }
 
 /**
- * Puts the changed records in the order of the file.
+ * Orders the changed records as in the file.
  *
- * @param among the places of the created records among the part's keys, in order of key
+ * @param among places of the created records among the part's keys, in key order
  */
 export function placeChanged({ inPart, created }: FoundRecords, among: readonly KeyAmong[]): PlacedRecord[] {
   const others = among.map(({ index, before }): PlacedRecord => {
@@ -41,7 +41,7 @@ export function placeChanged({ inPart, created }: FoundRecords, among: readonly 
   const placed: PlacedRecord[] = [];
   let at = 0;
   for (const record of inPart) {
-    // A created record stands before the row that it is smaller than.
+    // A created record goes before the first row that is greater.
     for (let other = others[at]; other !== undefined && other.partRow <= record.partRow; other = others[at]) {
       placed.push(other);
       at += 1;

@@ -16,18 +16,18 @@ const PAGE_RECORDS = 500;
 interface Rebuilt {
   readonly place: number;
   readonly image: ChangedImage['image'];
-  /** What it lacks, the part's row of that key has. */
+  /** The part's row with the same key holds the values that it lacks. */
   readonly mayTakePart: boolean;
 }
 
 /**
- * Rebuilds the records of one resource that changed since the reading began, as the snapshot sees them and as customers do: so are
- * events, and so are the lines of parts. The last event is enough
- * unless it lacks values that it did not alter; then the events before it may have them, and otherwise the chunk's part. But the
- * part may have another record of that key, from before one was removed or made. Of a past moment the part has nothing that counts.
+ * Rebuilds the records of one resource that changed since the read started, as the snapshot sees them and in their
+ * public form, like events and parts. The last event is enough unless it lacks values that it did not alter. Then
+ * earlier events may hold them, otherwise the chunk's part. The part may hold another record of that key, from before a
+ * record was removed or created. For an as-of export the part holds nothing of use.
  *
  * @returns their number
- * @throws SingleSnapshotNeededError when an event can't be read back, or lacks a value that the part does not have either
+ * @throws SingleSnapshotNeededError when an event can't be read back, or lacks a value that the part lacks too
  */
 export async function rebuildChanged(
   pool: Pool,
@@ -100,7 +100,7 @@ function rebuiltOf(place: number, fold: RecordFold): Rebuilt {
   return { place, image: state.kind === 'absent' ? null : state.row, mayTakePart: mayTakePart(state) };
 }
 
-/** Whether the part's row of the same key has what the record's events since the reading began do not have. */
+/** Whether the part's row of the same key holds what the record's events since the start of the read lack. */
 export function mayTakePart(state: RecordState): boolean {
   return state.kind !== 'unknown' || !state.isMadeAnew;
 }
@@ -113,7 +113,7 @@ async function select(
 ): Promise<(ChangedImage & Rebuilt)[]> {
   const { softDeletePlace, rangePlace } = conditions;
   const images = rebuilt.map(({ place, image, mayTakePart }) => {
-    // A value that was not sent again is stored apart, and so it is not null.
+    // A value that was not sent again is stored out of line, so it is not null.
     const isDeleted = softDeletePlace >= 0 && (image?.[softDeletePlace] ?? null) !== null;
     return { place, image, mayTakePart, isIn: image !== null && !isDeleted };
   });

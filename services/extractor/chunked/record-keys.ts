@@ -1,14 +1,14 @@
 import { promisify } from 'node:util';
 import { deflateRaw, inflateRaw } from 'node:zlib';
 
-// The keys of a chunk's rows. They say where a record that was made or deleted later stands among the rows.
+// The keys of a chunk's rows. They show where a record that was created or deleted later belongs among the rows.
 
 const [pack, unpack] = [promisify(deflateRaw), promisify(inflateRaw)];
 
-/** Keys follow each other closely, so the fastest level comes close to the best. */
+/** Neighbouring keys are similar, so the fastest level compresses nearly as well as the best. */
 const LEVEL = 1;
 
-/** @param recordKeys JSON arrays, so none has a line break */
+/** @param recordKeys JSON arrays, which contain no line break */
 export function packRecordKeys(recordKeys: readonly string[]): Promise<Buffer> {
   return pack(recordKeys.join('\n'), { level: LEVEL });
 }

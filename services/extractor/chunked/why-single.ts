@@ -3,8 +3,8 @@ import type { ExportRequest } from '../../../shared/domain/export-request.ts';
 import { rangeField } from '../plan/row-selection.ts';
 
 /**
- * Why an export can't be made of short reads; undefined when it can. Whether a changed record is in the export must follow from
- * the record itself, because no snapshot is held under which others could be looked up.
+ * Why an export can't be chunked; undefined when it can. Whether a changed record is in the export must follow from the
+ * record itself, because no snapshot is held in which others could be looked up.
  */
 export function whySingle(
   request: ExportRequest,

@@ -10,7 +10,7 @@ const IS_MIRRORED = `
 select exists (
   select from feed_state f join exports e on e.id = $1 where f.passed_lsn > e.sealed_lsn) as is_mirrored`;
 
-/** Whether the control store has what capture said with the export's seal. */
+/** Whether the control store holds capture's state from the export's seal. */
 async function isSealMirrored(control: Pool, { id }: ClaimedExport): Promise<boolean> {
   const { rows } = await control.query<{ is_mirrored: boolean }>(IS_MIRRORED, [id]);
   return rows[0]?.is_mirrored === true;
@@ -24,11 +24,12 @@ where c.columns <> w.columns and c.columns_since <= e.sealed_lsn
 order by c.resource limit 1`;
 
 /**
- * A subscriber of the feed passes over what the export's snapshot sees, also the reset that tells it of other fields. So an export
- * with the fields from before it would leave old values that nobody is told of. A form that capture has taken up behind the seal
- * was told behind the snapshot. To be called once the seal is mirrored.
+ * Checks that capture used the export's columns and fields at the seal. Subscribers skip what the export's snapshot
+ * sees, including the reset after a change of fields. So an export with the fields from before that reset would leave
+ * old values without notice. A change that capture makes after the seal is announced after the snapshot. Call this once
+ * the seal is mirrored.
  *
- * @param forms what the tables are like under the snapshot, by the catalog of this process
+ * @param forms the tables' forms under the snapshot, by this process's catalog
  * @throws CatalogMismatchError when capture wrote a resource with other columns or fields at the seal
  */
 export async function assertSameColumns(
@@ -45,7 +46,7 @@ export async function assertSameColumns(
 }
 
 /**
- * Waits for what capture said with the export's seal, which has arrived, and compares.
+ * Waits until capture's state from the export's seal, which has arrived, is in the control store, and compares.
  *
  * @throws CatalogMismatchError
  */

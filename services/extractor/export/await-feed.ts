@@ -19,7 +19,7 @@ export interface FeedWatch {
 }
 
 /**
- * Decides whether to wait for the feed. A feed that is behind but moves is worth the wait; one that has stalled for
+ * Decides whether to wait for the feed. One that is behind but moves is worth the wait. One that has stalled for
  * `timeoutMs` is not running, and a failed export is better than one that hangs.
  */
 export function createFeedWatch(
@@ -83,10 +83,9 @@ export function isSettledPast(state: FeedState | undefined, identity: SourceIden
 }
 
 /**
- * Waits until capture knows the accounts of all parents. What it passed over before it knew them is in every snapshot that is taken
- * from then on.
+ * Waits until capture knows the accounts of all parents. Changes that it skipped before are in every later snapshot.
  *
- * @throws ExportFailedError when capture does not come to know them by the paths of this catalog, or a path can't be followed
+ * @throws ExportFailedError when capture does not learn them by the paths of this catalog, or a path can't be followed
  */
 export async function awaitRoutes(
   { signal }: { readonly signal: AbortSignal },
@@ -138,7 +137,7 @@ export function pollIntervalMs(waitedMs: number): number {
  *
  * The changes of an account are recorded once the account is known. Changes streamed before that are not, and one of
  * them may still be invisible to a snapshot taken now. So the account's first export reads the WAL position and waits
- * until the feed has settled past it: then everything before is in the snapshot, and everything after is recorded.
+ * until the feed has settled past it. Then everything before is in the snapshot, and everything after is recorded.
  *
  * @returns the feed's settled position
  */

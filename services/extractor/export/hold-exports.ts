@@ -34,7 +34,10 @@ import type { RunExportConfig, RunExportDeps, RunHandle } from './run-parts.ts';
 import { isSmallExport, SMALL_EXPORT_ROWS, SMALL_EXPORTS_AT_ONCE } from './share-sources.ts';
 
 export interface HoldExportsConfig extends RunExportConfig {
-  /** Large exports that this process runs at once. Each costs two idle connections to the source. 0: it runs no export. */
+  /**
+   * Limit of concurrent large exports of this process. Each costs two idle connections to the source. 0: it runs no
+   * export.
+   */
   readonly maxExports: number;
   readonly limits: ExportLimits;
   /** Limit of one run, because its snapshot holds back vacuum on the source. */
@@ -43,7 +46,7 @@ export interface HoldExportsConfig extends RunExportConfig {
 
 const IDLE_MS = 1_000;
 
-/** @param isRoomForLarge whether a place for a large one is free */
+/** @param isRoomForLarge whether another large export may start */
 export function exportPlaces(limits: ExportLimits, isRoomForLarge: boolean): ExportLimits {
   return isRoomForLarge ? limits : { ...limits, maxRows: SMALL_EXPORT_ROWS };
 }
@@ -53,7 +56,7 @@ export function runDelayMs(failedRuns: number): number {
   return 2_000 * 4 ** Math.min(failedRuns - 1, 3);
 }
 
-/** How long an export with so many failed runs has waited for the next one, at least. */
+/** The least time that an export with `failedRuns` failed runs has waited for the next one. */
 const runDelaysMs = (failedRuns: number) =>
   Array.from({ length: failedRuns }, (_, index) => runDelayMs(index + 1)).reduce((sum, ms) => sum + ms, 0);
 
@@ -61,7 +64,7 @@ const runDelaysMs = (failedRuns: number) =>
 export function createExportHolder(owner: string, config: HoldExportsConfig, deps: RunExportDeps): Worker {
   const { control, log, notifiers } = deps;
   let largeCount = 0;
-  /** The last claim found nothing. While there is one export after the other, tidying up can wait for a second. */
+  /** The last claim found nothing. While exports follow each other directly, tidying up can wait for a second. */
   let hasRest = true;
   let tidiedAtMs = 0;
   const statusOf = createGather((claims: readonly ClaimedExport[]) => readRunStatuses(control, claims));
@@ -107,7 +110,7 @@ export function createExportHolder(owner: string, config: HoldExportsConfig, dep
 }
 
 interface HoldDeps extends RunExportDeps {
-  /** Several runs ask at once. */
+  /** Concurrent calls share a query. */
   statusOf(claim: ClaimedExport): Promise<RunStatus>;
 }
 
@@ -152,7 +155,7 @@ async function hold(
     if (span !== undefined) await noteRunTrace(control, claim, span.traceparent);
     await runExport(run, config, { ...deps, log });
   } catch (thrown) {
-    // An abort makes pending work fail in various ways; the first reason counts.
+    // After an abort, pending work fails in various ways. Only the first reason counts.
     const reason: unknown = over.signal.aborted ? over.signal.reason : thrown;
     span?.fail(reason);
     await endRun(claim, reason, log, config, deps);
@@ -180,7 +183,9 @@ function timeoutError(limitMs: number): ExportFailedError {
   );
 }
 
-/** Ends a run whose sessions are closed. If the store is unreachable, the lease expires and the export is claimed again. */
+/**
+ * Ends a run whose sessions are closed. If the store is unreachable, the lease expires and the export is claimed again.
+ */
 async function endRun(
   claim: ClaimedExport,
   error: unknown,
@@ -190,7 +195,8 @@ async function endRun(
 ): Promise<void> {
   const classified = classifyExtractionError(error, claim.resources);
   const failedRuns = claim.failedRuns + 1;
-  // A run whose process died has waited for its lease to end, and says nothing of what the next one meets.
+  // A run whose process died has already waited for its lease to expire, and its death does not predict the next run's
+  // failure.
   const delayMs = runDelayMs(failedRuns);
   try {
     const isPatient =
@@ -200,7 +206,7 @@ async function endRun(
     if (action.kind === 'fail') {
       log.error('export.failed', { code: action.code, error });
       await failExport(deps.control, claim.id, claim.runAttempt, action);
-      // An export that is being cancelled stays so, and is only released.
+      // An export that is being cancelled is only released.
       await releaseExport(deps.control, claim, { delayMs: 0, isCounted: true });
     } else if (action.kind === 'retry') {
       const report = action.isForeseen ? log.warn : log.error;
@@ -219,7 +225,7 @@ async function endRun(
   deps.notifiers.exports.notify();
 }
 
-/** A chunked export keeps what it has read, and holds up nobody while it waits for a table. */
+/** A chunked export keeps what it has read, and blocks nobody while it waits for a table. */
 async function mayWaitLong(
   claim: ClaimedExport,
   { code }: Extract<FailureAction, { kind: 'fail' }>,

@@ -10,16 +10,18 @@ import {
   type WaitWhile,
 } from './run-parts.ts';
 
-/** A step of the plan holds a snapshot, and chunks that were planned long before they are read fit the rows less. */
+/**
+ * Limits of a planning step. A step holds a snapshot, and chunks planned long before their read fit the rows less well.
+ */
 const PLAN_STEP = { ms: 2_000, chunks: 100 };
 
-/** Rows are added faster than they are read where this is not enough. */
+/** Limit of passes. If it is not enough, rows are added faster than they are read. */
 const PLAN_PASSES = 5;
 
 /**
- * Plans what no earlier run has planned, a window at a time. A resource's last chunk has no end, so all rows that are added at
- * the end of the keys after it is read are changed records of that chunk. It is planned when all other chunks are read and nothing
- * that fills a chunk was added meanwhile.
+ * Plans what no earlier run has planned, a window at a time. A resource's last chunk has no upper bound, so rows added
+ * behind it after its read count as changed records of that chunk. It is planned once all other chunks are read and
+ * fewer rows than fill a chunk were added in that time.
  */
 export async function planAll(
   run: RunHandle,

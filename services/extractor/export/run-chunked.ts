@@ -65,16 +65,16 @@ import {
 import { tellOutOfOrder } from './tell-out-of-order.ts';
 
 /**
- * One run of a chunked export. No transaction lasts longer than a chunk's read. See "Tables too large for one transaction" in
- * services/hand-off.md, which has the proof:
+ * One run of a chunked export. No transaction lasts longer than a chunk's read. For the proof see "Tables too large for
+ * one transaction" in services/hand-off.md.
  *
  *   1. The sealing session opens, and stays open to the end.
- *   2. The snapshot P is noted with the tables' forms. It is not held. A run after a lost one goes on from the P and the
- *      chunks of that one.
+ *   2. The snapshot P is stored with the tables' forms. It is not held. A run after a lost one continues with its P
+ *      and its chunks.
  *   3. Chunks are planned in short steps, and each is read under a snapshot of its own, which sees what P saw.
- *   4. When all are read, the snapshot S is noted and sealed as any other. It sees what every chunk saw.
- *   5. Once the events up to the seal are recorded, the last one of each record that S sees and P did not decides about it.
- *      The writer puts those records in the place of what was read. With as_of, the events around the cut decide.
+ *   4. When all are read, the snapshot S is stored and sealed like any other. It sees what every chunk saw.
+ *   5. Once the events up to the seal are recorded, the last event of each record that S sees and P did not decides.
+ *      The writer replaces the rows read by those records. With as_of, the events around the cut decide.
  *
  * @throws SingleSnapshotNeededError when the events can't make the files exact
  */
@@ -87,7 +87,7 @@ export async function runChunked(
   const { control, log } = deps;
   const request = readRequest(claim.request);
   const resources = claim.resources.map((name) => resourceOf(deps.catalog, name));
-  // The catalog may be another than when the kind was decided.
+  // The catalog may have changed since the kind was decided.
   const whyNot = whySingle(request, resources, claim.accountId);
   if (whyNot !== undefined) throw new SingleSnapshotNeededError(whyNot);
   const { as_of: asOf } = request;
@@ -109,7 +109,7 @@ export async function runChunked(
   if (asOf !== null) {
     await awaitAsOf(sealing, asOf, () => notifier.wait(MAX_POLL_MS, run.signal));
     const facts = await readRunFacts(sealing, tablesRead, config.publicationName);
-    // Not only at the end, which may be hours away.
+    // Checked now as well as at the end, which may be hours away.
     await assertPastKnown(control, claim, asOf, sealing, resources, facts);
   }
   const reading = await openReading(run, sealing, settledLsn, resources, config, deps);
@@ -165,7 +165,7 @@ export async function runChunked(
     });
     changedCount += (await keptAlive(merge, { waitWhile })).changed;
   }
-  // Only now, because a day of events may be dropped at any time.
+  // Checked last, because a day of events may be dropped at any time.
   if (!(await areEventsKept(control, claim))) {
     throw new SingleSnapshotNeededError('Some events since the reading began are no longer retained.');
   }
@@ -199,8 +199,8 @@ async function assertReadableFromEvents(
 }
 
 /**
- * A replica may show a commit that no snapshot on the primary sees yet. It is in every later one once the feed has settled past
- * what the replica had replayed.
+ * Waits until the feed has settled past what a replica had replayed. The replica may show a commit that no snapshot on
+ * the primary sees yet; after the wait every later snapshot sees it.
  *
  * @throws ExportFailedError when open transactions keep the feed from settling for too long
  */
@@ -231,7 +231,7 @@ interface OpenReading {
   readonly tableForms: FormsByResource;
 }
 
-/** Goes on with the reading of a lost run on this server and by this catalog, or begins one. */
+/** Continues the read of a lost run on this server and with this catalog, or starts one. */
 async function openReading(
   { claim, signal }: RunHandle,
   sealing: SourceSession,
@@ -249,7 +249,7 @@ async function openReading(
     log.info('export.reading_goes_on', { exportId: claim.id });
     return { since: known.since, tableForms: readForms(known.tableForms) };
   }
-  // With the tables locked, the forms are those under the snapshot.
+  // The tables are locked, so the forms are those under the snapshot.
   const held = await takeSnapshot(sealing, tablesReadFor(resources), signal);
   const tablesRead = withAncestors(resources);
   const facts = await readRunFacts(sealing, tablesRead, publicationName);

@@ -14,8 +14,8 @@ import { ours, type RunExportConfig, type RunExportDeps, type RunHandle } from '
 import { runSingle } from './run-single.ts';
 
 /**
- * One run of an export, of the kind that was decided when it first ran. A chunked one that can't be made exact is read again under
- * one snapshot, in the same run.
+ * One run of an export, of the kind decided by its first run. A chunked export that can't be made exact is read again
+ * under one snapshot, in the same run.
  */
 export async function runExport(run: RunHandle, config: RunExportConfig, deps: RunExportDeps): Promise<void> {
   if ((await decideKind(run, config, deps)) === 'single') return runSingle(run, config, deps);
@@ -31,7 +31,7 @@ export async function runExport(run: RunHandle, config: RunExportConfig, deps: R
   }
 }
 
-/** @throws SingleSnapshotNeededError when a reader has found that the reading can't go on */
+/** @throws SingleSnapshotNeededError when a reader has found that the chunked read can't continue */
 async function checkReading(run: RunHandle): ReturnType<RunHandle['check']> {
   const found = await run.check();
   if (found.singleReason !== null) throw new SingleSnapshotNeededError(found.singleReason);
@@ -56,7 +56,7 @@ async function decideKind(
   return kind;
 }
 
-/** What events that are not complete, or can't be read back, fail with. */
+/** The failures of events that are incomplete or can't be read back. */
 const EVENT_FAILURES: ReadonlySet<FailureCode> = new Set([
   'feed_reset',
   'table_changed',

@@ -25,21 +25,21 @@ import { type FeedWatch, isSettledPast, MAX_POLL_MS, pollIntervalMs } from './aw
 import type { SharedSources } from './share-sources.ts';
 import { newSealToken, readInsertLsn, type SeenSnapshot, sendSeal } from './take-snapshot.ts';
 
-// What runs of both kinds need: sessions, waiting, chunks, the seal.
+// The parts that both kinds of run use: sessions, waiting, chunks, the seal.
 
 export interface RunExportDeps {
   readonly control: Pool;
   readonly openSession: OpenSourceSession;
   readonly sharedSources: SharedSources;
   readFeedState(): Promise<FeedState | undefined>;
-  /** For what is read under a snapshot that nobody else needs. */
+  /** For reads under a snapshot that is used only once. */
   readonly readSessions: ReadSessions;
   readonly catalog: Catalog;
   readonly notifiers: Notifiers;
   readonly resourceRows: ResourceRowsSource;
   readonly refusals: Refusals;
   readonly log: Log;
-  /** A snapshot is held from now on. @returns what to call once it is not; more calls change nothing */
+  /** Counts a held snapshot. @returns a function to call when it is released; further calls change nothing */
   readonly holdSnapshot: () => () => void;
   /** Only for exports that need events: changes-since, as-of and chunked ones. */
   readonly recordedChanges: RecordedChanges;
@@ -56,7 +56,7 @@ export interface RunExportConfig {
   /** Statement timeout of the holder: the first step of its cursor may have to sort all keys. */
   readonly planTimeoutMs: number;
   readonly publicationName: string;
-  /** Exports with so many estimated rows are chunked unless the request says otherwise. 0: none are. */
+  /** Exports with at least this many estimated rows are chunked unless the request says otherwise. 0: none are. */
   readonly chunkedExportRows: number;
 }
 
@@ -66,7 +66,7 @@ export interface RunHandle {
   readonly signal: AbortSignal;
   /** Ends the run with a reason. */
   abort(reason: Error): void;
-  /** From now on the run may take as long as a snapshot may be held. */
+  /** Starts the time limit for holding a snapshot. */
   startDeadline(): void;
   /** @throws the reason when the run has ended */
   check(): Promise<Extract<RunStatus, { state: 'held' }>>;
@@ -75,7 +75,10 @@ export interface RunHandle {
 /** Well under the minute after which the server ends a session that is idle in its transaction. */
 const KEEP_ALIVE_MS = 10_000;
 
-/** The seal and the feed's state are in different topics, so a rebalance of the mirror's group may delay the seal. */
+/**
+ * Interval of checking for a lost seal. The seal and the feed's state are in different topics, so a rebalance of the
+ * mirror's group may delay the seal.
+ */
 const SEAL_AGAIN_MS = 20_000;
 
 /** Opens sessions that end with the run; `cleanup` ends them at the latest. */
@@ -92,10 +95,10 @@ export function createOpen(
   };
 }
 
-/** @throws the signal's reason when the run has ended meanwhile */
+/** @throws the signal's reason when the run has already ended */
 export function endWithRun(session: SourceSession, signal: AbortSignal, cleanup: AsyncDisposableStack): void {
   cleanup.use(session);
-  // Does not wait for a running statement, which may sort a whole table.
+  // Closes without waiting for a running statement, which may sort a whole table.
   signal.addEventListener('abort', () => session[Symbol.asyncDispose](), { once: true });
   signal.throwIfAborted();
 }
@@ -122,7 +125,7 @@ export function createWait(
       }
       const found = await run.check();
       if (!(await mustWait(found))) return;
-      // A chunk that is read here notifies; a seal comes through another process.
+      // A read by this process notifies. A seal arrives by another process, so it is polled.
       const isSealAwaited = !found.isSealed && found.openChunkCount === 0;
       const pollMs = isSealAwaited ? pollIntervalMs(Date.now() - waitingSinceMs) : MAX_POLL_MS;
       await notifier.wait(pollMs, run.signal);
@@ -130,7 +133,7 @@ export function createWait(
   };
 }
 
-/** The snapshot that an export's files are the state of. */
+/** The snapshot whose state an export's files show. */
 export interface SealedSnapshot {
   readonly seen: SeenSnapshot;
   /** The feed's settled position before it. */

@@ -42,18 +42,21 @@ import { assertSameServer, takeSnapshot } from './take-snapshot.ts';
 import { tellOutOfOrder } from './tell-out-of-order.ts';
 
 /**
- * One run of an export under one snapshot, from its claim until everything is read and sealed. The order is the point:
+ * One run of an export under one snapshot, from its claim until everything is read and sealed. The order matters:
  *
  *   1. The sealing session opens, and stays open to the end.
- *   2. The feed has settled past the beginning of the account's recording; W is its settled position.
- *   3. The holder locks the tables and takes the snapshot S, then L; S, W and the seal's token are stored in one update.
+ *   2. The feed has settled past the start of the account's recording; W is its settled position.
+ *   3. The holder locks the tables and takes the snapshot S, then L. S, W and the seal's token are stored in one
+ *      update.
  *   4. The seal is sent.
  *   5. Chunks are planned under S, a window at a time, and read by every extractor.
- *   6. When all are read the holder lets S go; when the feed has passed the seal, and all is found to agree, the run is done.
+ *   6. When all are read, the holder releases S. When the feed has passed the seal and all checks agree, the run is
+ *      done.
  *
- * A changes-since or as-of export waits for its seal before step 5, because the events up to the seal decide what it reads.
+ * A changes-since or as-of export waits for its seal before step 5, because the events up to the seal decide what it
+ * reads.
  *
- * If either session breaks, the run ends and the caller starts a new one, with a new snapshot.
+ * If either session breaks, the run ends and the caller starts a new one with a new snapshot.
  */
 export async function runSingle(run: RunHandle, config: RunExportConfig, deps: RunExportDeps): Promise<void> {
   const { claim, signal } = run;
@@ -67,7 +70,7 @@ export async function runSingle(run: RunHandle, config: RunExportConfig, deps: R
   const open = createOpen(run, cleanup, deps.openSession, config);
   const { changes_since: changesSince, as_of: asOf } = request;
   if (asOf !== null) requireOwnAccounts(resources);
-  // One whose run was lost before is run by itself, so that what is wrong with it is held against no other.
+  // An export whose earlier run was lost does not share sessions, so that its fault affects no other export.
   const isShared = isSmallExport(claim) && claim.runCount === 1 && changesSince === null && asOf === null;
   const openSealing = isShared ? createOpen(run, cleanup, deps.sharedSources.openSealing, config) : open;
   const sealing = await openSealing(`seal ${claim.id}`);
@@ -144,10 +147,10 @@ export async function runSingle(run: RunHandle, config: RunExportConfig, deps: R
   await waitWhile(({ openChunkCount }) => openChunkCount > 0);
   await assertSameTypes(sealing, tablesRead, config.publicationName, tableForms);
   const readMs = Date.now() - startedAtMs;
-  // The snapshot holds back vacuum, and the seal may take a while.
+  // The snapshot holds back vacuum, and the seal may take a while, so the snapshot is released first.
   if (shared === undefined) {
     await holder.query('commit');
-    // The key tables of an export of a past moment are the session's.
+    // The key tables of an as-of export belong to the session.
     if (asOf === null) holder.leaveClean();
   }
   await holder[Symbol.asyncDispose]();
@@ -159,7 +162,7 @@ export async function runSingle(run: RunHandle, config: RunExportConfig, deps: R
   assertSameTimeline(await deps.readFeedState(), sealing.identity);
   await awaitSameColumns(claim, tableForms, { ...deps, feed, waitWhile: waitForSeal });
   await tellOutOfOrder(sealing, control, claim, resources, held, startLsn, log);
-  // From here on the writer may take it, and no other holder begins it again.
+  // From here on the writer may take it, and no other holder starts it again.
   await ours(finishPlanning(control, claim));
   await finishRun(control, claim);
   sealing.leaveClean();

@@ -7,41 +7,49 @@ import type { OpenSourceSession, SessionOptions, SourceSession } from '../source
 import { type HeldSnapshot, takeSnapshot } from './take-snapshot.ts';
 
 /**
- * An export of so few rows, by the estimate at its submission, takes seconds, most of which it waits for the feed. Such exports have
- * places of their own: in those of large ones they would wait for hours, although chunks of both are read in turns.
+ * Row limit of a small export, by the estimate at its submission. It takes seconds, mostly waiting for the feed. Small
+ * exports have their own limit of concurrency: with that of large ones they would wait for hours, although chunks of
+ * both take turns.
  */
 export const SMALL_EXPORT_ROWS = 100_000;
 
-/** More at once only wait longer for each other. They share their sessions, so they cost the source no more than a large export or two. */
+/**
+ * Limit of concurrent small exports. More would only wait longer for each other. They share sessions, so they cost the
+ * source no more than one or two large exports.
+ */
 export const SMALL_EXPORTS_AT_ONCE = 16;
 
 export function isSmallExport({ rowsEstimated }: Pick<ClaimedExport, 'rowsEstimated'>): boolean {
   return rowsEstimated !== null && rowsEstimated <= SMALL_EXPORT_ROWS;
 }
 
-/** A snapshot, and the session that holds it. Whoever has it disposes of the session, and never ends its transaction. */
+/** A snapshot with the session that holds it. The user disposes of the session, and never ends its transaction. */
 export interface SharedSnapshot {
   readonly holder: SourceSession;
   readonly held: HeldSnapshot;
 }
 
 /**
- * What small exports of one process have in common, so that many at once cost the source little more than one: a session for their
- * seals, and snapshots. A snapshot that is taken for several exports was taken after each of them had asked for it, so it is as good
- * as one of its own. One that meets with an error may spoil the others' run; each is then run again by itself.
+ * Sessions and snapshots that the small exports of one process share, so that many cost the source little more than
+ * one. A shared snapshot is taken after each of its exports asked for it, so it is as good as one of its own. An error
+ * of one export may end the runs of the others; each is then run again without sharing.
  */
 export interface SharedSources {
-  /** A session for what needs neither a transaction nor a snapshot. It was open before, and stays open, until its users are done. */
+  /**
+   * Opens a session for statements that need neither a transaction nor a snapshot. It stays open until its users are
+   * done.
+   */
   openSealing(options: SessionOptions): Promise<SourceSession>;
   /**
-   * Locks the tables and takes a snapshot, together with all who ask for the same while others are being taken.
+   * Locks the tables and takes a snapshot, together with all that ask for the same tables while other snapshots are
+   * being taken.
    *
-   * @returns undefined when it could not be taken for all: each is to take its own
+   * @returns undefined when it could not be taken for all: each then takes its own
    */
   takeSnapshot(tables: readonly TableName[], options: SessionOptions): Promise<SharedSnapshot | undefined>;
 }
 
-/** As old as a connection that is used again may be; who comes later gets another. */
+/** Age at which a shared session gets no new users, like a connection that is reused. */
 const SEALING_AGE_MS = 60_000;
 
 interface SnapshotRequest {
@@ -85,7 +93,7 @@ export function createSharedSources(openSession: OpenSourceSession, log: Log): S
       const shared = await shareSession(openSession, { purpose, statementTimeoutMs }, async (session) => {
         await session.query('commit');
       });
-      // Held here until all have theirs.
+      // Held here until every export has its share.
       await using own = shared.lend(() => undefined);
       const held = await takeSnapshot(own, requests[0]?.tables ?? [], new AbortController().signal, 1);
       return requests.map(({ options }) => ({ holder: shared.lend(options.onLost), held }));
@@ -95,7 +103,7 @@ export function createSharedSources(openSession: OpenSourceSession, log: Log): S
     }
   }
 
-  // Only exports of the same tables: others would wait for statements that take longer than their own, and for locks.
+  // Shared only by exports of the same tables: with others they would wait for longer statements and more locks.
   const takeTogether = createGather(async (requests: readonly SnapshotRequest[]) => {
     const found = new Map<SnapshotRequest, SharedSnapshot>();
     const groups = Map.groupBy(requests, ({ tables }) => JSON.stringify(tables));

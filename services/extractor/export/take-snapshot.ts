@@ -8,7 +8,7 @@ import { sleep } from '../../../shared/runtime/sleep.ts';
 import { ExportFailedError, TableWantedError } from '../extraction-errors.ts';
 import { isSqlState, LOCK_NOT_AVAILABLE, type SourceSession } from '../source/source-session.ts';
 
-/** What a statement has seen. */
+/** A snapshot as a statement has seen it. */
 export interface SeenSnapshot {
   readonly snapshot: Snapshot;
   /** WAL insert position after the snapshot: everything that the snapshot sees was written before it. */
@@ -65,7 +65,7 @@ export async function takeSnapshot(
   return { snapshot: parseSnapshot(snapshot), name, lsn, takenAt };
 }
 
-/** Takes a snapshot that nobody holds: one statement. */
+/** Reads a snapshot without holding it: one statement. */
 export async function lookAtSnapshot(session: SourceSession): Promise<SeenSnapshot> {
   const { rows } = await session.query(
     `select pg_current_snapshot()::text as snapshot, pg_current_wal_insert_lsn()::text as lsn,
@@ -77,8 +77,8 @@ export async function lookAtSnapshot(session: SourceSession): Promise<SeenSnapsh
 }
 
 /**
- * Puts on stable storage what this session has seen. A crash can lose an asynchronous commit that a snapshot saw; one that
- * happened in between ends the session.
+ * Makes durable what this session has seen. A crash can lose an asynchronous commit that a snapshot saw; a crash before
+ * this returns ends the session.
  */
 export async function makeSeenDurable(session: SourceSession): Promise<void> {
   // A stalled synchronous standby delays a commit's response, and what is on this server's disk is enough.

@@ -11,11 +11,12 @@ import type { SourceSession } from '../source/source-session.ts';
 import type { HeldSnapshot } from './take-snapshot.ts';
 
 /**
- * Without a foreign key nothing keeps a snapshot from seeing a child, and not the parent that committed just before it and is not
- * visible yet, or the other way round. The export then holds what the join finds, and the feed goes on from what the order of commits
- * says. So the account is told to load the children again. Call it once the feed has passed the seal: all is known up to there.
+ * Reports children whose snapshot and feed may disagree. Without a foreign key, a snapshot may see a child and not the
+ * parent that committed just before it, or the other way round. The export then holds what the join finds, while the
+ * feed follows the order of commits. So the account is told to load the children again. Call it once the feed has
+ * passed the seal, when everything up to there is known.
  *
- * @param startLsn the settled position from before the snapshot, which sees all that committed up to it
+ * @param startLsn the settled position from before the snapshot, which sees everything committed up to it
  */
 export async function tellOutOfOrder(
   sealing: SourceSession,

@@ -45,22 +45,22 @@ export async function* planChunks(
 /** Several exports may plan in one transaction, each with a cursor of its own. */
 let cursorCount = 0;
 
-/** Where a plan goes on: the number of the next chunk, and the greatest key before it. */
+/** Where a plan continues: the number of the next chunk, and the greatest key before it. */
 export interface PlanStart {
   readonly chunk: number;
   readonly lowerKey: readonly string[] | null;
 }
 
-/** A step ends with whichever comes first. */
+/** The limits of a step, which ends at the first of them. */
 export interface StepLimits {
   readonly ms: number;
   readonly chunks: number;
 }
 
 /**
- * Cuts rows into chunks as `planChunks` does, in a short transaction: no snapshot is held between two steps. The last chunk has no
- * end and may be empty, so the chunks have every key there may ever be. The numbers of rows are a guess for whoever reads
- * them later.
+ * Cuts rows into chunks like `planChunks`, but in short transactions: no snapshot is held between two steps. The last
+ * chunk has no upper bound and may be empty, so the chunks cover every key that may ever exist. The row counts are
+ * estimates.
  *
  * @returns whether the chunks reach the end
  */

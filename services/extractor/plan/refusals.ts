@@ -3,10 +3,10 @@ import type { Catalog, Resource } from '../../../shared/domain/catalog.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import { ExportFailedError } from '../extraction-errors.ts';
 
-/** The resources that can't be exported exactly, as found at the start, until they are mended. */
+/** The resources that could not be exported exactly at the start, until their tables are corrected. */
 export interface Refusals {
   /**
-   * Costs nothing for resources that fit.
+   * Free for resources that fit.
    *
    * @throws ExportFailedError when one of these does not fit its table yet
    */

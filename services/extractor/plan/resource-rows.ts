@@ -38,8 +38,8 @@ export interface ResourceRows {
 
 export interface ResourceRowsSource {
   /**
-   * Says what the tables of a run are like under its snapshot, as `describeForm` does. A description costs the server more than the
-   * rows of a small export, so that of another run is used again whose tables were the same.
+   * Notes the form of a run's tables under its snapshot, as given by `describeForm`. A full description costs the
+   * server more than the rows of a small export, so it is shared by runs with the same form.
    */
   noteForm(run: string, form: string | undefined): void;
   /**
@@ -67,10 +67,10 @@ export interface ResourceRowsSource {
 
 /** The chunks of a run follow each other closely, and few runs are active at once. */
 const MAX_RUNS = 16;
-/** Runs that are planned or read here at once, and then some. */
+/** Limit of cached forms: more than the runs that are planned or read here at once. */
 const MAX_FORMS = 500;
 
-/** What one run needs of the source's catalog. Read once, because the whole run is under one snapshot. */
+/** The part of the source's catalog that one run needs. Read once, because the whole run is under one snapshot. */
 interface RunTables {
   readonly tables: readonly TableDescription[];
   readonly types: Types;
@@ -83,7 +83,7 @@ export function createResourceRows(
   namespace: string,
   topicOf: (resource: string) => string,
 ): ResourceRowsSource {
-  /** By the form of the tables, or by the run where that is not known. */
+  /** By the form of the tables, or by the run if the form is unknown. */
   const runs = new Map<string, RunTables>();
   const forms = new Map<string, string>();
 
@@ -173,8 +173,9 @@ export function createResourceRows(
 }
 
 /**
- * Of a resource with fields, also a schema that its earlier version can't read, as after a key column was renamed: customers see
- * the fields, and readers of the topic decode by the ID in each message.
+ * Registers the schema of a resource's rows. For a resource with fields the schema need not be compatible with the
+ * earlier version, such as after a key column was renamed: customers see the fields, and readers of the topic decode
+ * each message by its schema ID.
  */
 async function registerRows(
   registry: Registry,
@@ -191,7 +192,7 @@ async function registerRows(
 
 /** The account column may be hidden, so the row type may lack it. */
 function accountFormOf(resource: Resource, tables: readonly TableDescription[], types: Types): AccountForm {
-  // All are of one type.
+  // All account columns have one type.
   const [account] = accountColumnsOf(resource);
   const table = account && findTable(tables, account.resource.table);
   const column = table?.columns.find(({ name }) => name === account?.column);

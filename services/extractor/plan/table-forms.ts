@@ -61,8 +61,8 @@ export const formOf = (resource: Resource, facts: TableFacts): TableForm =>
   toTableForm(resource, facts, Number.POSITIVE_INFINITY);
 
 /**
- * Says of what the tables' columns are, under the session's snapshot: two equal texts of one server, the same columns. Much cheaper
- * than a description.
+ * A text that identifies the tables' columns under the session's snapshot: equal texts from one server mean equal
+ * columns. Much cheaper than a description.
  */
 export async function readColumnsVersion(
   session: SourceSession,
@@ -77,9 +77,9 @@ export async function readColumnsVersion(
 }
 
 /**
- * What the rows of an export's tables are like: equal texts, the same columns of the same types.
+ * A text that identifies the columns and types of an export's tables: equal texts mean equal columns of equal types.
  *
- * @returns undefined for tables with types of the product's own, which may get another name while all else stays
+ * @returns undefined for tables with types of the product's own, whose names may change while all else stays
  */
 export function describeForm(facts: FactsByResource): string | undefined {
   const described = [...facts].map(([resource, { oid, columns }]) => [resource, oid, columns] as const);

@@ -2,17 +2,20 @@ import type { ReadSince } from '../../../shared/control/exports/chunked-reading.
 import type { Log } from '../../../shared/runtime/log.ts';
 import type { OpenSourceSession, SessionOptions, SourceSession } from './source-session.ts';
 
-/** Sessions to read with under a snapshot of their own: on a replica if there is one that has caught up, otherwise on the primary. */
+/**
+ * Sessions to read with under a new snapshot: on a replica that has caught up if there is one, otherwise on the
+ * primary.
+ */
 export interface ReadSessions {
   /**
-   * @param what is read. What a replica was given once goes to the primary the next time, because a replica may cancel a read
-   *   again and again
-   * @param since what the session's snapshots must see at least; undefined for any
+   * @param what identifies the read. One that was tried on a replica goes to the primary next time, because a replica
+   * may cancel it again and again
+   * @param since what the session's snapshots must at least see; undefined for no condition
    */
   open(what: string, options: SessionOptions, since: ReadSince | undefined): Promise<SourceSession>;
 }
 
-/** Reads in memory that replicas were given; a forgotten one may be tried there again. */
+/** Limit of remembered reads that were tried on replicas. A forgotten one may be tried there again. */
 const MAX_GIVEN = 10_000;
 
 const HAS_REPLAYED = 'select (pg_last_wal_replay_lsn() >= $1::pg_lsn)::text as is_ready';
@@ -26,7 +29,7 @@ export function createReadSessions(
   const given = new Set<string>();
   let turn = 0;
 
-  /** @returns undefined for a replica that is not to be read from now */
+  /** @returns undefined for a replica that can't be read from now */
   async function openReplica(
     open: OpenSourceSession,
     options: SessionOptions,
@@ -53,7 +56,7 @@ export function createReadSessions(
         const session = open && (await openReplica(open, options, since));
         if (session === undefined) continue;
         given.add(what);
-        // A Set keeps the order of insertion, so the first is the oldest.
+        // A Set keeps insertion order, so the first is the oldest.
         for (const oldest of given) {
           if (given.size <= MAX_GIVEN) break;
           given.delete(oldest);
@@ -65,7 +68,7 @@ export function createReadSessions(
   };
 }
 
-/** Commits become visible on a replica in the order of the WAL, before it says that it has replayed them. */
+/** On a replica commits become visible in WAL order, before it reports them as replayed. */
 async function isReady(session: SourceSession, since: ReadSince): Promise<boolean> {
   const { systemId, timeline } = session.identity;
   if (systemId !== since.systemId || timeline !== since.timeline) return false;

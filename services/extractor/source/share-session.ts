@@ -1,15 +1,15 @@
 import { SourceSessionLostError, type TableWantedError } from '../extraction-errors.ts';
 import type { OpenSourceSession, SessionOptions, SourceSession } from './source-session.ts';
 
-/** A session that several users have, each as its own. It is left clean, and ends, once the last of them has disposed of it. */
+/** A session with several users. It is left clean, and ends, once the last user has disposed of it. */
 export interface SharedSession {
-  /** @throws SourceSessionLostError when the last user has disposed of it meanwhile */
+  /** @throws SourceSessionLostError when the last user has already disposed of it */
   lend(onLost: SessionOptions['onLost']): SourceSession;
 }
 
 /**
- * @param open opens what is shared
- * @param close leaves it clean, once nobody has it any more
+ * @param open opens the shared session
+ * @param close leaves it clean, when the last user is done
  */
 export async function shareSession(
   open: OpenSourceSession,
@@ -31,7 +31,7 @@ export async function shareSession(
       // Its connection may serve another session by now.
       if (isOver)
         throw new SourceSessionLostError(options.purpose, { cause: new Error('it is disposed of') });
-      // Each has an entry of its own, although one may use it twice.
+      // Each use has an entry of its own, because one user may borrow twice.
       const tell: SessionOptions['onLost'] = (error) => onLost(error);
       users.add(tell);
       if (lost !== undefined) tell(lost);
@@ -47,7 +47,7 @@ export async function shareSession(
               session.leaveClean();
             }
           } catch {
-            // It is not clean, so nobody else gets its connection.
+            // It is not clean, so its connection is not used again.
           }
           await session[Symbol.asyncDispose]();
         },

@@ -6,14 +6,14 @@ export interface SourceIdentity {
   readonly timeline: number;
 }
 
-/** A connection to a source, and the server process that it was found to be connected to. */
+/** A connection to a source, and the server process behind it. */
 export interface SourceConnection {
   readonly client: pg.Client;
   readonly identity: SourceIdentity;
   readonly backendPid: string;
   readonly openedAtMs: number;
   readonly isBroken: boolean;
-  /** Who hears when it breaks: the session that has it, in the place of the one before. */
+  /** Sets the listener for a broken connection. It replaces that of the previous session. */
   onBroken(listen: (cause: unknown) => void): void;
   end(): Promise<void>;
 }
@@ -25,7 +25,7 @@ export function createConnection(
   let broken: { readonly cause: unknown } | undefined;
   let tell: ((cause: unknown) => void) | undefined;
   client.on('error', (cause) => {
-    // The server's word, and then the end of the connection.
+    // The server reports an error first, then the connection ends. Only the first counts.
     if (broken !== undefined) return;
     broken = { cause };
     tell?.(cause);
@@ -49,20 +49,23 @@ export function createConnection(
   };
 }
 
-/** The next small export takes a connection within this time, or nobody does. */
+/** A kept connection is closed after this time. It serves small exports that follow each other. */
 const IDLE_LIMIT_MS = 5_000;
 
-/** What a role or a database sets, and what a long-lived server process keeps in memory, is as old at most. */
+/**
+ * Age at which a connection is closed. Bounds how outdated settings of roles and databases, and the memory of a server
+ * process, can be.
+ */
 const AGE_LIMIT_MS = 60_000;
 
-/** Several exports of a few seconds each have no more use for. */
+/** More are not needed for several exports of a few seconds each. */
 const MAX_IDLE = 8;
 
-/** Connections that nobody uses for the moment. Once it is disposed of it keeps none. */
+/** Connections that are kept while unused. After its disposal it keeps none. */
 export interface IdleConnections extends AsyncDisposable {
   give(connection: SourceConnection): void;
   /**
-   * @param prepare makes it ready; one that it throws for is ended, and the next is tried
+   * @param prepare makes a connection ready. One for which it throws is closed, and the next is tried
    * @returns undefined when there is none
    */
   take(prepare: (connection: SourceConnection) => Promise<void>): Promise<SourceConnection | undefined>;
@@ -97,7 +100,7 @@ export function createIdleConnections(): IdleConnections {
             await prepare(kept);
             return kept;
           } catch {
-            // It was broken, or is another server's by now: a new one says what is wrong.
+            // It was broken, or belongs to another server by now. A new connection reports the cause.
           }
         }
         await kept.end();

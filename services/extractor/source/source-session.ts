@@ -22,16 +22,19 @@ export type SourceRole = 'primary' | 'replica';
  * stayed open is itself a proof. All values are PostgreSQL's texts.
  */
 export interface SourceSession extends AsyncDisposable {
-  /** A replica is a hot standby: its snapshots see commits in the order of the WAL, and do not say which transactions are open. */
+  /**
+   * A replica is a hot standby: its snapshots see commits in WAL order, and do not show which transactions are open.
+   */
   readonly role: SourceRole;
   readonly client: pg.Client;
   readonly identity: SourceIdentity;
   readonly backendPid: string;
-  /** One statement at a time. @throws SourceSessionLostError, TableWantedError, or pg's DatabaseError for what the server refuses */
+  /** Runs one statement at a time. @throws SourceSessionLostError, TableWantedError, or pg's DatabaseError for what the server refuses */
   query(text: string, values?: readonly unknown[]): Promise<SourceResult>;
   /**
-   * Says that nothing is left open in the session: no transaction, no temporary table. When it is disposed of next, its connection
-   * serves another session, because a new one costs the server more than a small export. A later `query` takes this back.
+   * Declares that the session has no open transaction and no temporary table. When it is disposed of, its connection is
+   * kept for another session, because a new connection costs the server more than a small export. A later `query`
+   * withdraws this.
    */
   leaveClean(): void;
 }
@@ -46,14 +49,14 @@ export interface SessionOptions {
   /** What the session is for; shown in `pg_stat_activity` after `tandem extractor`. */
   readonly purpose: string;
   readonly statementTimeoutMs: number;
-  /** Called once when the connection breaks, or has to give way, before it is disposed. */
+  /** Called once when the connection breaks or has to give way, before it is disposed of. */
   readonly onLost: (error: SourceSessionLostError | TableWantedError) => void;
 }
 
-/** A source database; whoever opens a session on it has a connection to itself. */
+/** A source database. Each session has a connection of its own. */
 export type OpenSourceSession = (options: SessionOptions) => Promise<SourceSession>;
 
-/** Keeps connections that sessions left clean, for some seconds, until it is disposed of. */
+/** Keeps connections that were left clean for a few seconds, until it is disposed of. */
 export type SourceSessions = OpenSourceSession & AsyncDisposable;
 
 const CONNECT_TIMEOUT_MS = 10_000;
@@ -66,15 +69,16 @@ const CONNECT_TIMEOUT_MS = 10_000;
 const SILENCE_LIMIT_MS = 60_000;
 
 const SESSION_SETTINGS: Readonly<Record<string, string>> = {
-  // Who waits for a lock holds up the product's DDL on the tables that it has locked already, and its own statements behind
-  // us. Below PostgreSQL's deadlock_timeout of 1 s, so that in a deadlock with a migration it is always us who give in.
+  // A waiting lock request blocks the product's DDL on the tables that we have locked already, and the product's
+  // statements queue behind us. Below PostgreSQL's deadlock_timeout of 1 s, so in a deadlock with a migration we always
+  // give in first.
   lock_timeout: '500ms',
   tcp_keepalives_idle: '20',
   tcp_keepalives_interval: '10',
   tcp_keepalives_count: '4',
-  // Compiling costs more than it saves in reads that are bound by the network.
+  // JIT compilation costs more than it saves in reads that are bound by the network.
   jit: 'off',
-  // A table is shared by readers of its chunks; workers of the server's own would come on top of them, at the product's cost.
+  // A table's chunks are read in parallel already. The server's own workers would add load at the product's cost.
   max_parallel_workers_per_gather: '0',
   // Every cursor here is read to its end.
   cursor_tuple_fraction: '1.0',
@@ -87,14 +91,17 @@ select pg_is_in_recovery()::text as in_recovery, pg_backend_pid()::text as pid,
     then (select to_hex(greatest(c.timeline_id, r.min_recovery_end_timeline)) from pg_control_checkpoint() c, pg_control_recovery() r)
     else left(pg_walfile_name(pg_current_wal_insert_lsn()), 8) end as timeline`;
 
-/** Of a server that waits for its client, be it for a statement or for room for rows, which no statement's limit ends. */
+/**
+ * Limits for a server that waits for its client, either for a statement or for room for rows. A statement's own limit
+ * does not end that wait.
+ */
 const silenceSettings = (limitMs: number): Readonly<Record<string, string>> => ({
   idle_in_transaction_session_timeout: `${limitMs}ms`,
   tcp_user_timeout: `${limitMs}ms`,
 });
 
 export interface SourceSessionsOptions {
-  /** Of the primary. */
+  /** Only for the primary. */
   readonly lockWatch?: LockWatch;
   readonly silenceLimitMs?: number;
   readonly role?: SourceRole;
@@ -126,7 +133,7 @@ export function createSourceSessions(
     });
     try {
       await client.connect();
-      // Ends a long statement whose client is gone; not every server's platform has it.
+      // Ends a long statement whose client is gone. Not every platform supports the setting.
       await client.query("set client_connection_check_interval = '5s'").catch(() => undefined);
       return createConnection(client, await identify(client, role));
     } catch (error) {
@@ -177,7 +184,7 @@ export function createSourceSessions(
         isClean = true;
       },
       async [Symbol.asyncDispose]() {
-        // A second call must not touch a connection that serves another session by now.
+        // A second call must not affect a connection that serves another session by now.
         if (isDisposed) return;
         isDisposed = true;
         guard?.[Symbol.dispose]();
@@ -194,7 +201,7 @@ const nameOf = (purpose: string) => `tandem extractor ${purpose}`;
 const RENAME = `${IDENTIFY},
   set_config('application_name', $1, false), set_config('statement_timeout', $2, false)`;
 
-/** Makes an idle connection that of another session. @throws what says that it is of no use any more */
+/** Assigns an idle connection to another session. @throws when the connection is not usable any more */
 async function rename(
   { client, identity, backendPid }: SourceConnection,
   { purpose, statementTimeoutMs }: SessionOptions,
@@ -205,10 +212,10 @@ async function rename(
     found.backendPid === backendPid &&
     found.identity.systemId === identity.systemId &&
     found.identity.timeline === identity.timeline;
-  if (!isSame) throw new Error('the connection is to another server process than it was opened to');
+  if (!isSame) throw new Error('the connection leads to another server process than at its start');
 }
 
-/** @throws as `createSourceSessions` says, or what the connection fails with */
+/** @throws the errors of `createSourceSessions`, or those of the connection */
 async function identify(
   client: pg.Client,
   role: SourceRole,
@@ -219,7 +226,7 @@ async function identify(
   const { rows } = await client.query<Record<string, string | null>>(text, [...values]);
   const { in_recovery: inRecovery, pid, system_id: systemId, timeline } = rows[0] ?? {};
   if (role === 'replica' && inRecovery !== 'true') {
-    throw new Error('the replica is no standby: set SOURCE_READ_URL to standbys of DATABASE_URL');
+    throw new Error('the replica is not a standby: set SOURCE_READ_URL to standbys of DATABASE_URL');
   }
   const isStandby = role === 'primary' && inRecovery !== 'false';
   if (isStandby || pid == null || systemId == null || timeline == null) {
@@ -232,10 +239,10 @@ async function identify(
   return { identity: { systemId, timeline: Number.parseInt(timeline, 16) }, backendPid: pid };
 }
 
-/** What `lock_timeout` ends with. */
+/** The SQLSTATE of `lock_timeout`. */
 export const LOCK_NOT_AVAILABLE = '55P03';
 
-/** What `statement_timeout` ends with. */
+/** The SQLSTATE of `statement_timeout`. */
 export const QUERY_CANCELED = '57014';
 
 /** Whether the server refused a statement with that code; see "PostgreSQL Error Codes" in its manual. */

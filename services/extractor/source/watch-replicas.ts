@@ -3,18 +3,21 @@ import { runRounds } from '../../../shared/runtime/run-rounds.ts';
 import type { Worker } from '../../../shared/runtime/worker.ts';
 import type { OpenSourceSession, SourceSession } from './source-session.ts';
 
-/** How late the replicas are that chunked exports read from. */
+/** The lag of the replicas that chunked exports read from. */
 export interface ReplicaLag {
-  /** Seconds since each replica was level with the primary, in the order of the setting. It grows while one does not respond. */
+  /**
+   * Seconds since each replica was level with the primary, in the order of the setting. Grows while a replica does not
+   * respond.
+   */
   seconds(): readonly number[];
 }
 
 export interface ReplicaLagOptions {
-  /** How far the primary has written its WAL. */
+  /** The WAL position that the primary has written. */
   readonly primary: () => Promise<bigint>;
-  /** How far each replica has replayed it. */
+  /** The WAL position that each replica has replayed. */
   readonly replicas: readonly (() => Promise<bigint>)[];
-  /** Milliseconds that never go back. */
+  /** Milliseconds of a monotonic clock. */
   readonly now: () => number;
   readonly onFailed: (replica: number, error: unknown) => void;
 }
@@ -25,7 +28,10 @@ interface Mark {
   readonly atMs: number;
 }
 
-/** Old marks are thinned out, so that a replica that stands still for days costs some hundred: its lag is known this closely. */
+/**
+ * Resolution of old marks, as a share of their age. Old marks are thinned out, so that a replica that stalls for days
+ * costs a few hundred marks.
+ */
 const CLOSENESS = 0.1;
 
 /** @param marks in order of time */
@@ -43,10 +49,11 @@ function thinned(marks: readonly Mark[], nowMs: number): Mark[] {
 }
 
 /**
- * Measures by positions of the primary, not by the replica's own word: a replica that is cut off says that it has replayed
- * everything that it has received.
+ * Measures lag by positions of the primary, because a replica that is cut off reports that it has replayed everything
+ * it received.
  *
- * @returns the lags, and `look`, which reads all positions once. @throws what `primary` throws
+ * @returns the lags, and `look`, which reads all positions once.
+ * @throws what `primary` throws
  */
 export function createReplicaLag({ primary, replicas, now, onFailed }: ReplicaLagOptions): ReplicaLag & {
   look(): Promise<void>;
@@ -58,7 +65,7 @@ export function createReplicaLag({ primary, replicas, now, onFailed }: ReplicaLa
   return {
     seconds: () => caughtUpAtMs.map((atMs) => (now() - atMs) / 1_000),
     async look() {
-      // Its time is from before the position is read, so that the lag is not shown too small.
+      // Read before the position, so that the lag is never shown too small.
       const atMs = now();
       marks = thinned([...marks, { lsn: await primary(), atMs }], atMs);
       await Promise.all(
@@ -72,14 +79,14 @@ export function createReplicaLag({ primary, replicas, now, onFailed }: ReplicaLa
           }
         }),
       );
-      // What all replicas have passed is asked for no more.
+      // Marks that all replicas have passed are not needed any more.
       const passedMs = Math.min(...caughtUpAtMs);
       marks = marks.filter((mark) => mark.atMs >= passedMs);
     },
   };
 }
 
-/** The lag is shown this much too large at most. */
+/** Interval of the measurements, and the most by which the lag is shown too large. */
 const LOOK_EVERY_MS = 5_000;
 
 const STATEMENT_TIMEOUT_MS = 10_000;
@@ -91,7 +98,7 @@ export interface ReplicaWatchDeps {
   readonly log: Log;
 }
 
-/** Looks at the replicas as long as it runs. Nothing depends on it but metrics. */
+/** Measures the replicas while it runs. Only metrics depend on it. */
 export function createReplicaWatch({
   openPrimary,
   openReplicas,
@@ -123,7 +130,7 @@ export function createReplicaWatch({
   };
 }
 
-/** Reads a position of a server again and again, over one session as long as that lasts. */
+/** Reads a position of a server repeatedly, over one session while that lasts. */
 function keptPosition(open: OpenSourceSession, position: string) {
   let kept: SourceSession | undefined;
   const close = async () => {

@@ -3,11 +3,11 @@ import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import { createGather } from '../../../shared/runtime/gather.ts';
 import type { SourceSession } from '../source/source-session.ts';
 
-/** How far the feed has come, as the dispatcher mirrors it from capture. */
+/** The state of the feed, as the dispatcher mirrors it from capture. */
 export interface FeedState {
-  /** Every transaction at or before it is visible to every snapshot taken from now on. */
+  /** Every transaction at or before this position is visible to every later snapshot. */
   readonly settledLsn: Lsn;
-  /** Every transaction at or before it is in the changes topic. */
+  /** Every transaction at or before this position is in the changes topic. */
   readonly passedLsn: Lsn;
   readonly systemId: string;
   readonly timeline: number;
@@ -34,7 +34,7 @@ export async function readFeedState(db: Queryable): Promise<FeedState | undefine
   };
 }
 
-/** Runs that wait for the feed at the same time ask for its state together. */
+/** Runs that wait for the feed at the same time share a query. */
 export function createFeedStateReader(db: Queryable): () => Promise<FeedState | undefined> {
   const read = createGather(async (asked: readonly undefined[]) => {
     const state = await readFeedState(db);
@@ -43,7 +43,7 @@ export function createFeedStateReader(db: Queryable): () => Promise<FeedState | 
   return () => read(undefined);
 }
 
-/** The resources whose changes are passed over at present. */
+/** The resources whose changes are skipped at present. */
 export async function findSetAside(db: Queryable): Promise<ReadonlySet<string>> {
   const { rows } = await db.query<{ resource: string }>(
     'select resource from feed_set_aside where until_lsn is null',
@@ -51,11 +51,11 @@ export async function findSetAside(db: Queryable): Promise<ReadonlySet<string>> 
   return new Set(rows.map(({ resource }) => resource));
 }
 
-/** From where on the changes of the accounts of one export are recorded. */
+/** Since when the changes of one export's accounts are recorded. */
 export interface RecordingState {
-  /** Accounts that no export was made of yet: nothing is known of their changes before now. */
+  /** Accounts without an earlier export: their changes before now are unknown. */
   readonly newAccountIds: readonly string[];
-  /** The latest beginning among the others; 0 when there are none. */
+  /** The latest start among the other accounts; 0 when there are none. */
   readonly recordedFrom: Lsn;
 }
 
@@ -71,7 +71,7 @@ export async function readRecordingState(db: Queryable, accountId: string | null
   return { newAccountIds, recordedFrom: from === null ? 0n : parseLsn(from) };
 }
 
-/** Notes from where on every change is recorded. An account that has a beginning keeps it. */
+/** Stores from where on every change is recorded. An account with a start keeps it. */
 export async function startRecording(db: Queryable, accountIds: readonly string[], from: Lsn): Promise<void> {
   await db.query(
     'update accounts set recorded_from_lsn = $2::pg_lsn where id = any($1) and recorded_from_lsn is null',
@@ -79,7 +79,7 @@ export async function startRecording(db: Queryable, accountIds: readonly string[
   );
 }
 
-/** Accounts of which it is not noted yet from when on their changes are recorded. */
+/** Accounts without a stored time from which their changes are recorded. */
 export async function findUnrecordedAccounts(db: Queryable): Promise<string[]> {
   const { rows } = await db.query<{ id: string }>({
     name: 'find_unrecorded_accounts',
@@ -89,8 +89,8 @@ export async function findUnrecordedAccounts(db: Queryable): Promise<string[]> {
 }
 
 /**
- * Notes from where and when on changes of these accounts, which are known, are recorded. The clock is read after the WAL's
- * position, so that what was committed later than the one has its place behind the other.
+ * Stores from where and when on the changes of these known accounts are recorded. The clock is read after the WAL
+ * position, so what commits later than that time comes after that position.
  */
 export async function saveRecordingStart(
   db: Queryable,
