@@ -35,24 +35,26 @@ import { createCaptureWorker, runSession } from './session.ts';
 
 const MAX_QUEUED_BYTES = 8 * 1024 * 1024;
 const HEARTBEAT_INTERVAL_MS = 10_000;
-/** All queries here are small: what takes longer is a connection that has fallen silent. */
+/** Every query here is small, so a longer one means that the connection is dead. */
 const QUERY_TIMEOUT_MS = 10_000;
-/** The server ends a query before its client stops waiting for it, so that none goes on with a table locked and nobody to hear it. */
+/** The server ends a query before its client stops waiting, so that none keeps a table locked after that. */
 const STATEMENT_TIMEOUT_MS = 9_000;
-/** Kafka's own default, where the broker does not say. */
+/** Kafka's default, for a broker that does not report its own. */
 const DEFAULT_MAX_MESSAGE_BYTES = 1_048_588;
 
-/** What capture knows it keeps in the topics. It needs the control store only where records have their parents' accounts. */
+/**
+ * Capture keeps its state in the topics. It needs the control store only for records that have their parents' accounts.
+ */
 export async function buildCapture(config: CaptureConfig, context: ServiceContext): Promise<Worker[]> {
   const { cleanup, log, health } = context;
   const catalog = await beginService(context, config, 'capture', ['acceptedGapAfter', 'misfitGraceMs']);
   const topics = topicsOf(config.topicPrefix, catalog);
 
-  // One connection each for snapshots, heartbeats, and what is read of the catalog.
+  // One connection each for snapshots, heartbeats and catalog queries.
   const pool = cleanup.adopt(
     new ConnectionPool({
       connectionString: config.sourceUrl.reveal(),
-      // One more where the accounts of parents are read.
+      // One more for reading the accounts of parents.
       max: 4,
       application_name: applicationOf('capture'),
       options: `${TEXT_SESSION_OPTIONS} ${SHORT_LOCK_WAITS} -c statement_timeout=${STATEMENT_TIMEOUT_MS}`,
@@ -76,7 +78,7 @@ export async function buildCapture(config: CaptureConfig, context: ServiceContex
     ),
   );
   const source = createSourceQueries(pool);
-  // Before the check, so that what is renamed in between is found by one of the two.
+  // Read before the check, so that a rename in between is found by one of the two.
   const knownColumns: KnownColumns = new Map();
   const described = await describeTables(
     source,
@@ -90,8 +92,8 @@ export async function buildCapture(config: CaptureConfig, context: ServiceContex
   const rights = await findMissingRights(source, catalog, 'stream');
   const ofRole = rights.filter(({ resource }) => resource === undefined);
   if (ofRole.length > 0) throw new SetupError('a right is missing', ofRole.map(showFinding));
-  // One table must not stop the feed of all others. While another instance runs, it is the catalog that is new, and a mistake in it
-  // stops nobody.
+  // One table must not stop the feed of all others. If another instance runs, the catalog is new, and a mistake in it
+  // must not stop that instance.
   const isRunning = (await readSlot(source, config.slotName))?.activePid != null;
   const isOfOneResource = ({ resource }: Finding) => resource !== undefined;
   const { preparable, refused } = sortFindings(catalog, findings);
@@ -99,7 +101,7 @@ export async function buildCapture(config: CaptureConfig, context: ServiceContex
     throw new SetupError('the catalog does not fit the source', findings.map(showFinding));
   for (const finding of findings) {
     log.error('catalog.unfit', { resource: finding.resource, finding: showFinding(finding) });
-    // What is there now may be a hidden column under another name.
+    // The present columns may include a hidden one under another name.
     if (finding.code === 'missing_column') knownColumns.set(finding.resource ?? '', new Set());
   }
 

@@ -36,24 +36,24 @@ import { createRouting } from './routes/routing.ts';
 import type { SessionConfig, SessionDeps } from './session-deps.ts';
 
 /**
- * Limit of one Kafka transaction; a source transaction may need many. A row in a transaction of its own is three
- * entries. A higher limit would not be faster: at this size the transaction is the smaller cost, and encoding its
- * changes blocks for about 50 ms.
+ * Limit of one Kafka transaction; a source transaction may need several. A row in a transaction of its own is three
+ * entries. A higher limit would not be faster: at this size the Kafka transaction is the smaller cost, and encoding its
+ * changes blocks the event loop for about 50 ms.
  */
 const MAX_BATCH_ENTRIES = 2_000;
 const MAX_BATCH_BYTES = 4 * 1024 * 1024;
-/** How often a position moved by a transaction without changes is published. */
+/** Interval of publishing a position that moved past transactions without changes. */
 const NEWS_PUBLISH_INTERVAL_MS = 100;
-/** The same while a heartbeat's sender waits for it: a new account's first export reads nothing before. */
+/** The same while the sender of a heartbeat waits: a new account's first export waits for it. */
 const AWAITED_PUBLISH_INTERVAL_MS = 10;
 /**
- * How often a position moved by irrelevant WAL is published. If the control store is on the same server, publishing
- * itself writes such WAL, and would trigger the next publication forever.
+ * Interval of publishing a position that moved past irrelevant WAL. If the control store is on the same server,
+ * publishing writes such WAL itself, and would trigger the next publication forever.
  */
 const QUIET_PUBLISH_INTERVAL_MS = 1_000;
 /**
- * The same once no change and no seal has come for a while. Only the slot's position waits for it then, and the control
- * store's own writes would keep the broker busy every second. What waits for a position sends a transaction.
+ * The same after a while without a change or seal. Then only the slot's position waits for it, and the control store's
+ * own writes would keep the broker busy every second. Whatever waits for a position sends a transaction.
  */
 const RESTING_PUBLISH_INTERVAL_MS = 5_000;
 const RESTS_AFTER_MS = 30_000;
@@ -68,13 +68,13 @@ export interface CaptureLoopDeps {
   readonly publisher: Publisher;
   readonly notifier: Notifier;
   readonly progress: CaptureProgress;
-  /** The feed goes on where it was, without a gap. */
+  /** The feed continues where it was, without a gap. */
   readonly isResumed: boolean;
 }
 
 /**
- * The capture loop: what has arrived becomes one Kafka transaction, during which the next batch arrives. Shortly behind
- * another batch, one waits some milliseconds to grow.
+ * The capture loop. Everything that has arrived becomes one Kafka transaction, while the next batch arrives. A batch
+ * shortly after another one waits some milliseconds for more entries.
  */
 export async function runCaptureLoop(
   { config, deps, stream, publisher, notifier, progress, isResumed }: CaptureLoopDeps,
@@ -115,7 +115,7 @@ export async function runCaptureLoop(
     findUnmended: checkAside,
     findUnfit: async (resource) => (await findUnfit([resource], mendDeps)).get(resource),
     async awaitVisible() {
-      // What came before must not wait for a commit that stalls.
+      // What came before must not wait for a stalled commit.
       if (!isEmpty(batch) || isStateDue()) await publish();
       await sleep(VISIBLE_POLL_MS, signal);
       signal.throwIfAborted();
@@ -129,7 +129,8 @@ export async function runCaptureLoop(
     adopt: (resource, identity) => identities.set(resource, identity),
     log,
   });
-  // Before the first position is published, so that no snapshot is older than the tables it is compared with.
+  // Before the first position is published, so that no snapshot is older than the tables' forms that it is compared
+  // with.
   await watch.check();
   const stage = await routing?.open(
     {
@@ -141,7 +142,7 @@ export async function runCaptureLoop(
     signal,
   );
   let transactionCount = 0;
-  /** Of those that ended since the last publication, and have changes. */
+  /** The oldest of the transactions with changes that ended since the last publication. */
   let oldestCommitMicros: bigint | undefined;
   let batch = createBatch();
   const traces = createTransactionTraces(deps.topics.changes, Date.now);
@@ -201,9 +202,9 @@ export async function runCaptureLoop(
   let publishedSettledLsn = -1n;
   let publishedAtMs = 0;
   let hasNews = false;
-  /** The transaction that is read has a heartbeat. */
+  /** The transaction being read contains a heartbeat. */
   let isHeartbeat = false;
-  /** Behind the latest heartbeat: whoever sent it waits for the feed to settle past it. */
+  /** Position after the latest heartbeat. Its sender waits for the feed to settle past it. */
   let awaitedLsn = -1n;
   const snapshotNotifier = createNotifier();
   let usedAtMs = Date.now();
@@ -241,7 +242,7 @@ export async function runCaptureLoop(
     publishedPassedLsn = passedLsn;
     publishedSettledLsn = settled.settledLsn;
     publishedAtMs = Date.now();
-    // Unsettled transactions settle without a further transaction in the stream.
+    // Transactions settle by polling, without a further transaction in the stream.
     hasNews = settling.hasUnsettled;
     batch = createBatch();
   };
@@ -254,9 +255,8 @@ export async function runCaptureLoop(
 
   const side = new AbortController();
   const sideSignal = anySignal([signal, side.signal]).signal;
-  // None of these rejects, and none is awaited: a query on a dead connection takes long to time out, which must not
-  // delay the
-  // next session.
+  // None of these rejects, and none is awaited: a query on a dead connection takes long to time out, and must not delay
+  // the next session.
   void pollSnapshots(
     {
       db: source,
@@ -280,7 +280,7 @@ export async function runCaptureLoop(
     sideSignal,
   );
   void watch.run(sideSignal);
-  // What was streamed and is not yet published is streamed again after a restart.
+  // After a restart everything that is not published is streamed again.
   void stage?.watch(() => (publishedPassedLsn < 0n ? progress.passedLsn : publishedPassedLsn), sideSignal);
   void watchSetAsides(
     {
@@ -328,8 +328,8 @@ export async function runCaptureLoop(
 }
 
 /**
- * @param unusedMs since the last change or seal
- * @param isAwaited the feed has settled further, and is not settled yet past a heartbeat
+ * @param unusedMs time since the last change or seal
+ * @param isAwaited the feed has settled further, but not past a heartbeat yet
  */
 export function publishIntervalMs(hasNews: boolean, unusedMs: number, isAwaited: boolean): number {
   if (isAwaited) return AWAITED_PUBLISH_INTERVAL_MS;

@@ -20,7 +20,7 @@ const BASE = [
 ] as const;
 
 export interface CaptureConfig extends BaseConfig<(typeof BASE)[number]> {
-  /** Set by an operator to go on though changes after this position may be lost; see GapPossibleError. */
+  /** Set by an operator to continue although changes after this position may be lost; see GapPossibleError. */
   readonly acceptedGapAfter: Lsn | undefined;
   readonly misfitGraceMs: number;
 }

@@ -78,9 +78,9 @@ export interface PublishedBatch {
   readonly changeCount: number;
   readonly transactionCount: number;
   readonly durationMs: number;
-  /** Epoch milliseconds of the oldest commit that ended in it; undefined without one that has changes. */
+  /** Epoch milliseconds of the oldest commit in it; undefined if no transaction with changes ended in it. */
   readonly oldestCommitMs: number | undefined;
-  /** Of the session so far; undefined where no record has its parent's account. */
+  /** Totals of the session; undefined if no record has its parent's account. */
   readonly lookups?: Readonly<Record<'lookups' | 'reads' | 'unresolved', number>> | undefined;
 }
 
@@ -89,12 +89,15 @@ type ListSetAsides = () => readonly Pick<SetAside, 'resource'>[];
 const NONE: ListSetAsides = () => [];
 
 export interface CaptureMetrics {
-  /** A session reads the slot; `ended` is called once it does no more. */
+  /** A session reads the slot. `ended` is called when it stops. */
   streaming(): { ended(): void };
-  /** How to list what the session has set aside. It counts until the session ends: the next one may be another instance's. */
+  /**
+   * Sets how to list the resources that the session has set aside. Cleared when the session ends, because another
+   * instance may run the next one.
+   */
   listSetAsides(list: ListSetAsides): void;
   published(batch: PublishedBatch): void;
-  /** Parents or references were read from the source. */
+  /** Counts parents or references that were read from the source. */
   pathsRead(count: number): void;
 }
 
@@ -153,7 +156,7 @@ export function addCaptureMetrics(
         lookups[name].add(soFar[name] - counted[name]);
         counted[name] = soFar[name];
       }
-      // The two clocks are mostly those of two machines.
+      // The two times usually come from the clocks of two machines.
       if (oldestCommitMs !== undefined) delay.observe(Math.max(0, now() - oldestCommitMs) / 1_000);
     },
   };

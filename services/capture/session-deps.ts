@@ -25,13 +25,13 @@ export interface SessionConfig {
   readonly maxQueuedBytes: number;
   readonly maxMessageBytes: number;
   readonly heartbeatIntervalMs: number;
-  /** How long the feed waits for a catalog that fits a table again, before the resource is set aside. */
+  /** How long the feed waits for a catalog that fits a table again, before it sets the resource aside. */
   readonly misfitGraceMs: number;
 }
 
 export interface SessionDeps {
   readonly source: Queryable;
-  /** For resources whose records have their parents' accounts; undefined in a catalog without any. */
+  /** For resources with their parents' accounts; undefined in a catalog without any. */
   readonly routes?: RoutesSource | undefined;
   readonly kafka: KafkaClient;
   readonly codec: MessageCodec;
@@ -46,12 +46,15 @@ export interface SessionDeps {
   readonly onStreaming: () => void;
   /** Creates missing topics. */
   readonly ensureTopics: () => Promise<void>;
-  /** What has to be mended before the feed begins; `source prepare` does, unless no resource fits. A feed that has begun goes on. */
+  /**
+   * Findings that have to be corrected before the feed starts for the first time. `source prepare` corrects them,
+   * unless no resource fits. A feed that has started continues.
+   */
   readonly unfitForStart: readonly Finding[];
-  /** Resources that did not fit the catalog when the process started. The feed goes on without them. */
+  /** Resources that did not fit the catalog when the process started. The feed continues without them. */
   readonly refused: readonly string[];
   readonly misfitTimes: MisfitTimes;
   readonly resumeHistory: ResumeHistory;
-  /** Receives the way to list the set-aside resources. */
+  /** Called with the function that lists the set-aside resources. */
   readonly onSetAsides: (all: () => readonly SetAside[]) => void;
 }

@@ -47,10 +47,10 @@ import { openWalStream, StreamLostError, UnsendableChangeError } from './replica
 import { RoutesStaleError, TransactionToRepeatError } from './routes/route-errors.ts';
 import type { SessionConfig, SessionDeps } from './session-deps.ts';
 
-/** How often a standby checks whether the slot is free: this bounds a takeover. */
+/** Interval at which a standby checks whether the slot is free. Bounds the time of a takeover. */
 const STANDBY_INTERVAL_MS = 500;
 const RETRY = { initialMs: 200, maxMs: 10_000 };
-/** After a session that lasted this long, the next failure starts at the first delay again. */
+/** After a session of this length, the next failure starts at the first delay again. */
 const GOOD_SESSION_MS = 30_000;
 
 export interface CaptureDeps {
@@ -60,8 +60,8 @@ export interface CaptureDeps {
 }
 
 /**
- * Runs one session after the other. While another instance holds the slot, this one is on standby and counts as ready,
- * so that a rolling update does not wait for it.
+ * Runs one session after another. While another instance holds the slot, this one is on standby and counts as ready, so
+ * that a rolling update does not wait for it.
  */
 export function createCaptureWorker({ runSession, log }: CaptureDeps): Worker {
   const ready = Promise.withResolvers<void>();
@@ -110,8 +110,8 @@ export function createCaptureWorker({ runSession, log }: CaptureDeps): Worker {
 }
 
 /**
- * `wait`: another instance is active. `retry`: a transient error outside. `stop`: an operator has to act, or it is a
- * bug.
+ * `wait`: another instance is active. `retry`: a transient error outside of this process. `stop`: an operator has to
+ * act, or it is a bug.
  */
 export type SessionFailure = 'wait' | 'retry' | 'stop';
 
@@ -147,7 +147,7 @@ export function classifySessionError(error: unknown): SessionFailure {
  *
  * @throws SlotHeldError when another process has the slot
  * @throws GapPossibleError when changes may have been lost
- * @throws SetupError when there is no slot to begin with
+ * @throws SetupError when there is no slot to start with
  */
 export async function runSession(
   config: SessionConfig,
@@ -165,7 +165,7 @@ export async function runSession(
     return { producers, stored: await readStored(config, deps, producers) };
   };
 
-  // A topic may have been deleted since the last session: then every publish would fail.
+  // If a topic was deleted since the last session, every publish would fail.
   await deps.ensureTopics();
   const slot = await readSlot(source, config.slotName);
   if (slot === undefined || slot.isLost) {
@@ -209,10 +209,10 @@ export async function runSession(
 }
 
 /**
- * Moves the slot behind a transaction that the server can't send, if an operator has accepted that. The next session then finds the
- * slot ahead, and announces the gap.
+ * Moves the slot behind a transaction that the server can't send, if an operator has accepted that. The next session
+ * then finds the slot ahead, and announces the gap.
  *
- * @throws GapPossibleError if nobody has
+ * @throws GapPossibleError if nobody has accepted it
  */
 async function passUnsendable(
   { message, commitLsn, xid }: UnsendableChangeError,
@@ -223,7 +223,7 @@ async function passUnsendable(
     throw new GapPossibleError('change_unsendable', slotName, commitLsn, message);
   }
   const target = formatLsn(behindCommit(commitLsn));
-  // This decodes without sending.
+  // The server decodes the changes without sending them.
   await source.query('select pg_replication_slot_advance($1, $2::pg_lsn)', [slotName, target]);
   log.warn('slot.advanced', { slot: slotName, xid, to: target });
 }
@@ -277,8 +277,8 @@ export interface GapDeps {
 }
 
 /**
- * Tells every account that each resource needs a new export, in the feed's own order: just before what the slot still
- * gives. Published together with the new position, so that it is told exactly once.
+ * Tells every account that each resource needs a new export, at a place just before what the slot still sends.
+ * Published together with the new position, so that it is announced exactly once.
  */
 async function announceGap(
   progress: CaptureProgress,
@@ -286,7 +286,7 @@ async function announceGap(
   { catalog, changesPartitionCount, log, ...deps }: GapDeps,
 ): Promise<CaptureProgress> {
   const batch = createBatch();
-  // The last byte that the slot does not give any more: after all that was published, before all that will be.
+  // The last byte that the slot does not send any more: after everything published, before everything to come.
   const commitLsn = progress.passedLsn - 1n;
   for (const [index, resource] of catalog.resources.entries()) {
     const table = await describeForReset(resource, { ...deps, catalogName: catalog.name });

@@ -1,7 +1,7 @@
 import { SetupError } from '../../../shared/runtime/errors.ts';
 import type { RelationMessage } from '../replication/pgoutput.ts';
 
-/** A table does not fit the catalog, and may soon fit again: the feed waits for that. */
+/** A table does not fit the catalog, and may fit again soon. The feed waits for that. */
 export class TableMisfitError extends Error {
   override readonly name = 'TableMisfitError';
 
@@ -10,10 +10,13 @@ export class TableMisfitError extends Error {
   }
 }
 
-/** Nobody knows whose the records of a resource are: a table on its path to the account does not fit. No grace changes that. */
+/**
+ * The accounts of a resource's records are unknown, because a table on the path to the account does not fit. Waiting
+ * does not help.
+ */
 export class PathBrokenError extends SetupError {}
 
-/** When each resource's table stopped to fit; kept for the life of the process. */
+/** When each resource's table stopped fitting. Kept for the life of the process. */
 export type MisfitTimes = Map<string, number>;
 
 export interface Misfit {
@@ -30,7 +33,7 @@ export interface Misfits {
    * @throws TableMisfitError within the first `graceMs`; the error itself when it is not about the table
    */
   record(resource: string, relation: RelationMessage, error: unknown, isKnown: boolean): void;
-  /** The table fits. */
+  /** The table fits again. */
   forget(resource: string, relationId: number): void;
   detailOf(resource: string): string | undefined;
   relationsOf(resource: string): RelationMessage[];

@@ -59,8 +59,8 @@ export function createSetAsides(start: readonly SetAside[]): SetAsides {
 }
 
 /**
- * `refuse`: the table does not fit the catalog, which the stream need not show. `resume`: the resource is mended. `remind`: it is not,
- * and exports since the last reminder have to learn it.
+ * `refuse`: the table does not fit the catalog, which the stream may not show. `resume`: the resource is corrected.
+ * `remind`: it is not corrected, and exports since the last reminder have to be told.
  */
 export type AsideNews = 'refuse' | 'resume' | 'remind';
 

@@ -18,40 +18,43 @@ import { referenceOf } from '../../../shared/values/reference-text.ts';
 import type { RelationMessage } from '../replication/pgoutput.ts';
 import { compileRowFilter, type RowFilter } from './row-filter.ts';
 
-/** How the tuples of one version of a resource's table become rows of its row type. Places are column indexes of the row type. */
+/** How tuples of one version of a resource's table become rows. Places are column indexes of the row type. */
 export interface CapturedTable {
   readonly rowType: RowType;
   /** For each column of the row type, its place in the tuple. */
   readonly tuplePlaces: readonly number[];
   readonly keyPlaces: readonly number[];
-  /** Places of the columns that decide whose a row is. */
+  /** Places of the columns that determine a row's account. */
   readonly ownerPlaces: readonly number[];
   readonly owner: TableOwner;
-  /** For each column of the row type, whether the old version of a row carries it when only its identity is sent. */
+  /** For each column of the row type, whether the old version of a row includes it when only the identity is sent. */
   readonly isInIdentity: readonly boolean[];
-  /** The identity carries the key, the account and the columns of `where`, so that a delete finds its way. */
+  /** The identity includes the key, the account and the columns of `where`, so that a delete can be assigned. */
   readonly isIdentitySufficient: boolean;
-  /** Which rows leave; undefined for all. */
+  /** Which rows are published; undefined for all. */
   readonly filter?: TupleFilter | undefined;
-  /** Place in the tuple of the soft delete's column, where no old version carries it: whether a row was restored is unknown then. */
+  /**
+   * Place in the tuple of the soft-delete column, if no old version includes it. Whether a row was restored is unknown
+   * then.
+   */
   readonly unknownDeletedPlace?: number;
 }
 
-/** Which of a change's row versions: a parent may have had another account before the transaction than it has after it. */
+/** A parent may have had another account before the transaction than after it. */
 export type RowVersion = 'before' | 'after';
 
-/** How the texts of the owner columns say whose a row is. */
+/** How the texts of the owner columns determine a row's account. */
 export type TableOwner =
   | {
       readonly kind: 'column';
-      /** The account's one text from its column's value; undefined when PostgreSQL has to be asked for it first. */
+      /** The account's canonical text for a column's value; undefined when PostgreSQL has to be asked first. */
       readonly accountText: (pgText: string) => string | undefined;
     }
-  /** Everybody's. */
+  /** Belongs to all accounts. */
   | { readonly kind: 'shared' }
   | {
       readonly kind: 'parent';
-      /** Empty for a row that is nobody's. */
+      /** Empty for a row without an account. */
       readonly accountOf: (
         pgTexts: readonly (string | null)[],
         version: RowVersion,
@@ -59,29 +62,29 @@ export type TableOwner =
       ) => string;
     };
 
-/** Knows the accounts of the records that others refer to, as of each commit. */
+/** The accounts of records that other records refer to, as of each commit. */
 export interface ParentAccounts {
-  /** @returns empty for a record that is nobody's or not there */
+  /** @returns empty for a record that has no account or does not exist */
   accountOf(record: RecordRef, version: RowVersion, commitLsn: Lsn): string;
-  /** Why nobody knows the accounts of a resource's records at present; undefined where they are known. */
+  /** Why the accounts of a resource's records are unknown at present; undefined where they are known. */
   whyUnknown(resource: string): string | undefined;
 }
 
-/** A resource's `where` on tuples. Its columns need not leave themselves. */
+/** A resource's `where`, applied to tuples. Its columns need not be published. */
 export interface TupleFilter {
   readonly matches: RowFilter;
   readonly columns: ReadonlyMap<string, { readonly tuplePlace: number; readonly isInIdentity: boolean }>;
 }
 
-/** What knows each type's way into topics; `Types` of shared/values is one. */
+/** Maps PostgreSQL types to topic types. Implemented by `Types` of shared/values. */
 export interface ValueTypes {
   /** @throws UnknownTypeError for a type made after the types were loaded */
   valueType(oid: number, typeModifier: number): Column['type'];
 }
 
 /**
- * Fits a table, as the stream describes it from here on, to its resource. pgoutput leaves generated and dropped columns out,
- * and keeps the rest in column order, so the row type equals the one an extractor makes from the database.
+ * Fits a table, as the stream describes it from here on, to its resource. pgoutput omits generated and dropped columns
+ * and keeps the column order, so the row type equals the one that an extractor reads from the database.
  *
  * @throws SetupError when the table has lost a column that the catalog needs
  */
@@ -191,14 +194,16 @@ function tupleFilter(
   };
 }
 
-/** Spellings of citext accounts, as PostgreSQL folds them. */
+/** Canonical texts of citext accounts, folded by PostgreSQL. */
 export interface AccountSpellings {
-  /** The account's canonical text; undefined until it was learned. */
+  /** The account's canonical text; undefined until it was queried. */
   of(pgText: string): string | undefined;
   learn(pgTexts: readonly string[]): Promise<void>;
 }
 
-/** A product has few accounts compared with rows; this bounds the memory of a column that holds something else. */
+/**
+ * Limit of cached spellings. Products have few accounts; this bounds the memory for a column that holds something else.
+ */
 const MAX_KEPT = 10_000;
 
 /** Queries each spelling once, because `lower` depends on the database's locale. */

@@ -12,16 +12,16 @@ import type { EncodableTable, ResetTable } from './tables.ts';
 import type { TransactionTraces } from './trace-transactions.ts';
 import type { EndedTransaction } from './transactions.ts';
 
-/** Puts changes into the batch under way, and sets aside the resource of one that can't be put there. */
+/** Adds changes to the current batch, and sets aside a resource whose change can't be encoded. */
 export interface ChangeCollector {
   /** @param flaw why the change cannot be reported, when that is known already */
   add(change: Change, table: EncodableTable, flaw?: string): void;
-  /** @returns whether there is a table whose change it is */
+  /** @returns whether the table of the change is known */
   addReset(change: Change): boolean;
-  /** The table of a row does not fit the catalog. */
+  /** A row came whose table does not fit the catalog. */
   addUnfit(resource: string, source: ChangeSource): void;
   addAside(resource: string, news: AsideNews, source: ChangeSource): void;
-  /** Of the last change that went into a batch. */
+  /** The last change that went into a batch. */
   readonly last: { readonly lastCommitLsn: Lsn; readonly lastIndex: number };
 }
 
@@ -29,11 +29,11 @@ export interface CollectorDeps {
   readonly setAsides: SetAsides;
   readonly batch: () => Batch;
   readonly partitionCount: number;
-  /** What one change may take. */
+  /** Limit of one change's size. */
   readonly limitBytes: number;
   readonly resetTable: (resource: string) => ResetTable | undefined;
   readonly misfitDetail: (resource: string) => string | undefined;
-  /** Why a resource is refused, by the message that is being handled; undefined for one that fits. */
+  /** Why a resource is refused, as found for the current message; undefined for one that fits. */
   readonly refusalOf: (resource: string) => string | undefined;
   readonly isMended: (resource: string) => boolean;
   readonly now: () => number;
@@ -42,7 +42,7 @@ export interface CollectorDeps {
   readonly log: Log;
 }
 
-/** A key is named to the operator; this bounds what one of long texts takes in a log line and in the state. */
+/** Limit of the key in a log line and in the state, for the operator. Keys may hold long texts. */
 const MAX_KEY_CHARACTERS = 200;
 
 export function createChangeCollector(
@@ -114,7 +114,7 @@ export function createChangeCollector(
     },
     addUnfit(resource, source) {
       const table = deps.resetTable(resource);
-      // Described when its relation came by, which is before its first row.
+      // The stream describes a table before its first row.
       if (table === undefined) throw new Error(`nothing is known of the table of ${resource}`);
       const detail = deps.misfitDetail(resource) ?? 'its table does not fit the catalog';
       const reason = 'table_unfit';
@@ -145,7 +145,7 @@ function withTrace(message: ChangeMessage, traceparent: string): ChangeMessage {
   return { ...message, headers: { ...message.headers, [TRACEPARENT]: traceparent } };
 }
 
-/** Null when a column of it is null, or was not sent. */
+/** Null when a key column is null or was not sent. */
 function keyOf({ before, after }: Change, { keyPlaces }: EncodableTable): readonly string[] | null {
   const row = after ?? before;
   const key = keyPlaces.map((place) => row?.[place] ?? null);
@@ -179,17 +179,18 @@ export interface LastBatch {
 }
 
 /**
- * Between the starts of two batches. A Kafka transaction costs five messages and as many wake-ups, whatever it holds. At
- * 250 commits a second, one transaction for each took as much of the machine as 1,000 commits a second in groups do.
+ * Shortest time between the starts of two batches. A Kafka transaction costs five messages and as many wake-ups,
+ * whatever it holds. At 250 commits per second, one transaction for each used as much of the machine as 1,000 commits
+ * per second in groups.
  */
 const BATCH_INTERVAL_MS = 10;
 
 /**
- * How long the next batch waits for more commits, in milliseconds. Zero behind a pause, so that a commit by itself is
- * published at once, and zero after a batch that took longer than the interval, as during a backlog.
+ * How long the next batch waits for more commits, in milliseconds. Zero after a pause, so that a single commit is
+ * published at once, and zero after a batch that took longer than the interval, such as during a backlog.
  */
 export function lingerMs({ commitCount, startedAtMs }: LastBatch, nowMs: number): number {
-  // A batch without a commit is a part of a large transaction, which has the next part behind it.
+  // A batch without a commit is part of a large transaction, and the next part follows it.
   if (commitCount === 0) return 0;
   return Math.max(0, startedAtMs + BATCH_INTERVAL_MS - nowMs);
 }
@@ -202,8 +203,8 @@ export type ChangeMessage = OutgoingMessage & {
 };
 
 /**
- * A change as records of the changes topic: one on its account's partition, or, when it concerns every account, the
- * same one on each partition, since no consumer reads them all.
+ * A change as records of the changes topic: one on its account's partition. A change for every account becomes one
+ * record on each partition, because no consumer reads all of them.
  */
 export function changeMessages(
   table: Pick<EncodableTable, 'encode' | 'recordKey'> & Partial<Pick<EncodableTable, 'owner'>>,
@@ -223,7 +224,7 @@ export function changeMessages(
   return Array.from({ length: partitionCount }, (_, partition) => ({ ...record, partition }));
 }
 
-/** A change that the topic does not take: its resource is set aside. */
+/** A change that exceeds the topic's size limit. Its resource is set aside. */
 class ChangeTooLargeError extends Error {
   override readonly name = 'ChangeTooLargeError';
 
@@ -235,11 +236,11 @@ class ChangeTooLargeError extends Error {
   }
 }
 
-/** Room for a record's headers, and for the state and the record batch's own header. */
+/** Size of a record's headers, the state and the record batch's own header. */
 const RECORD_OVERHEAD_BYTES = 220;
 const REQUEST_OVERHEAD_BYTES = 1_000;
 
-/** What changes of one request may take, of the topic's `max.message.bytes`. */
+/** Limit of one request's changes, from the topic's `max.message.bytes`. */
 export function requestLimitBytes(maxMessageBytes: number): number {
   return maxMessageBytes - REQUEST_OVERHEAD_BYTES;
 }
@@ -248,7 +249,7 @@ export function changeBytes({ key, value }: Pick<ChangeMessage, 'key' | 'value'>
   return value.length + Buffer.byteLength(key) * 2 + RECORD_OVERHEAD_BYTES;
 }
 
-/** @throws ChangeTooLargeError for a change that would not go into a request of its own */
+/** @throws ChangeTooLargeError for a change that does not fit into a request alone */
 export function requireFits(message: Pick<ChangeMessage, 'key' | 'value'>, limitBytes: number): void {
   const bytes = changeBytes(message);
   if (bytes > limitBytes) throw new ChangeTooLargeError(bytes, limitBytes);

@@ -17,23 +17,23 @@ import {
   type Tables,
 } from './tables.ts';
 
-/** The few messages that say too little by themselves, and need the source or the registry to be asked first. */
+/** Completes the few messages that need a query to the source or the registry first. */
 export interface MessageCompleter {
   isIncomplete(message: PgOutputMessage): boolean;
   /**
-   * Learns tables and the accounts of their rows, gets ready for resets, and fills in values that were not sent.
+   * Learns tables and the accounts of their rows, prepares resets, and fills in values that were not sent.
    *
    * @param xid of the message's transaction; undefined outside of one
-   * @returns the message to go on with
+   * @returns the message to continue with
    */
   complete(message: PgOutputMessage, xid: bigint | undefined): Promise<PgOutputMessage>;
-  /** Gets ready for a reset of the resource. */
+  /** Prepares a reset of the resource. */
   prepareReset(resource: string): Promise<void>;
-  /** For a resource whose reset was completed; undefined for a resource that the catalog does not have. */
+  /** The table of a resource whose reset is prepared; undefined for a resource that is not in the catalog. */
   resetTable(resource: string): ResetTable | undefined;
-  /** Whether a resource that was set aside was found mended when the message that says so was completed. */
+  /** Whether a resource that was set aside was found corrected when the message about it was completed. */
   isMended(resource: string): boolean;
-  /** Why a resource is refused, as found when the message that says so was completed; undefined for one that fits. */
+  /** Why a resource is refused, as found when the message about it was completed; undefined for one that fits. */
   refusalOf(resource: string): string | undefined;
 }
 
@@ -49,12 +49,12 @@ export interface MessageCompleterDeps extends Omit<ResetTableDeps, 'catalogName'
   readonly setAsides: Pick<SetAsides, 'find'>;
   readonly misfits: Misfits;
   readonly knownColumns: KnownColumns;
-  /** Why a resource that is set aside must stay so; undefined when it need not. */
+  /** Why a resource has to stay set aside; undefined when it need not. */
   readonly findUnmended: (aside: SetAside) => Promise<string | undefined>;
   /** Why the resource can't be sent; undefined when it can. */
   readonly findUnfit: (resource: string) => Promise<string | undefined>;
   readonly spellings: AccountSpellings;
-  /** Waits a moment for a streamed transaction to become visible. @throws when the session is over */
+  /** Waits briefly for a streamed transaction to become visible. @throws when the session has ended */
   readonly awaitVisible: () => Promise<void>;
 }
 
@@ -83,7 +83,7 @@ export function createMessageCompleter({
     }
   };
 
-  /** Names no column but those that have left before: a hidden one may go by another name. */
+  /** Includes only columns that were published before, because a hidden one may have another name now. */
   const describeAside = async (name: string) => {
     const resource = resourceOf(name);
     if (resource === undefined) return;
@@ -112,7 +112,7 @@ export function createMessageCompleter({
     if (resource !== undefined) misfits.forget(resource, relation.id);
   };
 
-  /** Looked at again, as with every message that anybody may write. */
+  /** Checked again, because anybody who may write to the database can send such a message. */
   const refuse = async (name: string) => {
     const detail = await deps.findUnfit(name);
     if (detail === undefined || resourceOf(name) === undefined) {
@@ -131,7 +131,7 @@ export function createMessageCompleter({
     if (aside === undefined) return;
     mended.delete(said.resource);
     await describeAside(said.resource);
-    // Looked at again, since anybody may write such a message, and some time may have gone by.
+    // Checked again, because anybody who may write to the database can send such a message, and it may be old.
     if (said.news !== 'resume' || (await deps.findUnmended(aside)) !== undefined) return;
     mended.add(said.resource);
     await describeReset(said.resource);

@@ -12,9 +12,9 @@ import type { CapturedTable } from './captured-table.ts';
 export type UpdateMessage = Extract<PgOutputMessage, { readonly kind: 'update' }>;
 
 /**
- * Whether a new record would lack a value: under a key identity, an update that moves a row to another key sends neither
- * the old version nor the large values that stayed. Of a record that stays, the customer has them; unless it was soft-deleted
- * until now, which a key identity may not tell either.
+ * Whether a new record would lack a value. With a key as replica identity, an update that moves a row to another key
+ * sends neither the old version nor large values that did not change. For a record that stays, the customer has those
+ * values. That is not so if it was soft-deleted until now, which a key identity may not show either.
  */
 export function lacksValues(
   { before, after }: UpdateMessage,
@@ -29,11 +29,11 @@ export interface FillDeps {
   readonly source: Queryable;
   /** Of the message's transaction. */
   readonly xid: bigint;
-  /** Waits a moment for the transaction to become visible. @throws when the session is over */
+  /** Waits briefly for the transaction to become visible. @throws when the session has ended */
   pause(): Promise<void>;
 }
 
-/** A transaction that was streamed stays invisible: nobody can say which values its rows have. */
+/** A streamed transaction stays invisible, so the values of its rows can't be read. */
 export class CommitStalledError extends Error {
   override readonly name = 'CommitStalledError';
 
@@ -45,20 +45,23 @@ export class CommitStalledError extends Error {
   }
 }
 
-/** About a minute; then the session ends and begins again, which an operator sees. */
+/** About a minute. Then the session ends and a new one starts, which an operator sees. */
 const MAX_PAUSES = 1_000;
 
 /**
- * The message with those values as the row has them in the source now.
+ * Fills in the missing values from the row as it is in the source now.
  *
- * - They are read once the transaction is visible. Before that, the row of the key may be another one, or have values from before.
- * - A later change of the row may be among them. That one is still to come by the feed, and says the same; `filled` says how
- *   late the values may be, for whoever makes a state of the source of events.
- * - What was seen is on disk when this returns. Otherwise a crash could take back a change that the row shows, or that removed
- *   it, and no event would correct what was told.
+ * - They are read once the transaction is visible. Before that, the row with this key may be another one, or have
+ *   older values.
  *
- * A row that is not there any more is on its way to be deleted in the feed too, and is left as it is; so is one of a table
- * that has been altered since. Values that are too large for a text are noted as unreadable, as those of the stream are.
+ * - A later change of the row may be included. The feed still delivers that change, with the same values. `filled`
+ *   says how late the values may be, for readers that rebuild a past state from events.
+ *
+ * - Everything that was read is durable when this returns. Otherwise a crash could undo a change that the row shows,
+ *   or its removal, and no event would correct what was published.
+ *
+ * A row that is gone is left as it is, because its deletion follows in the feed; so is a row of a table altered since.
+ * Values too large for a text are marked as unreadable, like those of the stream.
  *
  * @throws CommitStalledError
  */
@@ -98,8 +101,9 @@ function withoutTexts(message: UpdateMessage, places: readonly number[]): Update
 }
 
 /**
- * One statement has one snapshot. It sees the row, and whether the transaction is visible. The message that it writes has a
- * position after all that the snapshot sees, and its commit brings that to disk; a standby is not waited for.
+ * One statement has one snapshot, which shows the row and whether the transaction is visible. The message that it
+ * writes has a position after everything the snapshot sees, and its commit makes that durable. It does not wait for a
+ * standby.
  */
 function readQuery(
   resource: Resource,
@@ -109,7 +113,7 @@ function readQuery(
   xid: bigint,
 ): { text: string; values: (string | null)[] } {
   const nameOf = (place: number) => quoteIdent(table.rowType.columns[place]?.name ?? '');
-  // What has become another account's since, or is kept back now, must not show what it has there.
+  // If the record belongs to another account by now, or is excluded, its present values must not be shown.
   const sameRecord = [...new Set([...table.keyPlaces, ...table.ownerPlaces])];
   const values = sameRecord.map((place) => keyText(table, message, place));
   const conditions = sameRecord.map((place, at) => `${nameOf(place)} = $${at + 1}`);
@@ -131,7 +135,7 @@ left join (select 'true' as is_there, ${large}, ${columns} from ${quoteTable(res
   };
 }
 
-/** A key column that is stored apart itself is sent once only, with the old version, because it did not change. */
+/** A key column that is itself stored out of line is sent only with the old version, because it did not change. */
 function keyText(table: CapturedTable, { before, after }: UpdateMessage, place: number): string | null {
   const tuplePlace = table.tuplePlaces[place] ?? 0;
   const sent = after[tuplePlace];
@@ -140,8 +144,8 @@ function keyText(table: CapturedTable, { before, after }: UpdateMessage, place: 
 }
 
 /**
- * Syntax error or access rule violation, and data exceptions: what a statement gets whose table has changed since. And
- * "feature not supported": a key of a composite type can't be looked up by its text.
+ * SQLSTATE classes of a statement whose table has changed since: syntax error or access rule violation, and data
+ * exceptions. Also "feature not supported": a key of a composite type can't be looked up by its text.
  */
 const CHANGED_SQLSTATE_CLASSES = ['42', '22', '0A'];
 

@@ -4,18 +4,19 @@ import { columnsOfFields } from '../../../shared/domain/public-field.ts';
 import { SetupError } from '../../../shared/runtime/errors.ts';
 import type { RelationMessage } from '../replication/pgoutput.ts';
 
-/** Columns that may be read of each resource: those it had when the catalog was checked, and what was added since then. */
+/** Columns that may be read, by resource: those of the catalog check, and those added since. */
 export type KnownColumns = Map<string, Set<string>>;
 
 /**
- * Brings a table's description in the stream together with the catalog, where a column was renamed. The stream describes a
- * table as it was when the row was written; the catalog, once it was adapted, names it as it is now. A description that lacks a column of
- * the catalog and is today's table but for names is taken under today's names, so that rows from before the rename get through.
+ * Reconciles a table's description in the stream with the catalog after a column was renamed. The stream describes a
+ * table as of the row; an updated catalog uses today's names. A description that lacks a column of the catalog, and
+ * equals today's table except for names, gets today's names, so that rows from before the rename get through.
  *
- * Otherwise a hidden column that is gone was dropped, or goes by another name, under which it must not leave; an exposed one was
- * dropped, or would be missing from what customers get. It was dropped if nothing has come in its place, else a person has to say.
+ * Otherwise a missing hidden column was either dropped, or renamed and must stay hidden. A missing exposed column was
+ * either dropped, or customers would lack it. It was dropped if no new column has appeared; else an operator has to
+ * decide.
  *
- * @throws SetupError when a column may be a hidden, exposed or published one under another name
+ * @throws SetupError when a new column may be a hidden, exposed or published one under another name
  */
 export function fitRelation(
   resource: Resource,
@@ -39,14 +40,14 @@ export function fitRelation(
   return fitted;
 }
 
-/** What of the catalog lists the columns, and what that does. */
+/** The catalog's setting that lists the columns, and its effect. */
 function howListed({ fields, expose }: Resource, columns: readonly string[]): readonly [string, string] {
   const published = columnsOfFields(fields ?? []);
   if (columns.some((name) => published.includes(name))) return ['fields', 'publishes'];
   return expose === undefined ? ['hide', 'hides'] : ['expose', 'exposes'];
 }
 
-/** Whether a description of this table has every column that the catalog names, hidden and exposed ones included. */
+/** Whether a table's description has every column that the catalog names, including hidden and exposed ones. */
 export function hasColumnsOf(resource: Resource, relation: RelationMessage): boolean {
   const names = relation.columns.map(({ name }) => name);
   return columnsOf(resource).every((name) => names.includes(name));

@@ -1,26 +1,30 @@
 import type { RowVersion } from './captured-table.ts';
 
-/** The account of a row version, by the record that it refers to. */
+/** The account of a row version, by its parent record. */
 export type FindAccount = (version: RowVersion) => string;
 
 /**
- * Records that the open transaction has written below a parent that comes, goes or moves in it. A later old version of such a record is
- * the transaction's own, so it was never the former account's; any other old version was there before the transaction.
+ * Records that the open transaction has written below a parent which it creates, deletes or moves. A later old version
+ * of such a record was written by the transaction itself, so it never belonged to the parent's former account. Any
+ * other old version existed before the transaction.
  */
 export interface MadeRecords {
   /**
-   * The account of an old row version of the record; undefined where nobody can say whose it was.
+   * The account of an old row version; undefined when it can't be known.
    *
    * @param record its resource and key
    */
   accountOf(record: string, find: FindAccount): string | undefined;
-  /** The transaction has written the record. */
+  /** Notes that the transaction has written the record. */
   note(record: string, find: FindAccount): void;
-  /** Whether the resource has to be loaded again by all, and was not said to be: an old version of it was nobody's that can be known. */
+  /**
+   * Whether all accounts have to load the resource again, and were not told so: the account of an old version can't be
+   * known.
+   */
   isResetDue(resource: string): boolean;
 }
 
-/** A transaction may move a parent of very many records. */
+/** Limit of records, because a transaction may move a parent of very many. */
 const MAX_RECORDS = 100_000;
 
 export function createMadeRecords(maxRecords: number = MAX_RECORDS): MadeRecords {

@@ -5,26 +5,26 @@ import type { OldTuple, PgOutputMessage } from '../replication/pgoutput.ts';
 import type { CapturedTable, RowVersion } from './captured-table.ts';
 import { createMadeRecords, type MadeRecords } from './made-records.ts';
 
-/** A change before it is known where it stands. */
+/** A change without its place in the feed. */
 export type RowChange = Omit<Change, 'resource' | 'source'>;
 
-/** The subscribers of a resource have to load it again, because of changes that no row event reports. */
+/** A reset: subscribers have to load the resource again, because no row event reports some changes. */
 export function resetFor(resetReason: ResetReason): RowChange {
   const account = EVERY_ACCOUNT;
   return { op: 'truncate', account, before: null, after: null, unchanged: [], missing: [], resetReason };
 }
 
-/** A message of one row. */
+/** A message about one row. */
 export type RowMessage = Extract<PgOutputMessage, { readonly kind: 'insert' | 'update' | 'delete' }>;
 
 /** A message with a new version of its row. */
 type NewVersion = Exclude<RowMessage, { readonly kind: 'delete' }>;
 
 /**
- * The changes that one row message stands for, in order: mostly one. An update that moves a row to another key or
- * another account is the delete of the old record and the insert of the new one: no account learns of the other's
- * row, and no record changes its identity. A version that the resource's `where` keeps back is as good as none: what comes to
- * fit is an insert, and what no longer fits a delete.
+ * The changes that one row message stands for, in order; mostly one. An update that moves a row to another key or
+ * account is a delete of the old record and an insert of the new one: no account sees another's row, and no record
+ * changes its identity. A version that `where` excludes counts as absent: a row that starts to match is an insert, and
+ * one that stops matching is a delete.
  */
 export function rowChanges(
   table: CapturedTable,
@@ -40,7 +40,7 @@ export function rowChanges(
   return changes;
 }
 
-/** Of a row message: its transaction, and what that has written before. */
+/** The transaction of a row message, and what that has written before. */
 interface Place {
   readonly commitLsn: Lsn;
   readonly made: MadeRecords;
@@ -56,9 +56,9 @@ function changesOf(table: CapturedTable, message: RowMessage, place: Place): Row
     case 'update': {
       const row = newRow(table, message);
       const isIn = doesLeave(table, message);
-      // It was not sent again, and the old version does not have it: whether the row leaves can't be known.
+      // The value was not sent again and the old version lacks it, so it is unknown whether the row is published.
       if (isIn === undefined) return [resetFor('record_unknown')];
-      // Without an old version PostgreSQL says that the identity, and so key and account, did not change.
+      // Without an old version, PostgreSQL guarantees that the identity did not change, and so neither key nor account.
       if (message.before === null) return sameIdentity(table, row, isIn, commitLsn);
       const before = oldRow(table, message.before);
       if (isRecordKnown(table, message.before) && isSameRecord(table, before.values, row.values, place)) {
@@ -70,7 +70,10 @@ function changesOf(table: CapturedTable, message: RowMessage, place: Place): Row
   }
 }
 
-/** Whether the new version leaves; what was not sent again is as it was. A value of later does not say it. */
+/**
+ * Whether the new version is published. Values that were not sent did not change. Filled-in values may be later and
+ * don't count.
+ */
 function doesLeave({ filter }: CapturedTable, message: NewVersion): boolean | undefined {
   if (filter === undefined) return true;
   const { before, filled } = ofUpdate(message);
@@ -80,24 +83,25 @@ function doesLeave({ filter }: CapturedTable, message: NewVersion): boolean | un
     const isFilled = filled?.places.includes(column.tuplePlace) === true;
     const value = isFilled ? undefined : message.after[column.tuplePlace];
     if (value !== undefined || before === null) return value;
-    // What is stored apart is never NULL.
+    // A value stored out of line is never NULL.
     return before.kind === 'full' || column.isInIdentity
       ? (before.values[column.tuplePlace] ?? undefined)
       : undefined;
   });
 }
 
-/** Whether an old version that says what record it was was one that leaves. */
+/** Whether an old version that identifies its record was published. */
 function didLeave({ filter }: CapturedTable, before: OldTuple): boolean {
   if (filter === undefined) return true;
   const result = filter.matches((name) => before.values[filter.columns.get(name)?.tuplePlace ?? -1]);
-  // Reported as deleted where that is unknown: a receiver ignores the deletion of a record that it does not have.
+  // If unknown, it is reported as deleted: receivers ignore the deletion of a record that they don't have.
   return result ?? true;
 }
 
 /**
- * Of an update that came without the old version. Whether that one left is known where the identity has the filter's columns,
- * since they did not change then. Where it lacks them, a record that does not leave is reported as deleted, by its key alone.
+ * The changes of an update without the old version. If the identity includes the filter's columns they did not change,
+ * so it is known whether the old version was published. Otherwise a record that is not published now is reported as
+ * deleted, by its key alone.
  */
 function sameIdentity(table: CapturedTable, row: Row, isIn: boolean, commitLsn: Lsn): RowChange[] {
   if (isIn) return [updated(table, null, row, commitLsn)];
@@ -116,14 +120,14 @@ function sameIdentity(table: CapturedTable, row: Row, isIn: boolean, commitLsn: 
   ];
 }
 
-/** What only an update has. */
+/** The fields that only an update has. */
 function ofUpdate(message: NewVersion): Pick<Extract<NewVersion, { kind: 'update' }>, 'before' | 'filled'> {
   return message.kind === 'update' ? message : { before: null };
 }
 
 interface Row {
   readonly values: (string | null)[];
-  /** Columns whose value is not known. */
+  /** Columns with an unknown value. */
   readonly unknown: string[];
   readonly filled?: FilledColumns;
 }
@@ -134,10 +138,10 @@ function newRow(table: CapturedTable, message: NewVersion): Row {
   const values = table.tuplePlaces.map((tuplePlace, place) => {
     const value = message.after[tuplePlace];
     if (value !== undefined) return value;
-    // Stored apart and not sent again, because it did not change: so the old version has it, if it was sent.
+    // Stored out of line and not sent again, because it did not change: the old version has it, if that was sent.
     const isCarried = before?.kind === 'full' || (before !== null && table.isInIdentity[place] === true);
     const carried = isCarried ? before?.values[tuplePlace] : undefined;
-    // What is stored apart is never NULL: one in its place says that the old version was not sent as a whole.
+    // A value stored out of line is never NULL. A null in its place shows that the old version was not sent as a whole.
     if (carried != null) return carried;
     unknown.push(nameOf(table, place));
     return null;
@@ -162,8 +166,9 @@ function oldRow(table: CapturedTable, before: OldTuple): Row {
 }
 
 /**
- * Whether an old version says whose record it was. A partition has an identity of its own, yet its rows are sent under
- * that of their root: so from one that is not FULL comes what claims to be a whole row, and is empty but for its key.
+ * Whether an old version identifies its record's account. A partition has a replica identity of its own, yet its rows
+ * are sent as those of its root. So a partition without FULL sends what looks like a whole row, but is empty except for
+ * the key.
  */
 function isRecordKnown(table: CapturedTable, before: OldTuple): boolean {
   if (!table.isIdentitySufficient) return false;
@@ -179,8 +184,9 @@ function nameOf(table: CapturedTable, place: number): string {
 type Values = readonly (string | null)[];
 
 /**
- * An account is the same in all spellings that PostgreSQL takes as equal. A key is what files and events show, its text:
- * an update from `Ann` to `ANN` is a new record, so that a replica which compares texts keeps one of the two.
+ * Accounts that PostgreSQL treats as equal are the same, however spelled. A record's identity is the text of its key,
+ * as in files and events: an update from `Ann` to `ANN` is a new record, so that a replica which compares texts keeps
+ * only one.
  */
 function isSameRecord(table: CapturedTable, before: Values, after: Values, place: Place): boolean {
   return (
@@ -189,7 +195,7 @@ function isSameRecord(table: CapturedTable, before: Values, after: Values, place
   );
 }
 
-/** A row without an account is nobody's; it stays in the topic for those who read all of it. */
+/** A row without an account belongs to nobody. It stays in the topic for readers of the whole topic. */
 function accountOf(table: CapturedTable, values: Values, version: RowVersion, commitLsn: Lsn): string {
   const { owner, ownerPlaces } = table;
   if (owner.kind === 'shared') return EVERY_ACCOUNT;
@@ -206,7 +212,7 @@ function accountOf(table: CapturedTable, values: Values, version: RowVersion, co
   return account;
 }
 
-/** The account of an old version; undefined where nobody can say whose it was. */
+/** The account of an old version; undefined when it can't be known. */
 function formerAccountOf(
   table: CapturedTable,
   values: Values,
@@ -220,7 +226,7 @@ function recordOf({ rowType, keyPlaces }: CapturedTable, values: Values): string
   return JSON.stringify([rowType.resource, ...keyPlaces.map((place) => values[place])]);
 }
 
-/** Texts in the message's account columns that PostgreSQL has to be asked about before it becomes changes. */
+/** Texts in the message's account columns whose canonical form has to be queried before the message becomes changes. */
 export function unknownAccounts(table: CapturedTable, message: RowMessage): string[] {
   const { owner } = table;
   if (owner.kind !== 'column') return [];
@@ -248,7 +254,7 @@ function updated(table: CapturedTable, before: Row | null, after: Row, commitLsn
   };
 }
 
-/** None for a record that did not leave. */
+/** Empty for a record that was not published. */
 function deleted(table: CapturedTable, before: OldTuple, place: Place): RowChange[] {
   if (!isRecordKnown(table, before)) return [resetFor('record_unknown')];
   if (!didLeave(table, before)) return [];

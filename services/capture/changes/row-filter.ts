@@ -1,12 +1,12 @@
 import type { Comparison, FilterNode } from '../../../shared/domain/bulk-filter.ts';
 import { comparable, compare, type FilterFamily } from '../../../shared/values/filter-values.ts';
 
-/** A column's text as PostgreSQL prints it; null is SQL NULL, undefined a value that is not known. */
+/** A column's text as PostgreSQL prints it; null is SQL NULL, undefined an unknown value. */
 export type ColumnText = string | null | undefined;
 
 /**
- * Whether a row is one that a resource's `where` lets out; undefined when values that decide it are not known. As in SQL, a
- * condition on NULL does not hold, `ne` neither.
+ * Whether a resource's `where` includes a row; undefined when a deciding value is unknown. As in SQL, no condition on
+ * NULL holds, not even `ne`.
  */
 export type RowFilter = (textOf: (column: string) => ColumnText) => boolean | undefined;
 
@@ -20,15 +20,15 @@ const HOLDS: Record<Comparison, (order: number) => boolean> = {
 };
 
 /**
- * The filter outside of PostgreSQL, equal to `whereSql` for every value of the types that it takes.
+ * Evaluates a filter outside of PostgreSQL, with the result of `whereSql` for every value of the supported types.
  *
- * @param familyOf is asked for columns whose values are compared, not for those that are only asked for NULL
- * @throws RangeError for a value that is not of its column's family; `catalog check` finds it first
+ * @param familyOf called for columns whose values are compared, not for those that are only tested for NULL
+ * @throws RangeError for a value that does not belong to its column's family; `catalog check` finds it first
  */
 export function compileRowFilter(node: FilterNode, familyOf: (column: string) => FilterFamily): RowFilter {
   if (node.kind === 'group') {
     const parts = node.nodes.map((part) => compileRowFilter(part, familyOf));
-    // One that decides it, whatever is not known of the others.
+    // A condition with this result decides, whatever is unknown about the others.
     const deciding = node.by === 'or';
     return (textOf) => {
       let isKnown = true;
@@ -72,7 +72,7 @@ function conditionOf(
     }
     case 'prefix': {
       const { prefix } = node;
-      // As a cast of char(n) to text does, which takes the padding away.
+      // Like a cast of char(n) to text, which removes the padding.
       return (text) => (family === 'padded' ? text.replace(/ +$/, '') : text).startsWith(prefix);
     }
   }

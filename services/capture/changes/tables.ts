@@ -20,39 +20,43 @@ import {
 } from './captured-table.ts';
 import { fitRelation, hasColumnsOf, type KnownColumns } from './fit-relation.ts';
 
-/** A captured table that can put its changes into messages. */
+/** A captured table with an encoder for its changes. */
 export interface EncodableTable extends CapturedTable {
   /** @throws UnencodableRowError when a value's text is not of its type */
   encode(change: Change): Buffer;
-  /** JSON array text of the key. */
+  /** The key as the text of a JSON array. */
   recordKey(row: RowTexts): string;
 }
 
 export interface Tables {
   /**
-   * Takes over a table's description, which the stream gives before the table's first row and after each change of
-   * its columns. Tables that are not in the catalog are passed over.
+   * Takes a table's description, which the stream sends before the table's first row and after each change of its
+   * columns. Tables that are not in the catalog are ignored.
    *
-   * @throws SetupError when its records' account can't be found by their parents now, when a column is gone that the catalog needs, or may have come back under another name though the catalog
-   *   hides or exposes it; then `find` has no table for it, only `resourceOf` knows it
+   * @throws SetupError when a column is missing that the catalog needs, when a hidden or exposed column may have
+   * another name now, or when the accounts of the records can't be found by their parents. Then `find` has no table,
+   * and only `resourceOf` knows it
    */
   learn(relation: RelationMessage): Promise<void>;
   find(relationId: number): EncodableTable | undefined;
-  /** The resource of a table that came by, whether it fits or not. */
+  /** The resource of a described table, whether the table fits or not. */
   resourceOf(relationId: number): string | undefined;
 }
 
 export interface TablesDeps {
   readonly catalog: Catalog;
   readonly loadTypes: (oids: readonly number[]) => Promise<Types>;
-  /** Those that the table has now, in column order; generated ones left out. */
+  /** The table's present columns, in column order, without generated ones. */
   readonly loadColumns: (resource: Resource) => Promise<readonly ColumnDescription[]>;
-  /** Grows by what is learned, for the whole life of the process. */
+  /** Grows for the whole life of the process. */
   readonly knownColumns: KnownColumns;
   readonly spellings: Pick<AccountSpellings, 'of'>;
-  /** For resources whose records have their parents' accounts. */
+  /** For resources that have their parents' accounts. */
   readonly parents?: ParentAccounts | undefined;
-  /** Registers the schema of a resource's changes, also one that its earlier version can't read, and returns its ID. */
+  /**
+   * Registers the schema of a resource's changes and returns its ID. The schema need not be compatible with earlier
+   * ones.
+   */
   readonly register: (subject: string, schema: AvroSchemaJson) => Promise<number>;
   readonly subjects: Subjects;
   readonly log: Log;
@@ -69,7 +73,7 @@ export function createTables(deps: TablesDeps): Tables {
       const resource = catalog.resources.find(
         ({ table }) => table.schema === described.schema && table.name === described.name,
       );
-      // What was learned before says nothing of the rows that come from here on.
+      // The earlier description does not apply to rows from here on.
       tables.delete(described.id);
       resources.delete(described.id);
       if (resource === undefined) return;
@@ -80,8 +84,8 @@ export function createTables(deps: TablesDeps): Tables {
       const known = deps.knownColumns.get(resource.name) ?? new Set();
       deps.knownColumns.set(resource.name, known);
       const relation = fitRelation(resource, described, current, known);
-      // The stream describes a table seldom, and the types it is made of may have changed with it: so they are always
-      // read anew. A type that was dropped since then is unknown for good, and its texts go through as they are.
+      // Descriptions are rare, and the types may have changed as well, so they are always read again. A type that was
+      // dropped since stays unknown, and its texts are passed unchanged.
       const types = await loadTypes(relation.columns.map(({ typeOid }) => typeOid));
       const valueType: ValueTypes['valueType'] = (oid, typeModifier) => {
         try {
@@ -118,21 +122,21 @@ export function createTables(deps: TablesDeps): Tables {
   };
 }
 
-/** The parts of a table that a reset of its resource needs. */
+/** The part of a table that a reset of its resource needs. */
 export type ResetTable = Pick<EncodableTable, 'encode' | 'recordKey'>;
 
 export interface ResetTableDeps {
   readonly source: Queryable;
   readonly register: (subject: string, schema: AvroSchemaJson) => Promise<number>;
   readonly subjects: Subjects;
-  /** The catalog's name, which is in the namespace of its schemas. */
+  /** The catalog's name, part of the namespace of its schemas. */
   readonly catalogName: string;
 }
 
 /**
  * Describes the table as it is in the source now, because the stream may not have described it.
  *
- * @param only the columns that may be named, if others might be hidden ones
+ * @param only the columns that may be included, when others might be hidden ones
  * @throws SetupError when the table does not exist
  */
 export async function describeForReset(
@@ -140,7 +144,7 @@ export async function describeForReset(
   { source, register, subjects, catalogName }: ResetTableDeps,
   only?: ReadonlySet<string>,
 ): Promise<ResetTable> {
-  // Of the columns that may be named, some of those for the fields may be missing.
+  // Some columns of the fields may be missing among the included ones.
   const described = await describeRowType(
     source,
     { ...resource, fields: undefined },
@@ -150,7 +154,7 @@ export async function describeForReset(
   return resetTableOf({ ...described, columns }, { register, subjects, catalogName });
 }
 
-/** For a resource whose table is gone, or has no column that may be named. */
+/** For a resource whose table is gone, or has no column that may be included. */
 export function describeWithoutColumns(
   resource: Resource,
   deps: Omit<ResetTableDeps, 'source'>,

@@ -2,17 +2,20 @@ import type { ChangeSource } from '../../../shared/domain/change.ts';
 import { formatLsn, type Lsn } from '../../../shared/domain/lsn.ts';
 import { isTracing, type OpenSpan, startSpan } from '../../../shared/runtime/tracing.ts';
 
-/** Traces that begin in a second, whatever the sampler says: ten thousand commits a second would bury the collector. */
+/**
+ * Limit of new traces per second, whatever the sampler decides: ten thousand commits per second would overload the
+ * collector.
+ */
 const MAX_TRACES_PER_SECOND = 50;
 
-/** Of one transaction, the changes whose way is traced: each may become a request to each webhook endpoint. */
+/** Limit of traced changes per transaction: each may become a request to every webhook endpoint. */
 const MAX_TRACED_CHANGES = 50;
 
-/** Begins a trace for transactions that are sampled. Nobody calls at a commit, so there is no trace that it could join. */
+/** Starts traces for sampled transactions. A commit has no caller whose trace it could join. */
 export interface TransactionTraces {
-  /** The `traceparent` that goes with a change; undefined when it is not traced. Call it once for each, in their order. */
+  /** The `traceparent` of a change; undefined when it is not traced. Call it once for each change, in order. */
   traceparentOf(source: ChangeSource): string | undefined;
-  /** Everything so far is in Kafka. @param isOpen whether changes of the last transaction may follow */
+  /** Marks all changes so far as published. @param isOpen whether more changes of the last transaction may follow */
   published(isOpen: boolean): void;
 }
 
@@ -22,14 +25,14 @@ interface TracedTransaction {
 }
 
 /**
- * @param topic that the changes are published to
+ * @param topic to which the changes are published
  * @returns undefined when tracing is off, so that a change costs nothing more
  */
 export function createTransactionTraces(topic: string, now: () => number): TransactionTraces | undefined {
   if (!isTracing()) return undefined;
   let latestLsn: Lsn | undefined;
   let latest: TracedTransaction | undefined;
-  /** Begun and not published; the latest may be among them. */
+  /** Started and unpublished transactions; the latest may be among them. */
   let unpublished: TracedTransaction[] = [];
   let second = 0;
   let begunCount = 0;
@@ -40,7 +43,7 @@ export function createTransactionTraces(topic: string, now: () => number): Trans
     if (thisSecond !== second) begunCount = 0;
     second = thisSecond;
     if (begunCount >= MAX_TRACES_PER_SECOND) return undefined;
-    // The two clocks are mostly those of two machines.
+    // The two times usually come from the clocks of two machines.
     const startedAtMs = Math.min(nowMs, Number(committedAtMicros) / 1_000);
     const span = startSpan('publish transaction', {
       kind: 'producer',

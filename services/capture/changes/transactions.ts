@@ -9,16 +9,18 @@ import type { CapturedTable } from './captured-table.ts';
 import { createMadeRecords, type MadeRecords } from './made-records.ts';
 import { type RowChange, type RowMessage, resetFor, rowChanges } from './row-changes.ts';
 
-/** Where the topic ends. A slot sends whole transactions again; what is at or before this is left out then. */
+/** Where the topic ends. A slot sends whole transactions again; what is at or before this point is skipped. */
 export interface ResumePoint {
-  /** Every transaction that ended at or before it is in the topic. */
+  /** Every transaction that ended at or before this position is in the topic. */
   readonly passedLsn: Lsn;
   readonly lastCommitLsn: Lsn;
-  /** Of the last change of the transaction at `lastCommitLsn`, which may be there in part; -1 for none. */
+  /**
+   * Index of the last published change of the transaction at `lastCommitLsn`, which may be there in part; -1 for none.
+   */
   readonly lastIndex: number;
 }
 
-/** A message that an export sent after its snapshot has come by. */
+/** The content of a seal message, which an export sent after its snapshot. */
 export interface Seal {
   readonly jobId: string;
   readonly token: string;
@@ -29,7 +31,7 @@ export interface EndedTransaction {
   readonly commitLsn: Lsn;
   readonly endLsn: Lsn;
   readonly committedAtMicros: bigint;
-  /** Changes in the catalog's tables, including those that were left out as sent before. */
+  /** Changes of the catalog's tables, including those skipped as published before. */
   readonly changeCount: number;
   readonly seals: readonly Seal[];
 }
@@ -37,40 +39,40 @@ export interface EndedTransaction {
 export interface TransactionHandler<Table> {
   /** The resource of the table; undefined for a table that is not in the catalog. */
   resource(relationId: number): string | undefined;
-  /** The table's present version; undefined for one that does not fit the catalog, too. */
+  /** The table's present version; undefined for a table that is not in the catalog or does not fit it. */
   table(relationId: number): Table | undefined;
-  /** Whether messages of the resource are passed over from this place on; see `SetAsides`. */
+  /** Whether messages of the resource are skipped from this index on; see `SetAsides`. */
   isPassedOver(resource: string, commitLsn: Lsn, index: number): boolean;
   /** The 64-bit value of a transaction ID that was just streamed. */
   widenXid(xid: number): bigint;
   /** @param flaw why the change cannot be reported */
   onChange(change: Change, table: Table, flaw?: string): void;
-  /** A row came of a table that does not fit the catalog. */
+  /** Called for a row whose table does not fit the catalog. */
   onUnfit(resource: string, source: ChangeSource): void;
-  /** What capture has to say of a resource that is set aside. */
+  /** Called for a message of capture about a resource that is set aside. */
   onAside(resource: string, news: AsideNews, source: ChangeSource): void;
-  /** Rows of a resource have changed without a change of their own: its feed begins again with `change`. */
+  /** Called when rows of a resource have changed without row messages: its feed starts again with `change`. */
   onReset(change: Change, reset: AnnouncedReset): void;
-  /** One account has to load a resource again, or all. */
+  /** Called when one account, or all, have to load a resource again. */
   onAccountReset(change: Change): void;
   readonly routing?: TransactionRouting | undefined;
-  /** Not called for a transaction that is in the topic as a whole. */
+  /** Not called for a transaction that is completely in the topic. */
   onEnd(transaction: EndedTransaction): void;
 }
 
-/** What is known of the accounts that records have from their parents. */
+/** The known accounts of records that have their parents' accounts. */
 export interface TransactionRouting {
   /** Whether the resource's records have their parents' accounts. */
   isChild(resource: string): boolean;
-  /** Whether changes of such records in this transaction come before the beginning of what is known. */
+  /** Whether changes of such records in this transaction come before the start of what is known. */
   isSkipped(xid: bigint, commitLsn: Lsn): boolean;
   /** The resources whose records have their account by records of this one. */
   descendantsOf(resource: string): readonly string[];
-  /** What accounts have to load again, because this row was one's before and is the other's now. */
+  /** The resources that accounts have to load again, because this row moved from one account to another. */
   movedBy(message: PgOutputMessage): readonly MovedResource[];
 }
 
-/** An account has to load a resource again; `*` for all. */
+/** An account has to load a resource again; `*` means all accounts. */
 export interface MovedResource {
   readonly account: string;
   readonly resource: string;
@@ -79,46 +81,46 @@ export interface MovedResource {
 export interface Transactions {
   /**
    * @param lsn of the message's own WAL record
-   * @param moved of `movedBy`
+   * @param moved the result of `movedBy`
    * @throws TransactionOrderError
    */
   push(message: PgOutputMessage, lsn: Lsn, moved?: readonly MovedResource[]): void;
-  /** Of the transaction between whose Begin and Commit we are; undefined between two. */
+  /** The transaction between its Begin and Commit; undefined between two transactions. */
   readonly xid: bigint | undefined;
 }
 
-/** Messages in an order that a server does not send. A bug, and never passed over. */
+/** Messages in an order that a server never sends. Always a bug. */
 export class TransactionOrderError extends Error {
   override readonly name = 'TransactionOrderError';
 }
 
-/** A seal is a transaction of its own; this only bounds what someone else might send. */
+/** A seal is a transaction of its own. The limit bounds what other senders might write. */
 const MAX_SEALS = 1_000;
 
-/** The delete of the record under its old key or account, and its insert under the new one. */
+/** The delete of the record under its old key or account, and the insert under the new one. */
 const MAX_CHANGES_OF_UPDATE = 2;
 
-/** The former and the present one, of the record under its old key and of that under its new one. */
+/** The former and the present account, under the old and the new key. */
 const ACCOUNTS_OF_ROW = 4;
 
 interface OpenTransaction {
   readonly xid: bigint;
   readonly commitLsn: Lsn;
   readonly committedAtMicros: bigint;
-  /** It is in the topic as a whole. */
+  /** It is completely in the topic. */
   readonly isPassed: boolean;
   /** Changes up to this index are in the topic. */
   readonly sentIndex: number;
   nextIndex: number;
-  /** Of the changes that come. Known again after a restart, since a slot sends whole transactions. */
+  /** The bulk job of the changes that follow. Known again after a restart, because a slot sends whole transactions. */
   bulkJobId: string | null;
   readonly seals: Seal[];
   readonly made: MadeRecords;
 }
 
 /**
- * Messages to changes with their place in the transaction. The index counts the changes that come out, so the same
- * transaction streamed again gives each change the same place, and so the same event ID.
+ * Turns messages into changes with their index in the transaction. The index counts the resulting changes, so a
+ * transaction that is streamed again gives each change the same index, and so the same event ID.
  */
 export function createTransactions<Table extends CapturedTable>(
   resume: ResumePoint,
@@ -126,7 +128,7 @@ export function createTransactions<Table extends CapturedTable>(
 ): Transactions {
   let open: OpenTransaction | undefined;
 
-  /** The next place in the transaction; undefined when what stands there is in the topic. */
+  /** The next place in the transaction; undefined when its change is in the topic already. */
   const nextPlace = (lsn: Lsn): ChangeSource | undefined => {
     const transaction = needOpen();
     const index = transaction.nextIndex;
@@ -142,7 +144,7 @@ export function createTransactions<Table extends CapturedTable>(
     handler.onChange({ ...change, resource: table.rowType.resource, source }, table, flaw);
   };
 
-  /** The table whose changes are reported. A message of any other table of the catalog takes one place here. */
+  /** The table whose changes are reported. A message of any other table of the catalog takes one index here. */
   const tableToAnnounce = (relationId: number, lsn: Lsn): Table | undefined => {
     const resource = handler.resource(relationId);
     if (resource === undefined) return undefined;
@@ -164,8 +166,9 @@ export function createTransactions<Table extends CapturedTable>(
   };
 
   /**
-   * A row with a parent, or of one, takes as many places as it may have changes and resets, however many it has: what is known of
-   * accounts may begin anew between two times that a transaction is streamed, and all other changes keep their places.
+   * A row with a parent, or of one, always takes the maximum number of indexes that it may need for changes and resets.
+   * The known accounts may start anew between two streamings of a transaction, and all other changes must keep their
+   * indexes.
    */
   const pushRow = (message: RowMessage, lsn: Lsn, moved: readonly MovedResource[]) => {
     const { routing } = handler;
@@ -207,7 +210,7 @@ export function createTransactions<Table extends CapturedTable>(
             xid: handler.widenXid(message.xid),
             commitLsn: message.commitLsn,
             committedAtMicros: message.committedAtMicros,
-            // The end lies behind the commit record's start, and `passedLsn` is never inside a record.
+            // The end is after the commit record's start, and `passedLsn` is never inside a record.
             isPassed: message.commitLsn < resume.passedLsn,
             sentIndex: message.commitLsn === resume.lastCommitLsn ? resume.lastIndex : -1,
             nextIndex: 0,
@@ -283,7 +286,7 @@ export function createTransactions<Table extends CapturedTable>(
   };
 }
 
-/** Why a row cannot be reported, when a value that would leave cannot be read. Hidden values need not be readable. */
+/** Why a row can't be reported, when a published value can't be read. Hidden values need not be readable. */
 function findFlaw(
   { rowType, tuplePlaces }: CapturedTable,
   unreadable?: UnreadableValues,
@@ -295,7 +298,7 @@ function findFlaw(
     : `a value in the column ${rowType.columns[place]?.name ?? ''} can't be read: ${unreadable.reason}`;
 }
 
-/** Anyone who may write to the database may send such a message, so one that is not a seal is passed over. */
+/** Anyone who may write to the database can send such a message, so invalid ones are ignored. */
 function readSeal(content: string): Seal | undefined {
   try {
     const { job_id: jobId, token } = JSON.parse(content) as { job_id?: unknown; token?: unknown };

@@ -21,11 +21,11 @@ import { changeMessages, describeFlaw, isRowFlaw, requireFits } from './collect-
 
 export interface SetAsideWatch {
   readonly asides: () => readonly SetAside[];
-  /** Resources that were refused when the process started. */
+  /** Resources that did not fit when the process started. */
   readonly refused: readonly string[];
-  /** @returns the faults of those whose tables do not fit, by resource; one question for all of them */
+  /** @returns the faults of resources whose tables do not fit, by resource, in one query */
   readonly findUnfit: (resources: readonly string[]) => Promise<ReadonlyMap<string, string>>;
-  /** @returns the fault of a resource; undefined when it is mended */
+  /** @returns the fault of a resource; undefined when it is corrected */
   readonly findUnmended: (aside: SetAside) => Promise<string | undefined>;
   readonly send: (message: AsideMessage) => Promise<void>;
   readonly resumes: ResumeHistory;
@@ -48,8 +48,8 @@ const FORGET_AFTER_MS = 60 * 60_000;
 const REMIND_INTERVAL_MS = 5 * 60_000;
 
 /**
- * Checks until the signal aborts whether set-aside resources are mended, and writes a message to the WAL for each that
- * is. Once capture reads the message, the resource resumes from there. A failed check is retried.
+ * Checks until the signal aborts whether set-aside resources are corrected, and writes a message to the WAL for each
+ * that is. When capture reads that message, the resource resumes from there. A failed check is retried.
  */
 export async function watchSetAsides(watch: SetAsideWatch, signal: AbortSignal): Promise<void> {
   const sentAtMs = new Map<string, number>();
@@ -117,7 +117,7 @@ export interface MendDeps {
   readonly catalog: Catalog;
   readonly publicationName: string;
   readonly limitBytes: number;
-  /** Why the accounts of the resource's records can't be found by their parents now. */
+  /** Why the accounts of the resource's records can't be found by their parents. */
   readonly whyUnknown?: ((resource: string) => string | undefined) | undefined;
 }
 
@@ -125,8 +125,9 @@ export interface MendDeps {
 const ENCODING_SQLSTATES = ['22021', '22P05'];
 
 /**
- * Why resources can't be sent: their tables, or those that their accounts lead through, do not fit the catalog, or are not published.
- * An insufficient replica identity is no reason, as a delete becomes a reset then, unless it is that of a parent.
+ * Why resources can't be published: their tables, or those on the path to their account, do not fit the catalog or are
+ * not published. An insufficient replica identity is a reason only for a parent; for other tables a delete becomes a
+ * reset.
  */
 export async function findUnfit(
   names: readonly string[],
@@ -150,10 +151,10 @@ export async function findUnfit(
 }
 
 /**
- * Checks whether a set-aside resource can be sent again: its table fits the catalog, and the faulty row can be encoded
- * or is gone. Another faulty row sets it aside again once it changes.
+ * Checks whether a set-aside resource can be published again: its table fits the catalog, and the faulty row can be
+ * encoded or is gone. Another faulty row sets it aside again once that row changes.
  *
- * @returns the remaining fault; undefined when the resource is mended
+ * @returns the remaining fault; undefined when the resource is corrected
  */
 export async function findUnmended(aside: SetAside, deps: MendDeps): Promise<string | undefined> {
   const resource = findResource(deps.catalog, aside.resource);
@@ -201,7 +202,7 @@ async function findFlawedRow(
     if (!(error instanceof DatabaseError)) throw error;
     if (ENCODING_SQLSTATES.includes(error.code ?? ''))
       return `a value of the row is not text: ${error.message}`;
-    // The key's type has changed: the row cannot be queried any more, and the table fits.
+    // The key's type has changed: the row can't be queried any more, and the table fits.
     if (error.code?.startsWith('22') === true || error.code === '42883') return undefined;
     throw error;
   }

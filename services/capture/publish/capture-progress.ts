@@ -4,14 +4,14 @@ import type { ResumePoint } from '../changes/transactions.ts';
 import type { TableIdentities } from '../replication/reset-message.ts';
 import type { SettledState } from './settled.ts';
 
-/** How far each partition's changes are counted; see `ChainLink`. */
+/** How far each partition's changes are numbered; see `ChainLink`. */
 export interface ChainState {
   readonly id: string;
-  /** By partition, the last number given out; one that is not there has none yet. */
+  /** The last number used, by partition. A partition that is absent has none yet. */
   readonly seqs: readonly number[];
 }
 
-/** The position of capture; a CaptureState record with wide numbers. */
+/** The state of capture: a CaptureState record with wide numbers. */
 export interface CaptureProgress extends ResumePoint, SettledState {
   readonly systemId: string;
   readonly timeline: number;

@@ -19,7 +19,7 @@ import {
 import { type CaptureProgress, type ChainState, toCaptureState } from './capture-progress.ts';
 
 export interface Publisher {
-  /** Publishes a batch, each change of which fits into a request, and how far the feed has come with it; both or neither. */
+  /** Publishes a batch and the new state of the feed, atomically. Each change must fit into a request. */
   publish(batch: Batch, progress: CaptureProgress): Promise<void>;
 }
 
@@ -30,7 +30,7 @@ export interface PublisherDeps {
   readonly catalog: Catalog;
   readonly slotName: string;
   readonly chain: ChangeChain;
-  /** `max.message.bytes` of the changes topic, which the broker applies to all records of one partition in one request. */
+  /** `max.message.bytes` of the changes topic, which limits the records of one partition in one request. */
   readonly maxMessageBytes: number;
 }
 
@@ -73,7 +73,7 @@ export function createPublisher({
   };
 }
 
-/** Cuts the changes, in their order, into runs that a broker takes as one request. Mostly there is one run. */
+/** Splits the changes, in order, into runs that fit into one request. Mostly there is one run. */
 function splitByBytes(changes: readonly ChangeMessage[], limitBytes: number): ChangeMessage[][] {
   const runs: ChangeMessage[][] = [];
   let runBytes = 0;
@@ -90,13 +90,13 @@ function splitByBytes(changes: readonly ChangeMessage[], limitBytes: number): Ch
 }
 
 export interface ChangeChain {
-  /** The changes with their numbers. Each change is to be linked once, in the order in which they are sent. */
+  /** Numbers the changes. Number each change once, in the order in which they are sent. */
   link(changes: readonly ChangeMessage[]): ChangeMessage[];
-  /** To be published in the same transaction. */
+  /** The state to publish in the same transaction. */
   state(): ChainState;
 }
 
-/** Goes on with a chain whose state was stored, so that a batch that was not committed has its numbers given out again. */
+/** Continues a chain from its stored state, so that numbers of an uncommitted batch are used again. */
 export function createChangeChain(stored: ChainState | undefined, nowMs: number): ChangeChain {
   const chain = stored?.id ?? `${nowMs.toString(36).padStart(9, '0')}${randomBytes(3).toString('hex')}`;
   const seqs = [...(stored?.seqs ?? [])];

@@ -7,7 +7,7 @@ import { toTypeHeader } from '../../../shared/protocol/headers.ts';
 import { type CaptureProgress, fromCaptureState } from './capture-progress.ts';
 import type { ProducerPool } from './publisher.ts';
 
-/** What was found that the feed may have missed changes by. */
+/** Why changes may be missing from the feed. */
 export type GapReason =
   | 'slot_missing'
   | 'slot_lost'
@@ -34,13 +34,13 @@ const REMEDIES: Record<GapReason, string> = {
 };
 
 /**
- * Going on would leave a hole in the feed, and never does so by itself. An operator accepts the gap by name, with the
- * position in the message; capture then reports to every subscriber that each resource needs a new export.
+ * Continuing would leave a gap in the feed, so capture never does it by itself. An operator accepts the gap with the
+ * position in the message. Capture then tells every subscriber that each resource needs a new export.
  */
 export class GapPossibleError extends Error {
   override readonly name = 'GapPossibleError';
   readonly reason: GapReason;
-  /** Everything at or before it is in the topic. */
+  /** Everything at or before this position is in the topic. */
   readonly passedLsn: Lsn;
 
   constructor(reason: GapReason, slotName: string, passedLsn: Lsn, found: string) {
@@ -54,7 +54,7 @@ export class GapPossibleError extends Error {
   }
 }
 
-/** Position of the source and of the slot, read while this instance holds the slot. */
+/** The source and its slot, read while this instance holds the slot. */
 export interface SourcePosition {
   readonly systemId: string;
   readonly timeline: number;
@@ -68,7 +68,8 @@ export type Start =
   | { readonly kind: 'after_gap'; readonly stored: CaptureProgress };
 
 /**
- * @param acceptedGapAfter the position after which an operator has accepted a gap, or of the commit that capture has moved the slot behind
+ * @param acceptedGapAfter the position after which an operator has accepted a gap, or the commit behind which capture
+ * has moved the slot
  * @throws GapPossibleError when changes between the stored state and the slot's position may be lost
  */
 export function classifyStart(
@@ -108,16 +109,16 @@ function findGap(
 }
 
 /**
- * Where a slot goes on behind a transaction that it can't send, by the LSN of its commit record. Past `publishedTo`, because the first
- * changes of the transaction may have been published.
+ * The position behind a transaction that can't be sent, by the LSN of its commit record. Later than `publishedTo`,
+ * because the first changes of the transaction may have been published.
  */
 export function behindCommit(commitLsn: Lsn): Lsn {
   return commitLsn + 2n;
 }
 
 /**
- * Past everything that was published, also the first changes of a transaction whose end was not. A commit is longer than a byte, so
- * nothing else commits right behind its beginning.
+ * The position behind everything that was published, including the first changes of an unfinished transaction. A commit
+ * record is longer than a byte, so no other commit starts there.
  */
 export function publishedTo({
   passedLsn,
@@ -127,11 +128,11 @@ export function publishedTo({
 }
 
 /**
- * The state of a feed that begins at `passedLsn`. Nothing is settled before every transaction that has an ID at that
- * moment has ended: a transaction that committed before `passedLsn` is not in the feed, and might not be visible yet.
+ * The state of a feed that starts at `passedLsn`. Nothing settles before every transaction with an ID at that moment
+ * has ended: one that committed before `passedLsn` is not in the feed, and may not be visible yet.
  *
- * @param stored of the feed before the gap, when there was one
- * @param nextXid above every transaction ID given out before the source was at `passedLsn`
+ * @param stored of the feed before the gap, if any
+ * @param nextXid above every transaction ID assigned before the source was at `passedLsn`
  */
 export function startAnew(
   stored: CaptureProgress | undefined,
@@ -148,7 +149,7 @@ export function startAnew(
     snapshot: '',
     // After a gap every resource is reset, whatever its table was.
     tables: new Map(),
-    // A gap mends nothing.
+    // A gap corrects nothing.
     setAsides: stored?.setAsides ?? [],
     lastCommitLsn: stored?.lastCommitLsn ?? 0n,
     lastIndex: stored?.lastIndex ?? -1,
@@ -163,20 +164,20 @@ export interface ResumeDeps {
   /** The capture topic, which has one partition. */
   readonly topic: string;
   readonly slotName: string;
-  /** Prefix of the consumer groups that this reads with; each is used once and removed. */
+  /** Prefix of the consumer groups for these reads. Each group is used once and removed. */
   readonly groupPrefix: string;
 }
 
 const BARRIER_TYPE = 'CaptureBarrier';
 
 /**
- * The state is within the last few records, unless barriers of many failed starts lie behind it; then each try looks
- * further back.
+ * The state is usually within the last few records. After many failed starts their barriers come behind it, and each
+ * try reads further back.
  */
 const FIRST_WINDOW_RECORDS = 300n;
 const WINDOW_GROWTH = 30n;
 
-/** For one read; then the session fails and starts again. */
+/** Time limit of one read. Then the session fails and starts again. */
 const READ_TIMEOUT_MS = 60_000;
 
 /**

@@ -1,7 +1,7 @@
 import type { Lsn } from '../../../shared/domain/lsn.ts';
 import { formatSnapshot, isVisible, type Snapshot } from '../../../shared/domain/snapshot.ts';
 
-/** A transaction that is in the feed, and was not visible in any snapshot polled so far. */
+/** A transaction in the feed that was not visible in any polled snapshot yet. */
 export interface Unsettled {
   readonly commitLsn: Lsn;
   readonly xid: bigint;
@@ -37,7 +37,7 @@ export interface Settling {
    */
   state(passedLsn: Lsn): SettledState;
   readonly hasUnsettled: boolean;
-  /** `xmax` of the latest snapshot, which xids are widened by. */
+  /** `xmax` of the latest snapshot, used to widen xids. */
   readonly xmax: bigint;
 }
 
@@ -61,7 +61,7 @@ export function createSettling(
     unsettled = unsettled.filter(({ xid }) => !isVisible(xid, snapshot));
   };
 
-  /** One number stands for the whole list: once `xmin` has reached it, all that were on it are visible. */
+  /** One number replaces the list: once `xmin` has reached it, every transaction that was listed is visible. */
   const cut = () => {
     const first = unsettled[0];
     if (first === undefined) return;

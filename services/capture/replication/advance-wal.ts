@@ -5,29 +5,29 @@ import { SetupError } from '../../../shared/runtime/errors.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 import { sleep } from '../../../shared/runtime/sleep.ts';
 
-// Messages without content that move the source's WAL: past a position, or on while it is quiet.
+// Messages without content that move the source's WAL: past a position, or forward while it is quiet.
 
-/** More than a standby is behind in any ordinary failover; it is written within some ten seconds. */
+/** More than a standby lags in any ordinary failover. Written within about ten seconds. */
 const MAX_FILL_BYTES = 1_024n * 1_024n * 1_024n;
 const MESSAGE_BYTES = 1_024 * 1_024;
-/** Some 32 MB a statement, well within what a query may take. */
+/** About 32 MB per statement, well within a query's time limit. */
 const MAX_MESSAGES_AT_ONCE = 32;
 /** An asynchronous commit is flushed by the server's WAL writer within a second. */
 const CHECK_INTERVAL_MS = 50;
 
 /**
- * Brings the source's WAL past a position, when it stands before it, by writing messages that mean nothing. A promoted
- * standby may not have had all that the old primary streamed, and a restored server still less: its next changes
- * would get positions that other changes have had, and every cursor of the feed has passed.
+ * Moves the source's WAL past a position by writing meaningless messages. A promoted standby may lack some of what the
+ * old primary streamed, and a restored server lacks more. Their next changes would get positions that other changes had
+ * and that every cursor has passed.
  *
- * @returns where the WAL is durable up to, which is past the position
- * @throws SetupError when the server is further behind than is written here
+ * @returns the durable WAL position, which is past the given one
+ * @throws SetupError when the server is further behind than this writes
  */
 export async function passWal(source: Queryable, position: Lsn, signal: AbortSignal): Promise<Lsn> {
   for (;;) {
     signal.throwIfAborted();
     const { insertLsn, flushLsn } = await readWalEnds(source);
-    // A position that is not durable could be given out once more after a crash.
+    // A position that is not durable could be assigned again after a crash.
     if (flushLsn > position) return flushLsn;
     const missingBytes = position - insertLsn;
     if (missingBytes > MAX_FILL_BYTES) throw tooFarBehind(position, insertLsn, missingBytes);
@@ -65,14 +65,14 @@ function tooFarBehind(position: Lsn, insertLsn: Lsn, missingBytes: bigint): Setu
 export interface Heartbeat {
   readonly db: Queryable;
   readonly intervalMs: number;
-  /** Counts the transactions that have come by; a beat is sent only when none has since the last look. */
+  /** Number of transactions so far. A heartbeat is sent only when none came since the last check. */
   readonly transactionCount: () => number;
   readonly log: Log;
 }
 
 /**
- * Sends a transaction of its own through the WAL while nothing else comes by, so that the slot's confirmed position
- * moves, and with it the WAL that the server keeps, also where the published tables are quiet and the rest is busy.
+ * Writes a transaction of its own while no other comes, so that the slot's confirmed position moves, and the server can
+ * remove WAL, even when the published tables are quiet and others are busy.
  */
 export async function beat(
   { db, intervalMs, transactionCount, log }: Heartbeat,

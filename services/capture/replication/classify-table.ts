@@ -14,19 +14,19 @@ import { GONE } from './reset-message.ts';
 /** How a resource's table has changed since it was last announced in the feed. */
 export type TableChange =
   | { readonly kind: 'same' }
-  /** Never seen before, or changed in nothing that a row shows. */
+  /** Never seen before, or changed without an effect on rows. */
   | { readonly kind: 'adopt' }
   | {
       readonly kind: 'reset';
       readonly reason: ResetReason;
-      /** Rows have gone, and none has come or changed. */
+      /** Rows were removed, and none was added or changed. */
       readonly isLossOnly?: boolean;
     };
 
 /**
  * @param told the identity that the feed knows; undefined for a table that was never seen
- * @param whole the same with all of its files, where this process made it
- * @param facts undefined for a table that is not there
+ * @param whole the same with all of its files, if this process made it
+ * @param facts undefined for a table that does not exist
  */
 export async function classifyTable(
   db: Queryable,
@@ -55,29 +55,29 @@ export async function classifyTable(
   }
 }
 
-/** An earlier version noted the table's OID and that of its place in the publication, 0 for none. */
+/** An earlier version stored the table's OID and that of its entry in the publication, 0 for none. */
 function classifyEarlierIdentity(announced: string, { oid, publication }: TableFacts): TableChange {
   const [earlierOid, earlierPlace] = announced.split('/');
   const isSame = Number(earlierOid) === oid && (earlierPlace !== '0') === (publication !== null);
   return isSame ? { kind: 'adopt' } : { kind: 'reset', reason: 'table_replaced' };
 }
 
-/** Identity of a table in the feed's state; for a table with many files it has only their hash. */
+/** A table's identity in the feed's state. For a table with many files it holds only their hash. */
 export function identityOf(resource: Resource, facts: TableFacts | undefined): string {
   return facts === undefined ? GONE : JSON.stringify(toTableForm(resource, facts));
 }
 
-/** A partition with rows that the stream spoke of. */
+/** A partition with rows in the stream. */
 export interface StreamedLeaf {
   readonly resource: string;
   readonly oid: number;
-  /** Of a transaction that wrote to it, 64 bits wide. */
+  /** A transaction that wrote to it, as a 64-bit ID. */
   readonly xid: bigint;
 }
 
 /**
- * The fate of a partition that is in no announced form. `lost`: the feed has its rows, and they vanished without an event.
- * `unseen`: the stream is ahead of what queries see.
+ * What became of a partition that is in no announced form. `lost`: the feed has its rows, and they vanished without an
+ * event. `unseen`: the stream is ahead of what queries see.
  */
 export function classifyLeaf(
   { oid, xid }: StreamedLeaf,
@@ -88,8 +88,8 @@ export function classifyLeaf(
   if (!isVisible(xid, parseSnapshot(facts.snapshot))) return 'unseen';
   const file = facts.files.find((each) => each.oid === oid);
   if (file === undefined) return 'lost';
-  // A new table's file has its OID for a number. TRUNCATE gives it another one; it is in the WAL, but not as one of the
-  // root.
+  // The file of a new table has the table's OID as its number. TRUNCATE assigns another number; it is in the WAL, but
+  // not as a truncation of the root.
   const isBornInside = file.links.every(({ isCreation }) => isCreation);
   return isBornInside && file.file !== oid ? 'lost' : 'kept';
 }

@@ -8,7 +8,10 @@ export type TupleValue = string | null | undefined;
 /** A row's values in the order of its relation's columns. */
 export type Tuple = readonly TupleValue[];
 
-/** A row before its change. `key`: only the replica identity's columns are filled, the others are null whatever they were. */
+/**
+ * A row before its change. With `key` only the replica identity's columns are filled; the others are null, whatever
+ * their value was.
+ */
 export interface OldTuple {
   readonly kind: 'key' | 'full';
   readonly values: Tuple;
@@ -30,18 +33,18 @@ export interface RelationMessage {
   readonly columns: readonly RelationColumn[];
 }
 
-/** Values of a row message that can't be taken as text; in their places the tuples have empty texts. */
+/** Values of a row message that can't be decoded as text. The tuples hold empty texts in their places. */
 export interface UnreadableValues {
   /** Places in the relation's columns, in the old or the new version of the row. */
   readonly places: readonly number[];
   readonly reason: string;
 }
 
-/** Values of a new version that were not sent, and were read from the row when it may have been changed once more. */
+/** Values of a new version that were not sent. They were read from the row later, and may include a later change. */
 export interface FilledValues {
   /** Places in the relation's columns. */
   readonly places: readonly number[];
-  /** Of `FilledColumns`. */
+  /** See `FilledColumns`. */
   readonly lsn: Lsn;
 }
 
@@ -50,10 +53,10 @@ export type PgOutputMessage =
   | RelationMessage
   | {
       readonly kind: 'begin';
-      /** Of the commit record, which is already written: a transaction is sent once it has committed. */
+      /** The LSN of the commit record, which is already written: a transaction is sent after its commit. */
       readonly commitLsn: Lsn;
       readonly committedAtMicros: bigint;
-      /** Of the top-level transaction, 32 bits. */
+      /** The top-level transaction, 32 bits. */
       readonly xid: number;
     }
   | { readonly kind: 'commit'; readonly commitLsn: Lsn; readonly endLsn: Lsn }
@@ -88,7 +91,7 @@ export type PgOutputMessage =
       readonly content: string;
     };
 
-/** Bytes that are not what protocol version 1 says. It means a bug or another protocol, and is never passed over. */
+/** Bytes that protocol version 1 does not allow: a bug, or another protocol. Never ignored. */
 export class PgOutputError extends Error {
   override readonly name = 'PgOutputError';
 }
@@ -112,7 +115,7 @@ const CHAR = {
   textValue: 0x74,
 } as const;
 
-/** Larger than any topic takes; a value of some hundred megabytes would not even fit into a JavaScript string. */
+/** Larger than any topic accepts. A value of some hundred megabytes would not even fit into a JavaScript string. */
 export const MAX_VALUE_BYTES = 64 * 1024 * 1024;
 
 /**
@@ -199,7 +202,7 @@ function readRelation(reader: Reader): RelationMessage {
   const id = reader.uint32();
   const schema = reader.text();
   const name = reader.text();
-  // The replica identity's letter; the columns' flags say the same in more detail.
+  // The replica identity's letter. The columns' flags contain the same in more detail.
   reader.byte();
   const columns = Array.from({ length: reader.uint16() }, () => ({
     isInIdentity: (reader.byte() & 1) === 1,
@@ -207,7 +210,7 @@ function readRelation(reader: Reader): RelationMessage {
     typeOid: reader.uint32(),
     typeModifier: reader.int32(),
   }));
-  // The protocol names the system's own schema by an empty string.
+  // The protocol sends an empty string for the system schema.
   return { kind: 'relation', id, schema: schema === '' ? 'pg_catalog' : schema, name, columns };
 }
 
@@ -239,7 +242,7 @@ function readTuple(reader: Reader): Tuple {
   return values;
 }
 
-/** Reads on from `at`. Reading over the end throws Node's RangeError. */
+/** Reads from `at` on. Reading past the end throws Node's RangeError. */
 class Reader {
   readonly bytes: Buffer;
   readonly decoding: TextDecoding;
@@ -298,7 +301,7 @@ class Reader {
     return value;
   }
 
-  /** A column's value, as `sizedText`; empty, and noted, when it can't be taken as text. */
+  /** A column's value, like `sizedText`. Empty, and noted as unreadable, when it can't be decoded as text. */
   value(place: number): string {
     const length = this.bytes.readUInt32BE(this.at);
     const start = this.at + 4;

@@ -5,17 +5,17 @@ import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import { quoteIdent } from '../../../shared/postgres/quote.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 
-/** What came of a look at the partitions of one resource. */
+/** The result of a check of one resource's partitions. */
 export interface PreparedPartitions {
-  /** At least one was given its replica identity, so that facts have to be read again. */
+  /** At least one partition got its replica identity, so the facts have to be read again. */
   readonly isChanged: boolean;
-  /** One of those had rows before, whose changes may have been reported without their account. */
+  /** One of those already had rows, whose changes may have been reported without their account. */
   readonly hadRows: boolean;
-  /** SQL that a person has to run, since this role may not. */
+  /** SQL for the operator, which this role may not run. */
   readonly remedies: readonly string[];
 }
 
-/** A waiter for a lock holds up everyone who comes after it, so it gives up soon and comes again with the next look. */
+/** A waiting lock request blocks everyone behind it, so it gives up early and is repeated with the next check. */
 const LOCK_TIMEOUT_MS = 500;
 
 /** The index of the partition that belongs to the root's identity index. */
@@ -29,8 +29,8 @@ select c.relname as name from part join pg_index x on x.indexrelid = part.oid jo
 where x.indrelid = $2::oid and x.indisvalid limit 1`;
 
 /**
- * Gives new partitions the replica identity of their root, which PostgreSQL does not hand down. Until then their deletes do not
- * say whose row it was. Only leaves are touched: the table itself was prepared by a person.
+ * Gives new partitions the replica identity of their root, which PostgreSQL does not inherit. Until then their deletes
+ * do not identify the row's account. Only leaves are altered: the operator prepares the table itself.
  */
 export async function preparePartitions(
   db: Queryable,
@@ -48,10 +48,10 @@ export async function preparePartitions(
     const sql = await identitySql(db, facts, leaf);
     if (sql === undefined) continue;
     try {
-      // In one message, and so in one transaction.
+      // One message, and so one transaction.
       await db.query(`set local lock_timeout = ${LOCK_TIMEOUT_MS}; ${sql}`);
       isChanged = true;
-      // Asked behind the lock: rows that came ahead of it count.
+      // Queried after the lock is held, so that rows inserted before it count.
       hadRows ||= await holdRows(db, [leaf]);
       log.info('partition.prepared', { resource: resource.name, partition: leaf.name });
     } catch (error) {
@@ -62,7 +62,7 @@ export async function preparePartitions(
   return { isChanged, hadRows, remedies };
 }
 
-/** @returns undefined where the root's own identity is none that a partition could be given */
+/** @returns undefined where the root's identity can't be given to a partition */
 async function identitySql(
   db: Queryable,
   { oid, replicaIdentity }: TableFacts,

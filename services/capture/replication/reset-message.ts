@@ -6,7 +6,7 @@ import { WAL_MESSAGES } from '../../../shared/protocol/wal-messages.ts';
 /** Announced identity of each resource's table: a `TableForm` as JSON, or `GONE`. */
 export type TableIdentities = ReadonlyMap<string, string>;
 
-/** A resource whose table is not there, or goes by another name. */
+/** The identity of a resource whose table does not exist under its name. */
 export const GONE = 'gone';
 
 export interface AnnouncedReset {
@@ -16,7 +16,7 @@ export interface AnnouncedReset {
   /** The identity announced before; undefined in a message of an earlier version. */
   readonly former: string | undefined;
   readonly reason: string;
-  /** Rows have gone, and none has come or changed. */
+  /** Rows were removed, and none was added or changed. */
   readonly isLossOnly: boolean;
 }
 
@@ -44,13 +44,13 @@ export async function announceResets(db: Queryable, resets: readonly AnnouncedRe
 /** An earlier version gave no reason. */
 const EARLIER_REASON: ResetReason = 'table_replaced';
 
-/** Two looks at the same table differ in their moment. */
+/** Two reads of the same table differ only in their time. */
 function isSameForm(a: string, b: string): boolean {
   const [one, other] = [parseTableForm(a), parseTableForm(b)];
   return one === undefined || other === undefined ? a === b : isSameTableForm(one, other);
 }
 
-/** Anyone who may write to the database can send such a message; an invalid one names no table. */
+/** Anyone who may write to the database can send such a message. An invalid one names no table. */
 export function readResets(content: string): AnnouncedReset[] {
   try {
     const { tables, reasons, formers, losses } = JSON.parse(content) as Readonly<Record<string, unknown>>;

@@ -8,14 +8,14 @@ import type { Notifier } from '../../../shared/runtime/notifier.ts';
 import { backoffMs } from '../../../shared/runtime/retry.ts';
 import { sleep } from '../../../shared/runtime/sleep.ts';
 
-/** The source could not be asked: it is down, restarting, or cut off. It comes back, and then the same can be asked again. */
+/** The source could not be queried: it is down, restarting, or unreachable. The query can be repeated later. */
 export class SourceLostError extends Error {
   override readonly name = 'SourceLostError';
 }
 
 /**
- * Separates errors of the server, which are responses, from those of the connection. Node-pg gives the latter as plain
- * errors with nothing to tell them by but their text.
+ * Separates the server's errors, which are responses, from connection errors. Node-pg reports the latter as plain
+ * errors that differ only in their text.
  *
  * @throws SourceLostError from `query`, with the plain error as its cause
  */
@@ -55,7 +55,7 @@ export interface SnapshotPoll {
   readonly db: Queryable;
   readonly isBusy: () => boolean;
   readonly onSnapshot: (snapshot: Snapshot) => void;
-  /** Notified when somebody waits for the feed to settle: it then polls at once. */
+  /** Notified when somebody waits for the feed to settle; then it polls at once. */
   readonly notifier: Notifier;
   readonly log: Log;
 }
@@ -112,7 +112,7 @@ interface SlotRow {
   confirmed_flush_lsn: string | null;
 }
 
-/** Text casts, so that the answer is the same whatever parsers the session has. */
+/** Casts to text, so that the result does not depend on the session's type parsers. */
 const READ_SLOT = `
 select plugin::text,
        (database is not distinct from current_database())::text as is_here,

@@ -18,7 +18,7 @@ export interface WalStreamConfig {
   readonly sourceUrl: Secret;
   readonly slotName: string;
   readonly publicationName: string;
-  /** The socket is paused while more than this waits to be taken. */
+  /** The socket pauses while more than this waits in the queue. */
   readonly maxQueuedBytes: number;
 }
 
@@ -46,7 +46,7 @@ export class StreamLostError extends Error {
   override readonly name = 'StreamLostError';
 }
 
-/** What the server says of a change that it can't send: the transaction is decoded again at each start, and fails again. */
+/** The server can't send a change. It decodes the transaction again at each start, and fails again. */
 export class UnsendableChangeError extends Error {
   override readonly name = 'UnsendableChangeError';
   /** Of the transaction. */
@@ -62,14 +62,14 @@ export class UnsendableChangeError extends Error {
 
 type Begin = Extract<PgOutputMessage, { kind: 'begin' }>;
 
-/** `untranslatable_character`, `character_not_in_repertoire`: a text that has no form in UTF-8. */
+/** `untranslatable_character`, `character_not_in_repertoire`: a text that UTF-8 can't express. */
 const NO_UTF8 = ['22P05', '22021'];
 
 function isUnsendable(error: unknown): boolean {
   return exceedsRowLimit(error) || (error instanceof pg.DatabaseError && NO_UTF8.includes(error.code ?? ''));
 }
 
-/** Node-pg knows the option and passes it on, though its types do not name it. */
+/** Node-pg passes the option on, though its types do not declare it. */
 interface ReplicationClientConfig extends pg.ClientConfig {
   readonly replication: 'database';
 }
@@ -174,7 +174,7 @@ export async function openWalStream(config: WalStreamConfig, onActivity: () => v
 
     const timer = setInterval(
       () => {
-        // A half-open socket looks like a quiet server. While we do not read, silence says nothing.
+        // A half-open socket looks like a quiet server. While the socket is paused, silence means nothing.
         if (!isPaused && Date.now() - heardAtMs > 2 * senderTimeoutMs) {
           fail(
             new Error(
@@ -202,7 +202,7 @@ export async function openWalStream(config: WalStreamConfig, onActivity: () => v
           queueHead += 1;
         }
         const taken = queue.slice(start, queueHead);
-        // The taken front is cut off once it is the greater part, so that a take costs no move of the whole queue.
+        // The taken front is removed once it is more than half, so that not every take moves the whole queue.
         if (queueHead * 2 >= queue.length) {
           queue.splice(0, queueHead);
           queueHead = 0;
@@ -244,7 +244,10 @@ async function identify(
   };
 }
 
-/** Resolves once the server streams. The query itself settles only with the stream, and then `client`'s events tell. */
+/**
+ * Resolves once the server streams. The query itself settles only when the stream ends, and `client`'s events report
+ * that.
+ */
 function startReplication(
   client: pg.Client,
   { slotName, publicationName }: WalStreamConfig,
@@ -275,9 +278,9 @@ function startReplication(
  * cannot be taken back.
  */
 export interface Acker {
-  /** The server has sent everything before this. */
+  /** The server has sent everything before `lsn`. */
   received(lsn: Lsn): void;
-  /** A committed Kafka transaction has recorded this as passed. */
+  /** A committed Kafka transaction has recorded `lsn` as passed. */
   durable(lsn: Lsn): void;
   status(): { readonly written: Lsn; readonly flushed: Lsn };
 }

@@ -2,21 +2,21 @@ import { isUtf8 } from 'node:buffer';
 import pg from 'pg';
 import { quoteLiteral } from '../../../shared/postgres/quote.ts';
 
-/** How the bytes of a stream become text. */
+/** Decodes a stream's bytes to text. */
 export interface TextDecoding {
   /** As the server names it; for the operator. */
   readonly encoding: string;
   isText(bytes: Buffer, start: number, end: number): boolean;
-  /** Of bytes that are text. */
+  /** Decodes bytes for which `isText` is true. */
   decode(bytes: Buffer, start: number, end: number): string;
 }
 
 const decodeUtf8 = (bytes: Buffer, start: number, end: number) => bytes.toString('utf8', start, end);
 
-/** The server promises UTF-8. */
+/** The server guarantees UTF-8. */
 export const CHECKED_UTF8: TextDecoding = { encoding: 'UTF-8', isText: () => true, decode: decodeUtf8 };
 
-/** Any bytes, which are meant to be UTF-8. */
+/** Any bytes, decoded as UTF-8. */
 export const UNCHECKED_UTF8: TextDecoding = {
   encoding: 'UTF-8',
   isText: (bytes, start, end) => isUtf8(bytes.subarray(start, end)),
@@ -26,7 +26,7 @@ export const UNCHECKED_UTF8: TextDecoding = {
 const FIRST_HIGH = 0x80;
 const LAST_HIGH = 0xff;
 
-/** @param characters of the bytes from 0x80 on; undefined for a byte that stands for none */
+/** @param characters of the bytes from 0x80 on; undefined for a byte that stands for no character */
 export function singleByteDecoding(
   encoding: string,
   characters: readonly (string | undefined)[],
@@ -56,14 +56,14 @@ export function singleByteDecoding(
   };
 }
 
-/** Server encodings of one byte a character, in which any byte is let in, also one that stands for no character. */
+/** Single-byte server encodings. PostgreSQL accepts any byte in them, even one that stands for no character. */
 const SINGLE_BYTE = /^(?:LATIN\d+|WIN\d+|ISO_8859_\d+|KOI8[RU])$/;
 
 /**
- * Has the server send a connection's texts so that no value can end the stream. Where it would convert them, it ends the stream
- * at the first that it can't convert, at each start again; so it is asked for the bytes as they are, and they are read here. What a
- * byte stands for is asked of the server, so that a text in the feed is the text in a file. Encodings of several bytes are checked
- * by the server when a value is written, and are left to it.
+ * Sets the connection's client encoding so that no value can end the stream. A server that converts ends the stream at
+ * the first text that it can't convert, again at each start. So it sends the bytes as they are, and they are decoded
+ * here. The meaning of each byte is queried from the server, so that a text in the feed equals the text in a file.
+ * Multi-byte encodings are checked by the server when a value is written, and are left to the server.
  */
 export async function askForTexts(client: pg.Client): Promise<TextDecoding> {
   const { rows } = await client.query<{ server_encoding: string }>('show server_encoding');
@@ -74,7 +74,7 @@ export async function askForTexts(client: pg.Client): Promise<TextDecoding> {
     encoding === 'SQL_ASCII'
       ? UNCHECKED_UTF8
       : singleByteDecoding(encoding, await readCharacters(client, encoding, FIRST_HIGH, LAST_HIGH));
-  // node-pg asks for UTF8 when it connects, and that wins over the connection's options.
+  // node-pg sets UTF8 when it connects, which overrides the connection's options.
   await client.query(`set client_encoding to ${quoteLiteral(encoding)}`);
   return decoding;
 }
@@ -82,7 +82,7 @@ export async function askForTexts(client: pg.Client): Promise<TextDecoding> {
 /** UNTRANSLATABLE_CHARACTER, CHARACTER_NOT_IN_REPERTOIRE */
 const NO_CHARACTER: readonly string[] = ['22P05', '22021'];
 
-/** One refused byte refuses the whole statement, so a range is halved until those are alone. */
+/** One refused byte fails the whole statement, so a range is halved until such bytes are alone. */
 async function readCharacters(
   client: pg.Client,
   encoding: string,

@@ -11,7 +11,7 @@ const KEEPALIVE = 0x6b;
 const STATUS_UPDATE = 0x72;
 const XLOG_DATA_HEADER_BYTES = 25;
 const STATUS_UPDATE_BYTES = 34;
-/** CopyData, the message that carries frames in both directions: a letter, and the length from there on. */
+/** CopyData, the message that carries frames in both directions: a letter, then the length. */
 const COPY_DATA = 0x64;
 const COPY_DATA_LENGTH_BYTES = 4;
 
@@ -42,15 +42,15 @@ export function readWalFrame(chunk: Buffer): WalFrame {
 }
 
 export interface StatusUpdate {
-  /** Received. */
+  /** Everything before this was received. */
   readonly written: Lsn;
-  /** Durable with us: the server may forget everything before it. */
+  /** Everything before this is durable here, so the server may remove it. */
   readonly flushed: Lsn;
-  /** The server responds with a keepalive at once, which shows its position and that it is alive. */
+  /** Requests a keepalive at once, which shows the server's position and that it is alive. */
   readonly isReplyRequested: boolean;
 }
 
-/** The whole message, ready for the socket. */
+/** The complete message for the socket. */
 export function writeStatusUpdate(
   { written, flushed, isReplyRequested }: StatusUpdate,
   nowMs: number,
@@ -61,7 +61,7 @@ export function writeStatusUpdate(
   message.writeUInt8(STATUS_UPDATE, 5);
   message.writeBigUInt64BE(written, 6);
   message.writeBigUInt64BE(flushed, 14);
-  // Applied: for a client that keeps what it gets, the same as flushed.
+  // Applied: a client that stores what it receives reports the same as flushed.
   message.writeBigUInt64BE(flushed, 22);
   message.writeBigInt64BE(BigInt(Math.trunc(nowMs)) * 1_000n - EPOCH_OFFSET_MICROS, 30);
   message.writeUInt8(isReplyRequested ? 1 : 0, 38);

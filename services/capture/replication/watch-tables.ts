@@ -18,14 +18,16 @@ import { type AnnouncedReset, announceResets, GONE, type TableIdentities } from 
 
 /** How soon a change of an idle table is noticed. A check reads a few catalog rows per table. */
 const CHECK_INTERVAL_MS = 2_000;
-/** Between two checks that the stream triggers: after an ALTER of many tables it describes each again. */
+/**
+ * Shortest interval between two checks that the stream triggers: after an ALTER of many tables it describes each again.
+ */
 const MIN_INTERVAL_MS = 100;
 
 export interface TableWatchDeps {
   readonly db: Queryable;
   readonly catalog: Catalog;
   readonly publicationName: string;
-  /** As the feed knows it, with its last state. */
+  /** The identities in the feed's last state. */
   readonly known: () => TableIdentities;
   /** Adopts the table's present identity without a reset. */
   readonly adopt: (resource: string, identity: string) => void;
@@ -39,7 +41,9 @@ export interface TableWatch {
   run(signal: AbortSignal): Promise<void>;
   /** Checks soon: the stream has described a table again, so it may have changed. */
   checkSoon(): void;
-  /** Records a partition in the stream. One that comes and goes between two checks takes rows with it that the feed has. */
+  /**
+   * Notes a partition in the stream. If it is created and dropped between two checks, rows vanish that the feed has.
+   */
   recordLeaf(leaf: StreamedLeaf): void;
 }
 
@@ -50,7 +54,7 @@ export interface TableWatch {
  */
 export function createTableWatch(deps: TableWatchDeps): TableWatch {
   const { db, catalog, publicationName, log } = deps;
-  /** Announced, and not yet streamed. */
+  /** Announced and not yet streamed. */
   const pending = new Map<string, string>();
   /** Forms with all of their files, by the identity that stands for them. */
   const wholeForms = new Map<string, { readonly identity: string; readonly form: TableForm }>();
@@ -71,7 +75,7 @@ export function createTableWatch(deps: TableWatchDeps): TableWatch {
     return { facts: read.get(resource.name), hadRows };
   };
 
-  /** Once for each set of partitions: nothing else mends it. */
+  /** Reports once per set of partitions, because only the operator can correct it. */
   const report = ({ name }: Resource, remedies: readonly string[]) => {
     const text = remedies.join('; ');
     if (text === (reported.get(name) ?? '')) return;
@@ -91,7 +95,7 @@ export function createTableWatch(deps: TableWatchDeps): TableWatch {
     }
   };
 
-  /** With all of its files where this process made it. */
+  /** Includes all files if this process made the form. */
   const announcedForm = (resource: string): TableForm | undefined => {
     const announced = deps.known().get(resource);
     const whole = wholeForms.get(resource);
@@ -106,7 +110,7 @@ export function createTableWatch(deps: TableWatchDeps): TableWatch {
   ): Promise<AnnouncedReset | undefined> => {
     const { name } = resource;
     const { facts, hadRows } = await prepare(resource, read);
-    // What a renamed column means is known once the catalog names it. Rows wait for that too.
+    // The meaning of a renamed column is known once the catalog names it. Rows wait for that too.
     if (facts !== undefined && !hasFieldColumns(resource, facts)) return undefined;
     const known = deps.known().get(name);
     if (known !== undefined && known === pending.get(name)) pending.delete(name);
@@ -131,12 +135,12 @@ export function createTableWatch(deps: TableWatchDeps): TableWatch {
     const identity = identityOf(resource, facts);
     if (reason !== undefined) {
       remember(resource, identity, facts);
-      // What came and went between two looks is gone.
+      // Rows that came and went between two checks are gone.
       const isLossOnly =
         change.kind === 'reset' ? change.isLossOnly === true : reason === 'partition_changed';
       return { resource: name, identity, former: announced, reason, isLossOnly };
     }
-    // What waits in the WAL is followed by the present form at a later look.
+    // A message waits in the WAL. A later check announces the present form after it.
     if (pending.has(name)) return undefined;
     remember(resource, identity, facts);
     forget(leaves, facts);
@@ -149,7 +153,7 @@ export function createTableWatch(deps: TableWatchDeps): TableWatch {
   };
 
   const check = async () => {
-    // Ahead of the facts: a partition that is heard of later may not be in them.
+    // Read before the facts: they may not include a partition that is noted later.
     const leaves = heard;
     const found = await readTableFacts(db, catalog.resources, publicationName);
     const resets: AnnouncedReset[] = [];
@@ -207,7 +211,7 @@ export function createTableWatch(deps: TableWatchDeps): TableWatch {
   };
 }
 
-/** What the form of a table does not show. */
+/** The reset reason for what a table's form does not show. */
 function reasonBesides(hadRows: boolean, isLost: boolean): ResetReason | undefined {
   if (isLost) return 'partition_changed';
   return hadRows ? 'record_unknown' : undefined;
@@ -222,7 +226,7 @@ export interface RelationDeps {
 
 /**
  * Follows the stream's descriptions of tables, because a table that is described again may have changed. Changes of a
- * partition are sent as the root's; before them the stream describes the root, and right after it the partition.
+ * partition are sent as the root's. Before them the stream describes the root, and right after it the partition.
  */
 export function watchRelations({
   resourceOf,

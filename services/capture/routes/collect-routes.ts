@@ -19,15 +19,15 @@ export interface RouteCollectorDeps {
   readonly spellings: AccountSpellings;
 }
 
-/** Reads from the messages of a transaction whose its records are, and which records they refer to. */
+/** Reads from a transaction's messages who owns its records, and which records they refer to. */
 export interface RouteCollector {
-  /** @throws RoutesStaleError when the row does not say whose it was */
+  /** @throws RoutesStaleError when the row does not identify its former owner */
   collect(transaction: TransactionRoutes, table: RoutedTable, message: RowMessage): Promise<void>;
-  /** @throws RoutesStaleError when rows have changed without a message of their own */
+  /** @throws RoutesStaleError when rows have changed without row messages */
   checkWhole(message: PgOutputMessage): void;
 }
 
-/** After these, a child's rows may refer to other records without a message of their own. */
+/** After these resets a child's rows may refer to other records without row messages. */
 const REFERENCES_CHANGED: readonly ResetReason[] = ['table_replaced', 'table_rewritten', 'partition_changed'];
 
 export function createRouteCollector({ catalog, tables, spellings }: RouteCollectorDeps): RouteCollector {
@@ -48,11 +48,11 @@ export function createRouteCollector({ catalog, tables, spellings }: RouteCollec
     table: RoutedTable,
     message: RowMessage,
   ) => {
-    // Without an old version PostgreSQL says that the identity, and so the reference, did not change.
+    // Without an old version, PostgreSQL guarantees that the identity did not change, and so neither did the reference.
     if (message.kind === 'update' && message.before === null && table.saysOwners()) return;
     const { before, after } = table.references(message);
     if (before !== undefined && after !== undefined && recordId(before) === recordId(after)) return;
-    // A reference that the old row does not say is never counted down: no count is too low.
+    // A reference that the old row does not show is never subtracted, so a count may be too high but never too low.
     if (before !== undefined) references.add(table.resource.name, before, -1);
     if (after !== undefined) references.add(table.resource.name, after, 1);
   };
@@ -90,7 +90,7 @@ export function createRouteCollector({ catalog, tables, spellings }: RouteCollec
       const changed = readResets(message.content).find(
         ({ resource, reason, isLossOnly }) =>
           parents.has(resource) ||
-          // References that have gone are counted on: no count is too low.
+          // References that are gone are still counted, so a count may be too high but never too low.
           (children.has(resource) &&
             !isLossOnly &&
             (REFERENCES_CHANGED as readonly string[]).includes(reason)),

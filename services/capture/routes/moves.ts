@@ -13,19 +13,21 @@ import type { RoutedTable } from './routed-tables.ts';
 export interface MovesDeps {
   readonly catalog: Catalog;
   readonly accounts: RecordAccounts;
-  /** Gets ready for a reset of the resource. */
+  /** Prepares a reset of the resource. */
   readonly prepareReset: (resource: string) => Promise<void>;
 }
 
-/** What rows of parents change for their children's accounts. */
+/** Finds the accounts whose children change hands when rows of parents change. */
 export interface Moves extends Pick<TransactionRouting, 'descendantsOf' | 'movedBy'> {
-  /** Keeps what a row refers to, and which records it makes, changes or deletes, by its table as it is at this place. */
+  /**
+   * Notes the references of a row, and the records that it creates, changes or deletes, by its table at this position.
+   */
   note(message: RowMessage, table: RoutedTable, commitLsn: Lsn): void;
-  /** Reads the accounts of what the rows of these entries refer to. */
+  /** Reads the accounts of the records that the rows of these entries refer to. */
   resolve(entries: readonly WalEntry[]): Promise<void>;
 }
 
-/** Up to this many accounts of one transaction get an event of their own about a moved parent. */
+/** Limit of accounts per transaction that get an event of their own about a moved parent. */
 const MAX_TOLD_ACCOUNTS = 50;
 
 interface NotedRow {
@@ -39,7 +41,7 @@ export function createMoves({ catalog, accounts, prepareReset }: MovesDeps): Mov
   const withDescendants = (names: readonly string[]) =>
     new Set(names.flatMap((name) => [name, ...(descendants.get(name) ?? [])]));
   const rows = new WeakMap<PgOutputMessage, NotedRow>();
-  /** Of one transaction: `done` are the accounts that have their event, by resource. */
+  /** The state of one transaction: `done` holds the accounts that have their event, by resource. */
   const told = { commitLsn: -1n, accounts: new Set<string>(), done: new Set<string>() };
 
   return {

@@ -40,40 +40,41 @@ import { loadTypes } from '../../../shared/values/database-types.ts';
 import { referenceOf, referenceText } from '../../../shared/values/reference-text.ts';
 import type { CaptureProgress } from '../publish/capture-progress.ts';
 
-/** The routes that a session goes on with. */
+/** The routes that a session starts with. */
 export interface OpenRoutes {
   readonly fill: { readonly snapshot: Snapshot; readonly snapshotLsn: Lsn; readonly completeTo: Lsn };
   store(additions: RouteAdditions, completeTo: Lsn | undefined): Promise<void>;
   read(records: readonly RecordRef[]): Promise<Route[]>;
   readCounts(records: readonly RecordRef[]): Promise<ReferenceCount[]>;
   discard(): Promise<void>;
-  /** @returns whether there is more to sweep */
+  /** Removes old routes. @returns whether more are left */
   sweep(passedLsn: Lsn): Promise<boolean>;
 }
 
 export interface RoutesSource {
   readonly control: Pool;
-  /** Reads raw texts. */
+  /** Its queries return raw texts. */
   readonly pool: Pool;
-  /** Parents, or counts of references, were read from the source and stored. */
+  /** Called when parents or counts of references were read from the source and stored. */
   readonly onRead?: ((count: number) => void) | undefined;
 }
 
 export interface OpenRoutesDeps extends RoutesSource {
   readonly catalog: Catalog;
-  /** Names of resources whose paths can't be followed now: the routes are read and kept without them. */
+  /** Names of resources whose paths can't be followed now. The routes are read and kept without them. */
   readonly broken: readonly string[];
-  /** Of the columns on the paths: the routes are read again once it changes. */
+  /** Fingerprint of the columns on the paths. The routes are read again once it changes. */
   readonly columns: string;
   readonly progress: CaptureProgress;
-  /** The feed goes on where it was, without a gap. */
+  /** The feed continues where it was, without a gap. */
   readonly isResumed: boolean;
   readonly log: Log;
 }
 
 /**
- * Takes the routes over from the session before, if they have followed the stream since without a break, on the same server and by
- * the same paths. Else they are read from the source again, and every subscriber of a child's resource gets a reset.
+ * Takes the routes of the previous session, if they have followed the stream without a break, on the same server and by
+ * the same paths. Otherwise they are read from the source again, and every subscriber of a child's resource gets a
+ * reset.
  *
  * @throws SetupError when a foreign key that a path follows is missing
  */
@@ -132,9 +133,9 @@ interface Fill {
 }
 
 /**
- * Reads whose every parent is, and how many records refer to each, under one snapshot S. What commits that S does not see say is then added from the stream, and
- * changes of children in commits that S sees are passed over: whoever subscribes from an export begins behind S, and all others are told
- * to begin anew.
+ * Reads the parent of each record, and how many records refer to each, under one snapshot S. Commits that S does not
+ * see are then added from the stream. Changes of children in commits that S sees are skipped: later exports start after
+ * S, and all other subscribers are told to start again.
  */
 async function fillRoutes(
   owner: string,
@@ -145,7 +146,7 @@ async function fillRoutes(
 ): Promise<Fill> {
   const startedAtMs = Date.now();
   const generation = await beginGeneration(control, owner, progress);
-  // Here, not beside the stream: sessions whose fill fails would leave theirs behind, one after the other.
+  // Done here and not beside the stream: sessions whose fill fails would leave their routes behind, one after another.
   while (await sweepGenerations(control, generation)) signal.throwIfAborted();
   const names = parentsOf(sound);
   const parents = sound.resources.filter(({ name }) => names.has(name));
@@ -176,12 +177,13 @@ async function fillRoutes(
         await add(child.name, { references }, references.length);
     }
     await client.query('commit');
-    // Ahead of the end, so that no subscriber continues without its reset. At the first start, too: what came since the slot is passed over.
+    // Sent before the routes are complete, so that no subscriber continues without its reset. Also at the first start,
+    // because changes since the slot's creation are skipped.
     const content = formatAccountReset({
       account: '*',
       resources: childrenOf(catalog).map(({ name }) => name),
     });
-    // A stalled synchronous standby delays a commit's response, and this does not need it.
+    // A stalled synchronous standby delays a commit's response, and this commit need not wait for it.
     await client.query('begin; set local synchronous_commit = local');
     await client.query('select pg_logical_emit_message(true, $1, $2)', [WAL_MESSAGES.account, content]);
     await client.query('commit');
@@ -195,7 +197,7 @@ async function fillRoutes(
   }
 }
 
-/** A snapshot that sees everything before the stream's beginning, with the tables locked ahead of it. */
+/** Locks the tables and takes a snapshot that sees everything before the stream's start. */
 async function takeSnapshot(
   client: PoolClient,
   parents: readonly Resource[],
@@ -258,7 +260,7 @@ async function* readParent(client: PoolClient, resource: Resource): AsyncGenerat
   }
 }
 
-/** How many records of a resource refer to each record, whether that is there or not. */
+/** Counts the records of a resource that refer to each record, whether that exists or not. */
 async function* countReferences(client: PoolClient, child: ChildResource): AsyncGenerator<ReferenceCount[]> {
   const typeOf = await columnTypes(client, child);
   const owners = ownerColumns(child);
@@ -275,7 +277,7 @@ async function* countReferences(client: PoolClient, child: ChildResource): Async
   }
 }
 
-/** The `pgName` of each column's type. */
+/** The `pgName` of each column's type, by column name. */
 async function columnTypes(client: PoolClient, resource: Resource): Promise<(name: string) => string> {
   const types = await loadTypes(client);
   const columns = await describeColumns(client, resource);
@@ -285,7 +287,7 @@ async function columnTypes(client: PoolClient, resource: Resource): Promise<(nam
   };
 }
 
-/** The first rows of a table that is grouped come when it has been read as a whole. */
+/** Time limit of a query. A grouped query returns its first rows only after reading the whole table. */
 const MAX_QUERY_MS = 24 * 60 * 60_000;
 
 async function* readRows(client: PoolClient, query: string): AsyncGenerator<(string | null)[][]> {

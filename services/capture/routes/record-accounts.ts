@@ -4,17 +4,20 @@ import type { Lsn } from '../../../shared/domain/lsn.ts';
 import { parseRecordId, type RecordRef, recordId } from '../../../shared/domain/record-ref.ts';
 import type { ParentAccounts, RowVersion } from '../changes/captured-table.ts';
 
-/** Routes by record, read from the control store when they are first needed. */
+/** Routes by record, read from the control store when first needed. */
 export interface RecordAccounts extends Pick<ParentAccounts, 'accountOf'> {
-  /** Reads the routes of these records and of all that they lead to. `accountOf` and `moveOf` need them. */
+  /** Reads the routes of these records and of all records on their paths. `accountOf` and `moveOf` need them. */
   load(records: Iterable<RecordRef>): Promise<void>;
-  /** Takes over routes that are in the control store by now. */
+  /** Adds routes that are in the control store by now. */
   add(routes: readonly Route[]): void;
-  /** What a transaction changes for others by a record that was one account's before it, and another's at its end. */
+  /**
+   * The effect of a transaction on other records, if a record belonged to one account before it and to another after
+   * it.
+   */
   moveOf(record: RecordRef, commitLsn: Lsn): RecordMove | undefined;
-  /** Forgets all, if that is more than the limit. Not between `load` and a lookup. */
+  /** Clears the cache if it is over its limit. Not between `load` and a lookup. */
   trim(): void;
-  /** Since the process began. */
+  /** Totals since the process started. */
   readonly counts: LookupCounts;
 }
 
@@ -22,22 +25,22 @@ export interface LookupCounts {
   readonly lookups: number;
   /** Records that were read from the control store. */
   readonly reads: number;
-  /** Lookups that found no record, or nobody's. */
+  /** Lookups that found no record, or one without an account. */
   readonly unresolved: number;
 }
 
-/** Other records have another account, because this one came, went, or changed its own. */
+/** A record was created, deleted, or moved to another account, so the account of other records changed. */
 export interface RecordMove {
-  /** Those before and after; one where the record was nobody's, or not there. */
+  /** The accounts before and after; only one where the record has no account or does not exist. */
   readonly accounts: readonly string[];
   /** The resources whose records refer to it. */
   readonly children: readonly string[];
 }
 
-/** Records whose routes are kept in memory: some 100 MB at most. */
+/** Limit of cached records: about 100 MB. */
 const MAX_RECORDS = 200_000;
 
-/** Records of one query. */
+/** Records per query. */
 const READ_LIMIT = 5_000;
 
 type Version = Omit<Route, 'resource' | 'key'>;
@@ -59,7 +62,7 @@ export function createRecordAccounts(
     return found;
   };
 
-  /** As the transaction found the record, or as it leaves it; undefined where it is not there. */
+  /** The record before or after the transaction; undefined where it does not exist. */
   const find = (record: RecordRef, version: RowVersion, commitLsn: Lsn): Version | undefined => {
     const found = known(record).findLast(({ sinceLsn }) =>
       version === 'before' ? sinceLsn < commitLsn : sinceLsn <= commitLsn,

@@ -2,29 +2,32 @@ import type { ReferenceCount, Route, RouteCommit } from '../../../shared/control
 import type { Lsn } from '../../../shared/domain/lsn.ts';
 import { type RecordRef, recordId } from '../../../shared/domain/record-ref.ts';
 
-/** What one transaction says, once it is known how its records are referred to. */
+/** The result of one transaction, once the references to its records are known. */
 export interface TransactionRoutes {
   readonly commitLsn: Lsn;
   readonly xid: bigint;
-  /** By `recordId`, as the transaction leaves them. */
+  /** By `recordId`, as of the transaction's end. */
   readonly routes: Map<string, Omit<Route, 'referredBy'>>;
   readonly references: ReferenceChanges;
   /** It wrote a row of a child, which may refer to the same record as before. */
   readonly hasChildRows: boolean;
 }
 
-/** What is noted of a transaction for the order in which snapshots see it. A plain update of a child counts: it tells its row to an account. */
+/**
+ * The facts about a transaction that show in which order snapshots see it. A plain update of a child counts, because it
+ * publishes the child's row to an account.
+ */
 export function commitOf({ commitLsn, xid, routes, hasChildRows }: TransactionRoutes): RouteCommit {
   return { commitLsn, xid, hasRoutes: routes.size > 0, hasReferences: hasChildRows };
 }
 
-/** How a transaction changes the number of records that refer to others. */
+/** How a transaction changes the number of references to records. */
 export interface ReferenceChanges {
   readonly size: number;
-  /** A record of `child` refers to this one from here on, or does no more. */
+  /** A record of `child` starts (1) or stops (-1) referring to this record. */
   add(child: string, record: RecordRef, by: 1 | -1): void;
   all(): readonly ReferenceCount[];
-  /** The greatest loss since the transaction began; zero or less. */
+  /** The lowest change since the transaction started; zero or less. */
   least(child: string, record: RecordRef): number;
   clear(): void;
 }
@@ -48,16 +51,17 @@ export function createReferenceChanges(): ReferenceChanges {
   };
 }
 
-/** Follows how many records refer to some others, transaction by transaction. */
+/** Tracks the number of references to some records, transaction by transaction. */
 export interface ReferenceCounts {
   /**
-   * The transaction's routes. A resource refers to a record throughout if its number of references was above zero at each moment
-   * between the beginning and the end: one of them may have stayed as it was, and have another account now without a change of its own.
+   * The transaction's routes. A resource counts as referring to a record if its number of references was above zero at
+   * every moment of the transaction: one of them may have stayed unchanged, and have another account now without a
+   * change of its own.
    */
   routesOf(transaction: TransactionRoutes): Route[];
 }
 
-/** @param stored the counts of all records that have routes in the transactions, from before these */
+/** @param stored the counts, from before these transactions, of all records that have routes in them */
 export function createReferenceCounts(stored: readonly ReferenceCount[]): ReferenceCounts {
   const counts = new Map<string, Map<string, number>>();
   for (const { child, count, ...record } of stored) {

@@ -6,26 +6,26 @@ import type { ValueTypes } from '../changes/captured-table.ts';
 import type { RowMessage } from '../changes/row-changes.ts';
 import type { RelationMessage, Tuple } from '../replication/pgoutput.ts';
 
-/** A record as a version of its row says it. */
+/** A record's owner by one version of its row. */
 export interface RecordOwner {
   readonly key: string;
-  /** The account's text as PostgreSQL prints it, or the `recordId` of the parent; null for nobody's. */
+  /** The account's text as PostgreSQL prints it, or the `recordId` of the parent; null without an owner. */
   readonly owner: string | null;
 }
 
-/** What the messages of one table say of whose its records are. */
+/** Reads owners from the messages of one table. */
 export interface RouteReader {
   readonly resource: Resource;
-  /** The old versions carry key and owner; else every update and delete may have changed either. */
+  /** The old versions include key and owner. Otherwise every update and delete may have changed either. */
   readonly isIdentitySufficient: boolean;
-  /** Undefined where the message does not have that version, or it says the same as the other one. */
+  /** A version is undefined if the message does not have it, or if it equals the other one. */
   read(message: RowMessage): {
     readonly before?: RecordOwner | undefined;
     readonly after?: RecordOwner | undefined;
   };
 }
 
-/** Whether the old rows of a table or of a partition carry the resource's key and owner. */
+/** Whether the old rows of a table or a partition include the resource's key and owner. */
 export function saysOwners(resource: Resource, { columns }: Pick<RelationMessage, 'columns'>): boolean {
   return [...resource.key, ...ownerColumns(resource)].every(
     (name) => columns.find((column) => column.name === name)?.isInIdentity === true,
@@ -33,8 +33,8 @@ export function saysOwners(resource: Resource, { columns }: Pick<RelationMessage
 }
 
 /**
- * Whether the old version of a row may lack its owner. From a partition whose identity is less than its root's comes none, or one that
- * claims to be the root's, and is empty but for its key.
+ * Whether the old version of a row may lack its owner. A partition with a smaller identity than its root sends no old
+ * version, or one that looks like the root's and is empty except for the key.
  */
 export function isOwnerUnsaid(
   resource: Resource,
@@ -48,7 +48,7 @@ export function isOwnerUnsaid(
   );
 }
 
-/** @throws SetupError when the table has lost a column that paths lead over */
+/** @throws SetupError when the table has lost a column that a path uses */
 export function createRouteReader(
   resource: Resource,
   relation: RelationMessage,
@@ -72,7 +72,7 @@ export function createRouteReader(
   const isIdentitySufficient = saysOwners(resource, relation);
 
   const versionOf = (tuple: Tuple, other: Tuple | undefined): RecordOwner | undefined => {
-    // What is stored apart and was not sent again is as it was.
+    // A value stored out of line and not sent again did not change.
     const textOf = ({ place }: { place: number }) =>
       tuple[place] ?? (tuple[place] === null ? null : (other?.[place] ?? null));
     const keyText = referenceText(
@@ -97,7 +97,7 @@ export function createRouteReader(
         case 'delete':
           return { before: versionOf(message.before.values, undefined) };
         case 'update': {
-          // Without an old version PostgreSQL says that the identity did not change.
+          // Without an old version, PostgreSQL guarantees that the identity did not change.
           if (message.before === null) {
             return isIdentitySufficient ? {} : { after: versionOf(message.after, undefined) };
           }

@@ -22,56 +22,56 @@ import { RoutesStaleError, TransactionToRepeatError } from './route-errors.ts';
 import { createRoutedTables, type RoutedTablesDeps } from './routed-tables.ts';
 
 export interface RouteStageDeps extends RoutedTablesDeps {
-  /** The catalog without resources whose paths can't be followed; whose rows are passed over. */
+  /** The catalog without resources whose paths can't be followed. Rows of those are skipped. */
   readonly sound: Catalog;
   /** Whether other paths can be followed than those of `sound`. */
   readonly arePathsChanged: () => boolean;
   readonly accounts: RecordAccounts;
   readonly spellings: AccountSpellings;
   readonly widenXid: (xid: number) => bigint;
-  /** What the routes begin with. */
+  /** The start of the routes. */
   readonly fill: { readonly snapshot: Snapshot; readonly snapshotLsn: Lsn; readonly completeTo: Lsn };
-  /** Stores routes, and up to where they are complete; undefined: as far as before. */
+  /** Stores routes, and the position up to which they are complete; undefined leaves it unchanged. */
   readonly store: (additions: RouteAdditions, completeTo: Lsn | undefined) => Promise<void>;
   readonly readCounts: (records: readonly RecordRef[]) => Promise<readonly ReferenceCount[]>;
-  /** Makes the routes unusable for the next session. */
+  /** Marks the routes as unusable for the next session. */
   readonly discard: () => Promise<void>;
-  /** Gets ready for a reset of the resource. */
+  /** Prepares a reset of the resource. */
   readonly prepareReset: (resource: string) => Promise<void>;
   readonly maxHeldBytes?: number;
   readonly maxKept?: number;
 }
 
 /**
- * Stands before the transactions: hands on what was streamed once the account of each row in it is known. A parent may come behind its
- * child in a transaction, so a transaction is held from its first row of such a table until its end. One that is too large for that
- * is read to its end for its routes, and then streamed again.
+ * Runs before the transactions are read, and passes entries on once the account of each row in them is known. Within a
+ * transaction a parent may follow its child, so a transaction is held from its first row of such a table to its end. A
+ * transaction that is too large is first read to its end for its routes only, and then streamed again.
  */
 export interface RouteStage extends TransactionRouting {
   /**
-   * @returns the entries to go on with, in order
+   * @returns the entries to continue with, in order
    * @throws RoutesStaleError, TransactionToRepeatError
    */
   ready(entries: readonly WalEntry[]): Promise<WalEntry[]>;
-  /** Everything before the position has been handed on. To be called before the position is published. */
+  /** Notes that everything before the position has been passed on. Call it before the position is published. */
   passed(lsn: Lsn): Promise<void>;
 }
 
-/** Held of one transaction: some four times as much in memory. */
+/** Limit of the held entries of one transaction. They take about four times as much memory. */
 const MAX_HELD_BYTES = 16 * 1024 * 1024;
 
 /**
- * Routes, and records referred to, that are kept in memory of a transaction that is only read. Those that are written before its end
- * count as referred to if they were at its beginning: it may tell a reset that it need not.
+ * Limit of the routes and references kept in memory for a transaction that is only read. Those written before its end
+ * count as referred to if they were so at its start, which may cause a reset that is not needed.
  */
 const MAX_KEPT = 50_000;
 
 interface OpenTransaction extends TransactionRoutes {
-  /** The routes begin with what it did. */
+  /** The snapshot that the routes were read under sees it. */
   readonly isInFill: boolean;
-  /** `through`: its routes are stored. `hold`: until its end. `scan`: only for its routes. */
+  /** `through`: its routes are stored. `hold`: held to its end. `scan`: read only for its routes. */
   mode: 'through' | 'hold' | 'scan';
-  /** A row came whose account or route has to be known. */
+  /** A row came whose account or route is needed. */
   isRouted: boolean;
   hasChildRows: boolean;
   held: WalEntry[];
@@ -95,7 +95,7 @@ export function createRouteStage(deps: RouteStageDeps): RouteStage {
   const isInFill = (xid: bigint, commitLsn: Lsn) =>
     commitLsn <= fill.snapshotLsn && isVisible(xid, fill.snapshot);
 
-  /** What the transactions say, by the counts from before them. */
+  /** The changes of routes and counts by these transactions. */
   const additionsOf = async (transactions: readonly TransactionRoutes[]): Promise<RouteAdditions> => {
     const records = transactions.flatMap(({ routes }) => [...routes.values()]);
     const counts = createReferenceCounts(records.length === 0 ? [] : await deps.readCounts(records));
@@ -115,13 +115,13 @@ export function createRouteStage(deps: RouteStageDeps): RouteStage {
     accounts.add(additions.routes);
   };
 
-  /** Before the end of a transaction that is only read, so that it takes no more memory. */
+  /** Writes the routes of a transaction that is only read, before its end, to bound memory. */
   const writeKept = async ({ routes, references, ...transaction }: OpenTransaction): Promise<void> => {
     if (routes.size < maxKept && references.size < maxKept) return;
     await writeFinished();
     const additions = await additionsOf([{ ...transaction, routes, references }]);
     const isCounted = references.size >= maxKept;
-    // Written again if the transaction is read again, so they may only grow.
+    // Written again if the transaction is read again, so counts may only grow.
     const grown = isCounted ? additions.references.filter(({ count }) => count > 0) : [];
     await deps.store({ ...additions, references: grown }, undefined);
     routes.clear();

@@ -11,19 +11,19 @@ import { createRouteReader, type RouteReader, saysOwners } from './route-reader.
 /** A table of a parent or of a child, as the stream describes it. */
 export interface RoutedTable {
   readonly resource: Resource;
-  /** Of a parent. */
+  /** Only for a parent. */
   readonly reader: RouteReader | undefined;
   readonly relation: RelationMessage;
   readonly types: ValueTypes;
-  /** Why its rows do not say whose they are: the table has not the columns that the catalog names. */
+  /** Why its rows do not show their owner: the table lacks columns that the catalog names. */
   readonly misfit: string | undefined;
-  /** Whether the old rows say whose they were, in each partition by its own replica identity. */
+  /** Whether old rows show their owner, in each partition by its own replica identity. */
   saysOwners(): boolean;
   /** The records that the versions of a child's row refer to. */
   references(message: RowMessage): References;
 }
 
-/** Undefined where the message does not have that version, or it refers to nothing. */
+/** A version is undefined if the message does not have it, or if it refers to nothing. */
 export interface References {
   readonly before?: RecordRef | undefined;
   readonly after?: RecordRef | undefined;
@@ -35,9 +35,9 @@ export interface RoutedTablesDeps {
   readonly isPartitioned: (relationId: number) => Promise<boolean>;
 }
 
-/** What the rows of parents and of children refer to, by the tables as the stream describes them. */
+/** Reads references from rows of parents and children, by the tables as the stream describes them. */
 export interface RoutedTables {
-  /** Takes over a table's description. Tables on no path are passed over. */
+  /** Takes a table's description. Tables on no path are ignored. */
   learn(relation: RelationMessage): Promise<void>;
   find(relationId: number): RoutedTable | undefined;
 }
@@ -46,7 +46,7 @@ export function createRoutedTables({ catalog, loadTypes, isPartitioned }: Routed
   const parents = parentsOf(catalog);
   const children = new Map(childrenOf(catalog).map((child) => [child.name, child]));
   const tables = new Map<number, RoutedTable>();
-  /** Whether each partition says whose its old rows were, by its table. */
+  /** Whether the old rows of each partition show their owner, by table. */
   const partitions = new Map<number, Map<number, boolean>>();
   let lastDescribed: RoutedTable | undefined;
 
@@ -57,7 +57,7 @@ export function createRoutedTables({ catalog, loadTypes, isPartitioned }: Routed
       const resource = catalog.resources.find(
         ({ table }) => table.schema === relation.schema && table.name === relation.name,
       );
-      // Rows of a partition come as their root's, which is described right before it.
+      // Rows of a partition come as their root's. The stream describes the root right before the partition.
       if (resource === undefined && lastDescribed !== undefined) {
         partitions
           .get(lastDescribed.relation.id)
@@ -102,7 +102,7 @@ function createReferenceReader(
   });
   const referenceIn = (tuple: Tuple | undefined, other: Tuple | undefined) => {
     if (tuple === undefined) return undefined;
-    // What is stored apart and was not sent again is as it was.
+    // A value stored out of line and not sent again did not change.
     const texts = places.map((at) => tuple[at] ?? (tuple[at] === null ? null : (other?.[at] ?? null)));
     return referenceOf(child.account, texts, names);
   };

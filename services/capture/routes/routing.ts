@@ -24,13 +24,13 @@ export interface RoutingDeps {
 }
 
 export interface WatchedStage extends RouteStage {
-  /** Looks whether other paths can be followed than before, and removes what is no longer needed, until the signal aborts. */
+  /** Checks until the signal aborts whether other paths can be followed now, and removes routes that are not needed. */
   watch(passedLsn: () => Lsn, signal: AbortSignal): Promise<void>;
 }
 
 /** Finds the accounts of records by their parents. */
 export interface Routing {
-  /** Of this session; undefined before `open`. */
+  /** Totals of this session; undefined before `open`. */
   counts(): LookupCounts | undefined;
   /** Usable once `open` has returned. */
   readonly parents: ParentAccounts;
@@ -45,7 +45,7 @@ export interface Routing {
   ): Promise<WatchedStage>;
 }
 
-/** As often as tables are looked at for changes that have no events. */
+/** The interval at which tables are checked for changes without events. */
 const WATCH_INTERVAL_MS = 2_000;
 const SWEEP_INTERVAL_MS = 600_000;
 
@@ -72,7 +72,7 @@ export function createRouting({
     },
     async open(session, signal) {
       const state = await readPathState(source, catalog, publicationName);
-      // As long as no old row came that left its owner unsaid, the routes are right. One that comes discards them.
+      // The routes are right as long as no old row without an owner has come. Such a row discards them.
       const kept = await readBrokenPaths(routes.control, pathsFingerprint(catalog));
       const isFollowed = (name: string) => state.unsaid.has(name) && kept?.includes(name) === false;
       broken = new Map([...state.broken].filter(([name]) => !isFollowed(name)));
