@@ -14,12 +14,12 @@ const MIGRATIONS = new URL('./migrations/', import.meta.url);
 
 const INSUFFICIENT_PRIVILEGE = '42501';
 
-/** A statement that waits for a lock stops every later one on its table, so it gives up and comes again. */
+/** A waiting lock request blocks every later one on its table, so it gives up early and is repeated. */
 const LOCK_TIMEOUT = '2s';
 const LOCK_ATTEMPTS = 60;
 const LOCK_BACKOFF = { initialMs: 100, maxMs: 3_000 };
 
-/** How often a process looks whether another has finished its migrations. */
+/** Interval of checking whether another process has finished its migrations. */
 const POLL_MS = 100;
 
 /** The first line of a file whose statements run one by one, each outside a transaction. */
@@ -27,7 +27,7 @@ const NO_TRANSACTION = '-- no transaction';
 
 export const MIGRATE_COMMAND = 'tandem migrate apply';
 
-/** What a service does at its start with a control store that lacks migrations: apply them, or refuse to start. */
+/** What a service does at its start if the control store lacks migrations: apply them, or refuse to start. */
 export type ControlMigrations = 'apply' | 'check';
 
 export function readControlMigrations(read: EnvReader): ControlMigrations {
@@ -35,10 +35,10 @@ export function readControlMigrations(read: EnvReader): ControlMigrations {
 }
 
 /**
- * A file of `migrations/`. Once it is applied somewhere it never changes; a change of the schema is another file.
+ * A file of `migrations/`. An applied file never changes; each change of the schema is a new file.
  *
- * It is one transaction. A file that begins with `-- no transaction` is not, for `create index concurrently`: its
- * statements end with a semicolon at the end of a line, and are repeated after a crash, so each must be repeatable.
+ * A file is one transaction, unless it starts with `-- no transaction`, for `create index concurrently`. The statements
+ * of such a file end with a semicolon at the end of a line, and are repeated after a crash, so each must be repeatable.
  */
 export interface Migration {
   readonly name: string;
@@ -48,9 +48,9 @@ export interface Migration {
 export interface MigrationStatus {
   /** Applied to the control store, and part of this release. */
   readonly applied: readonly { readonly name: string; readonly appliedAt: Date }[];
-  /** Of this release, and not applied. */
+  /** Part of this release, and not applied. */
   readonly pending: readonly string[];
-  /** Applied by a newer release. This release works with them, as old and new processes do during an upgrade. */
+  /** Applied by a newer release. This release works with them, like old and new processes during an upgrade. */
   readonly newer: readonly string[];
 }
 
@@ -61,13 +61,13 @@ interface AppliedMigration {
 }
 
 /**
- * Brings the control store's schema `tandem` up to date. Every service may call it at start: one migrates under an
- * advisory lock, the others wait and find nothing left. A statement may take as long as it needs, but waits for a lock for
- * seconds only, and is then tried again for minutes.
+ * Updates the control store's schema `tandem`. Every service may call it at its start: one migrates under an advisory
+ * lock, the others wait and find nothing left. A statement may run as long as it needs, but waits only seconds for a
+ * lock, and is then repeated for minutes.
  *
- * @returns the names of the files that were applied now
- * @throws SetupError when an applied file was changed since, when a version before 0.1.0 made the control store, or when
- *   the role may not create the schema
+ * @returns the names of the files applied now
+ * @throws SetupError when an applied file has changed, when a version before 0.1.0 created the control store, or when
+ * the role may not create the schema
  */
 export async function migrate(
   pool: Pool,
@@ -80,7 +80,7 @@ export async function migrate(
     await lockMigrations(client, log);
     const { pending } = compare(files, await readApplied(client));
     if (pending.length === 0) return [];
-    // "if not exists" asks for the right to create schemas in any case, which the owner of an existing one need not have.
+    // "if not exists" always needs the right to create schemas, which the owner of an existing schema may lack.
     const { rows } = await client.query<{ missing: boolean }>(
       `select to_regnamespace('tandem') is null as missing`,
     );
@@ -100,9 +100,9 @@ export async function migrate(
 }
 
 /**
- * What is applied to the control store, and what is not. Changes nothing and waits for nobody.
+ * Which migrations are applied. Changes nothing and waits for nothing.
  *
- * @throws SetupError as `migrate`
+ * @throws SetupError like `migrate`
  */
 export async function readMigrationStatus(
   pool: Pool,
@@ -113,9 +113,9 @@ export async function readMigrationStatus(
 }
 
 /**
- * What every service does with the control store first.
+ * Prepares the control store at a service's start.
  *
- * @throws SetupError as `migrate`; with `check` also when migrations are missing
+ * @throws SetupError like `migrate`; with `check` also when migrations are missing
  */
 export async function prepareControlStore(pool: Pool, mode: ControlMigrations, log?: Log): Promise<void> {
   if (mode === 'apply') {
@@ -138,7 +138,7 @@ async function readMigrations(): Promise<Migration[]> {
   );
 }
 
-/** A connection of its own, so that its end gives the advisory lock back whatever happened. */
+/** Uses a connection of its own, so that its end always releases the advisory lock. */
 async function withControlStore<T>(pool: Pool, work: (client: PoolClient) => Promise<T>): Promise<T> {
   const client = await pool.connect();
   try {
@@ -161,9 +161,9 @@ function toSetupError(error: unknown): unknown {
   );
 }
 
-/** Nothing of a control store that is empty. */
+/** @returns empty for an empty control store */
 async function readApplied(db: Queryable): Promise<readonly AppliedMigration[]> {
-  // From the catalog, which a role without privileges in the schema may read too.
+  // Read from the catalog, which also works for a role without privileges in the schema.
   const { rows: columns } = await db.query<{ attname: string }>(
     `select a.attname from pg_attribute a
        join pg_class c on c.oid = a.attrelid join pg_namespace n on n.oid = c.relnamespace
@@ -203,12 +203,15 @@ function compare(files: readonly Migration[], applied: readonly AppliedMigration
   };
 }
 
-/** Of the text with the line ends that Git keeps, so that a checkout on another system has the same. */
+/** Of the text with Git's line ends, so that checkouts on all systems agree. */
 function checksum({ sql }: Migration): string {
   return createHash('sha256').update(sql.replaceAll('\r\n', '\n')).digest('hex');
 }
 
-/** Not a statement that waits: its snapshot would hold up `create index concurrently` in the process that it waits for. */
+/**
+ * Polls instead of waiting: the snapshot of a waiting statement would block `create index concurrently` in the other
+ * process.
+ */
 async function lockMigrations(client: PoolClient, log: Log): Promise<void> {
   for (let polls = 0; ; polls += 1) {
     const { rows } = await client.query<{ is_locked: boolean }>(
@@ -255,7 +258,7 @@ async function applyAtOnce(client: PoolClient, file: Migration): Promise<void> {
   }
 }
 
-/** Without a limit of waits for locks: what may run so locks out no reader and no writer. */
+/** Without a limit on waiting for locks: these statements block no reader and no writer. */
 async function applyOneByOne(client: PoolClient, file: Migration): Promise<void> {
   for (const statement of file.sql.split(/;[ \t]*$/m)) await client.query(statement);
   await noteApplied(client, file);

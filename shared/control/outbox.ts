@@ -3,7 +3,7 @@ import type { Queryable } from '../postgres/queryable.ts';
 import { currentTrace } from '../runtime/tracing.ts';
 import { ADVISORY_LOCKS } from './advisory-locks.ts';
 
-/** One message that must reach Kafka because of what the same transaction writes. */
+/** A message that must reach Kafka if the same transaction commits. */
 export type OutboxEntry = {
   [T in MessageType]: {
     readonly topic: 'commands' | 'jobs';
@@ -13,7 +13,10 @@ export type OutboxEntry = {
   };
 }[MessageType];
 
-/** Adds messages to the outbox, in this order and to the current trace. Call it inside the transaction that makes them true. */
+/**
+ * Adds messages to the outbox, in this order and with the current trace. Call it in the transaction that the messages
+ * are about.
+ */
 export async function enqueueOutbox(db: Queryable, entries: readonly OutboxEntry[]): Promise<void> {
   await db.query({
     name: 'enqueue_outbox',
@@ -25,7 +28,7 @@ export async function enqueueOutbox(db: Queryable, entries: readonly OutboxEntry
   });
 }
 
-/** Whether nothing waits for the relay: asked often, so in one small statement. */
+/** Whether no message waits for the relay. Called often, so it is one small statement. */
 export async function isOutboxEmpty(db: Queryable): Promise<boolean> {
   const { rows } = await db.query<{ is_empty: boolean }>({
     name: 'is_outbox_empty',
@@ -45,15 +48,15 @@ export interface OutboxRow {
 }
 
 /**
- * Reads the oldest rows. Whoever reads holds the relay's lock until its transaction ends, so that what belongs to one job
- * reaches Kafka in the order it was written; another reader meanwhile gets nothing.
+ * Reads the oldest rows and holds the relay's lock until the transaction ends, so that messages of one job reach Kafka
+ * in the order in which they were written. Other readers get nothing while the lock is held.
  */
 export async function readOutbox(db: Queryable, limit: number): Promise<OutboxRow[]> {
   const { rows: locked } = await db.query<{ held: boolean }>('select pg_try_advisory_xact_lock($1) as held', [
     ADVISORY_LOCKS.relayOutbox,
   ]);
   if (locked[0]?.held !== true) return [];
-  // `id` alone would mean the text that is returned, in which 10 comes before 9.
+  // `id` alone would refer to the returned text, in which 10 comes before 9.
   const { rows } = await db.query<OutboxRow>({
     name: 'read_outbox',
     text: 'select id::text, topic, key, type, payload, traceparent, created_at from outbox order by outbox.id limit $1',

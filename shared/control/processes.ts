@@ -1,8 +1,8 @@
 import type { Queryable } from '../postgres/queryable.ts';
 
-/** A process of a service, as it says of itself. */
+/** What a process of a service reports about itself. */
 export interface ProcessIdentity {
-  /** Never the same twice. */
+  /** Unique for ever. */
   readonly id: string;
   readonly service: string;
   readonly version: string;
@@ -13,22 +13,22 @@ export interface ProcessIdentity {
 export interface ProcessRow extends ProcessIdentity {
   readonly startedAt: Date;
   readonly seenAt: Date;
-  /** Every worker of the process runs. */
+  /** Whether all workers of the process run. */
   readonly isReady: boolean;
-  /** Seconds since it was seen, by the control store's clock. */
+  /** Seconds since its last report, by the control store's clock. */
   readonly silentSeconds: number;
 }
 
-/** A process that died is listed for this long, so that an operator notices it. */
+/** A dead process is listed for this long, so that an operator notices it. */
 const FORGET_AFTER = '1 day';
 
-/** A control store that swallows packets must not hold up the process. Of one statement, in milliseconds. */
+/** Time limit of a statement in milliseconds. A control store that drops packets must not block the process. */
 const LIMITED = { query_timeout: 5_000 };
 
 /** More processes than anybody runs. */
 const MAX_LISTED = 500;
 
-/** Says that the process runs, and forgets those that died long ago. */
+/** Reports that the process runs, and removes those that died long ago. */
 export async function reportProcess(
   db: Queryable,
   { id, service, version, host, pid }: ProcessIdentity,
@@ -44,12 +44,12 @@ export async function reportProcess(
   });
 }
 
-/** The process ends in order. */
+/** Removes a process that stops in good order. */
 export async function forgetProcess(db: Queryable, id: string): Promise<void> {
   await db.query({ ...LIMITED, text: 'delete from processes where id = $1', values: [id] });
 }
 
-/** By service, those that run longest first. */
+/** By service, longest running first. */
 export async function listProcesses(db: Queryable): Promise<ProcessRow[]> {
   const { rows } = await db.query<ProcessRow>({
     name: 'list_processes',

@@ -4,19 +4,19 @@ import type { Queryable } from '../postgres/queryable.ts';
 import { inTransaction } from '../postgres/transaction.ts';
 import { enqueueOutbox, type OutboxEntry } from './outbox.ts';
 
-// A control store that was restored from a backup is behind Kafka, the slot, storage and its customers. How far it had come
-// is kept outside of it too: in Kafka, with the offsets of whoever stores the feed's state.
+// A control store restored from a backup is behind Kafka, the slot, storage and what customers know. Its former state
+// is also kept outside: in Kafka, with the offsets of the process that stores the feed's state.
 
-/** How far a control store has come: its `feed_state`. */
+/** The state that a control store had reached, from its `feed_state`. */
 export interface StoreMark {
   readonly systemId: string;
   readonly timeline: number;
   readonly passedLsn: Lsn;
-  /** Of `feed_state`, on capture's clock. Undefined: an earlier version kept the mark, and did not say. */
+  /** `updated_at` of `feed_state`, by capture's clock. Undefined: an earlier version wrote the mark without it. */
   readonly updatedAtMs: number | undefined;
 }
 
-/** The control store is behind what a process has stored there: it was restored while processes ran. */
+/** The control store is older than what a process has stored there: it was restored while processes ran. */
 export class StoreOlderError extends Error {
   override readonly name = 'StoreOlderError';
 
@@ -38,7 +38,7 @@ export function formatStoreMark({ systemId, timeline, passedLsn, updatedAtMs }: 
   return parts.join(' ');
 }
 
-/** @returns undefined for a text that is none, as an earlier version leaves it */
+/** @returns undefined for a text without a mark, as written by an earlier version */
 export function parseStoreMark(text: string | null | undefined): StoreMark | undefined {
   const [, systemId, timeline, lsn, ms] =
     /^(\d+) (\d+) ([0-9A-F]+\/[0-9A-F]+)(?: (\d+))?$/.exec(text ?? '') ?? [];
@@ -51,15 +51,16 @@ export function parseStoreMark(text: string | null | undefined): StoreMark | und
   };
 }
 
-/** Of two marks of one store the one that says more: a store's `updated_at` only grows. */
+/** The later of two marks of one store, whose `updated_at` only grows. */
 export function laterMark(one: StoreMark | undefined, two: StoreMark | undefined): StoreMark | undefined {
   if (one === undefined || two === undefined) return one ?? two;
   return (two.updatedAtMs ?? 0) > (one.updatedAtMs ?? 0) ? two : one;
 }
 
 /**
- * SQL, whether a `feed_state` is behind a mark. Positions of two servers do not compare, so there the time decides: the store
- * has the new server's state a while before the mark has, and is ahead of it then. A mark without a time says nothing there.
+ * SQL that checks whether a `feed_state` is behind a mark. Positions of two servers can't be compared, so there the
+ * time decides: the store has a new server's state before the mark has, and is ahead of it then. A mark without a time
+ * decides nothing there.
  *
  * @param first the number of the first of three parameters: see `markValues`
  */
@@ -83,9 +84,9 @@ export async function checkNotRestored(db: Queryable, mark: StoreMark): Promise<
   if (rows[0]?.is_whole !== true) throw new StoreOlderError();
 }
 
-/** What was done about a restored store. */
+/** The correction of a restored store. */
 export interface Correction {
-  /** Where the backup stood. Null: the store was empty. */
+  /** The feed's position in the backup. Null: the store was empty. */
   readonly storedLsn: string | null;
   readonly exports: number;
   readonly bulkJobs: number;
@@ -99,15 +100,17 @@ const ERROR = {
 };
 
 /**
- * Brings a store that is behind `mark` to where its services can work with it. Safe to call at any time and from several
- * processes: a store that is not behind stays as it is.
+ * Corrects a store that is behind `mark`, so that its services can work with it. Several processes may call it at any
+ * time: a store that is not behind stays unchanged.
  *
- * - Jobs that have not ended fail. An export may have been completed after the backup: another run would put other files
- *   under the same ID, and whoever followed the feed from the first ones would miss changes. A bulk job may have been
+ * - Jobs that have not ended fail. An export may have been completed after the backup: another run would put other
+ *   files under the same ID, and followers of the feed from the first ones would miss changes. A bulk job may have been
  *   cancelled, and may have listed its items.
- * - Account events get numbers that none has had.
- * - Exports of changes since a base, or as of a time, before `mark` are refused: whether resources were set aside, and by
- *   which catalog changes were written, is not known of the time in between.
+ *
+ * - Account events get numbers that were never used.
+ *
+ * - Changes-since and as-of exports from before `mark` are refused: for the time in between it is unknown whether
+ *   resources were set aside, and which catalog capture used.
  *
  * @param resources of the catalog
  * @returns what was done; undefined when the store is not behind
@@ -118,7 +121,7 @@ export function correctRestored(
   resources: readonly string[],
 ): Promise<Correction | undefined> {
   return inTransaction(pool, async (db) => {
-    // Two that start at the same time: the second finds it done.
+    // Of two processes that start at the same time, the second finds the store corrected.
     await db.query('lock table feed_state in share row exclusive mode');
     const { rows } = await db.query<{ passed_lsn: string; is_behind: boolean }>(
       `select passed_lsn::text, ${isBehindMark(1)} as is_behind from feed_state`,
@@ -171,7 +174,7 @@ async function endExports(db: PoolClient): Promise<number> {
   return rows.length;
 }
 
-/** They end once their counts are what the source's ledger says, also of chunks that were worked on after the backup. */
+/** The jobs end once their counts equal the source's ledger, including chunks that were worked on after the backup. */
 async function endBulkJobs(db: Queryable): Promise<number> {
   const { rows } = await db.query<{ id: string }>(
     `update bulk_jobs set ending = 'failed', error = $1, last_updated_at = clock_timestamp()

@@ -5,29 +5,32 @@ import { formatSnapshot, parseSnapshot, type Snapshot } from '../domain/snapshot
 import type { Queryable } from '../postgres/queryable.ts';
 import { inTransaction } from '../postgres/transaction.ts';
 
-/** Whose a record is from a commit on. */
+/** The owner of a record from a commit on. */
 export interface Route {
   readonly resource: string;
   readonly key: string;
-  /** Position of the commit; 0 for what the generation's snapshot holds. */
+  /** Position of the commit; 0 for records in the generation's snapshot. */
   readonly sinceLsn: Lsn;
-  /** The account, or the `recordId` of the parent. Null: nobody's. */
+  /** The account, or the `recordId` of the parent. Null: no owner. */
   readonly owner: string | null;
   readonly isDeleted: boolean;
-  /** The resources with a record that referred to this one before the commit and after it. */
+  /** The resources with a record that referred to this one both before and after the commit. */
   readonly referredBy: readonly string[];
 }
 
-/** How many records of a resource refer to a record, whether that is there or not; never too few. */
+/**
+ * The number of a resource's records that refer to a record, whether that exists or not. May be too high, never too
+ * low.
+ */
 export interface ReferenceCount extends RecordRef {
   readonly child: string;
   readonly count: number;
 }
 
-/** What transactions say of the accounts of others' records. */
+/** The effect of transactions on the accounts of other records. */
 export interface RouteAdditions {
   readonly routes: readonly Route[];
-  /** To be added to the counts. */
+  /** Changes of the counts. */
   readonly references: readonly ReferenceCount[];
   readonly commits: readonly RouteCommit[];
 }
@@ -37,24 +40,24 @@ export interface RouteCommit {
   readonly commitLsn: Lsn;
   readonly xid: bigint;
   readonly hasRoutes: boolean;
-  /** It wrote a row of a child, whose reference may be as before. */
+  /** It wrote a row of a child, whose reference may be unchanged. */
   readonly hasReferences: boolean;
 }
 
-/** What the routes hold: the records of a snapshot, and all that followed up to a position. */
+/** What the routes hold: the records of a snapshot, and everything up to a later position. */
 export interface RouteState {
   readonly generation: string;
-  /** Null until the generation is whole. */
+  /** Null until the generation is complete. */
   readonly fingerprint: string | null;
   readonly systemId: string;
   readonly timeline: number;
   readonly snapshot: Snapshot | null;
-  /** Nothing behind it is in the snapshot. */
+  /** The snapshot sees nothing after this position. */
   readonly snapshotLsn: Lsn;
   readonly completeTo: Lsn;
 }
 
-/** Another capture session has taken the routes over. */
+/** Another capture session has taken over the routes. */
 export class RoutesLostError extends Error {
   override readonly name = 'RoutesLostError';
 }
@@ -72,7 +75,7 @@ interface StateRow {
 const COLUMNS =
   'generation::text, fingerprint, system_id, timeline, snapshot, snapshot_lsn::text, complete_to::text';
 
-/** Takes the routes over: writes of an earlier owner fail from here on. @returns undefined when there are none yet */
+/** Takes over the routes: writes of an earlier owner fail from now on. @returns undefined when there are none yet */
 export async function takeRoutes(control: Queryable, owner: string): Promise<RouteState | undefined> {
   const { rows } = await control.query<StateRow>(`update route_state set owner = $1 returning ${COLUMNS}`, [
     owner,
@@ -92,7 +95,7 @@ function toState(row: StateRow): RouteState {
   };
 }
 
-/** Begins an empty generation, which nobody may use until `finishGeneration`. @returns its number */
+/** Starts an empty generation, which nobody may use until `finishGeneration`. @returns its number */
 export async function beginGeneration(
   control: Queryable,
   owner: string,
@@ -108,7 +111,7 @@ export async function beginGeneration(
   return rows[0]?.generation ?? '';
 }
 
-/** The generation holds everything that the snapshot holds. @throws RoutesLostError */
+/** Marks the generation as complete with its snapshot. @throws RoutesLostError */
 export async function finishGeneration(
   control: Queryable,
   owner: string,
@@ -126,27 +129,31 @@ export async function finishGeneration(
   if (rowCount !== 1) throw lost();
 }
 
-/** Marks the generation as unusable, so that the next session begins another. */
+/** Marks the generation as unusable, so that the next session starts another. */
 export async function discardGeneration(control: Queryable, owner: string): Promise<void> {
   await control.query('update route_state set fingerprint = null where owner = $1', [owner]);
 }
 
-/** Who adds routes, and what it knows of the store. */
+/** The writer of routes, and what it knows about the store. */
 export interface RouteWriter {
   readonly owner: string;
   readonly generation: string;
-  /** What it noted last of up to where the routes are complete; undefined while the generation is not whole. */
+  /**
+   * The position up to which it last stored that the routes are complete; undefined while the generation is incomplete.
+   */
   readonly storedTo: Lsn | undefined;
-  /** What the stream has passed and will not send again. */
+  /** Position that the stream has passed and will not send again. */
   readonly passedLsn: Lsn;
 }
 
 /**
- * Adds what transactions say, and notes that all before a position is there. A route that is there already is given the later owner, so
- * a transaction may be written in parts and more than once. Counts grow each time: of a part, only those that grow may be given.
+ * Adds the routes of transactions, and stores that everything before a position is complete. A route that exists
+ * already gets the later owner, so a transaction may be written in parts and repeatedly. Counts are added each time:
+ * for a part, pass only increases.
  *
- * @param completeTo undefined while a transaction is written in parts, or the generation is not whole
- * @throws RoutesLostError when another session has taken the routes over, or the store is not as this one left it
+ * @param completeTo undefined while a transaction is written in parts, or the generation is incomplete
+ * @throws RoutesLostError when another session has taken over the routes, or the store has changed since this one's
+ * last write
  */
 export async function addRoutes(
   control: Pool,
@@ -211,7 +218,7 @@ async function insertRoutes(db: Queryable, generation: string, routes: readonly 
   );
 }
 
-/** Of records whose routes are written: those that nobody asks for any more, because a later one is old too. */
+/** Removes older routes of the written records that nobody asks for any more, because a later one is old enough too. */
 async function removeReplaced(
   db: Queryable,
   generation: string,
@@ -264,7 +271,7 @@ async function removeReferences(
   await db.query(`update route_references r set count = r.count + g.count from ${given}`, values);
 }
 
-/** How many records refer to these, by resource. What nobody refers to is left out. */
+/** The number of references to these records, by resource. Records without any are omitted. */
 export async function readReferenceCounts(
   control: Queryable,
   generation: string,
@@ -278,7 +285,7 @@ export async function readReferenceCounts(
   return rows.map((row) => ({ ...row, count: Number(row.count) }));
 }
 
-/** All routes of these records, oldest first. */
+/** Reads all routes of these records, oldest first. */
 export async function readRoutes(
   control: Queryable,
   generation: string,
@@ -308,18 +315,18 @@ export async function readRoutes(
   }));
 }
 
-/** A snapshot, and where the commits are of which it sees some and not others. */
+/** A snapshot, with the range of commits of which it sees some and not others. */
 export interface SeenSnapshot {
   readonly snapshot: Snapshot;
-  /** The snapshot sees all that commits before it. */
+  /** The snapshot sees everything that commits before this position. */
   readonly from: Lsn;
-  /** Behind all that the snapshot sees. */
+  /** Later than everything that the snapshot sees. */
   readonly to: Lsn;
 }
 
 /**
- * Whether one of the snapshots sees a transaction of a parent and one of a child in another order than they committed in: the later
- * one, and not the earlier one. What it joins is then not what the feed says of them.
+ * Whether one of the snapshots sees transactions of a parent and a child in another order than they were committed: the
+ * later one, and not the earlier one. Its join then differs from the feed.
  */
 export async function isOutOfOrder(control: Queryable, seen: readonly SeenSnapshot[]): Promise<boolean> {
   const { rows } = await control.query<{ is_out: boolean }>(
@@ -347,9 +354,9 @@ export async function isOutOfOrder(control: Queryable, seen: readonly SeenSnapsh
   return rows[0]?.is_out === true;
 }
 
-/** Long after their delete nothing in the stream refers to a record any more. */
+/** Long after its deletion, nothing in the stream refers to a record. */
 const SWEEP_AFTER = '7 days';
-/** An export that does not run yet asks for no earlier commit. */
+/** An export that does not run yet needs no earlier commit. */
 const SWEEP_COMMITS_AFTER = '1 hour';
 const SWEEP_LIMIT = 10_000;
 
@@ -368,10 +375,10 @@ export async function sweepGenerations(control: Queryable, generation: string): 
 }
 
 /**
- * Removes routes of records that were deleted long ago, and commits that no export asks for, up to a limit. An export asks for those from
- * its settled position on, and a chunked one from where its reading began, also after a pause.
+ * Removes routes of records that were deleted long ago, and commits that no export needs, up to a limit. An export
+ * needs those from its settled position on, and a chunked one from the start of its read, also after a pause.
  *
- * @param beforeLsn what the stream has passed and will not send again
+ * @param beforeLsn position that the stream has passed and will not send again
  * @returns whether there may be more
  */
 export async function sweepRoutes(control: Queryable, generation: string, beforeLsn: Lsn): Promise<boolean> {
@@ -400,7 +407,7 @@ export async function sweepRoutes(control: Queryable, generation: string, before
   return Number(rows[0]?.count ?? 0) === SWEEP_LIMIT || commits.rowCount === SWEEP_LIMIT;
 }
 
-/** The snapshot that the routes of these paths begin with; undefined while they are not whole. */
+/** The snapshot at the start of the routes of these paths; undefined while they are incomplete. */
 export async function readRoutesSnapshot(control: Queryable, paths: string): Promise<Snapshot | undefined> {
   const { rows } = await control.query<{ snapshot: string | null }>(
     `select snapshot from route_state where split_part(fingerprint, '/', 1) = $1`,
@@ -411,8 +418,9 @@ export async function readRoutesSnapshot(control: Queryable, paths: string): Pro
 }
 
 /**
- * Whether capture knows the accounts by these paths for every snapshot that is taken from now on; of all resources but those whose paths
- * can't be followed, which are named. Undefined while it does not.
+ * Whether capture knows the accounts by these paths for every snapshot from now on.
+ *
+ * @returns the resources whose paths can't be followed and are excepted; undefined while it does not
  */
 export async function readBrokenPaths(
   control: Queryable,

@@ -1,8 +1,8 @@
 /**
- * The states of everything in the control store that has some, and what moves one to the next: the contract between the
- * services that share those rows. A table is total: each event stands in each state, with `null` where it does not apply.
- * Tests run with triggers that refuse every other change (`test/support/guard-transitions.ts`), so a statement that
- * leaves the table fails there.
+ * The states of everything in the control store that has states, and the events that change them: the contract between
+ * the services that share those rows. A table is total: it lists each event for each state, with `null` where it does
+ * not apply. Tests run with triggers that refuse every other change (`test/support/guard-transitions.ts`), so a
+ * statement that violates the table fails there.
  */
 export type StateMachine<State extends string, Event extends string> = Readonly<
   Record<State, Readonly<Record<Event, State | null>>>

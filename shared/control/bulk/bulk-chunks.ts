@@ -1,18 +1,18 @@
 import type { ListedItem } from '../../domain/bulk.ts';
 import type { Queryable } from '../../postgres/queryable.ts';
 
-/** Items of a chunk of HTTP requests. One worker has claimed them, and after a crash they are asked again. */
+/** Items of a chunk of HTTP requests. After a crash of its worker they are requested again. */
 const HTTP_CHUNK_ITEMS = 50;
 
-/** Smaller chunks would cost a job of millions more than what they do. */
+/** Smaller chunks would cost more than their work, in a job of millions. */
 const LEAST_CHUNK_ITEMS = 20;
 
 /**
- * Items of a chunk of a job. Failures are counted when a chunk is done, so a chunk of a job with `max_failures` holds at most that
- * many items (but at least 20). Once the limit is reached, no chunk is claimed any more. Chunks already claimed still finish: at
- * most one of each worker.
+ * Items per chunk of a job. Failures are counted when a chunk is done, so a chunk of a job with `max_failures` has at
+ * most that many items, but at least 20. Once the limit is reached, no chunk is claimed any more. Chunks already
+ * claimed still finish: at most one per worker.
  *
- * @param most of a chunk whose rows are changed by a statement
+ * @param most limit of a chunk whose rows are changed by a statement
  */
 export function chunkItemsOf(
   { isHttp, maxFailures }: { isHttp: boolean; maxFailures: number | null },
@@ -28,7 +28,7 @@ export interface NewChunk {
   readonly items: readonly ListedItem[];
 }
 
-/** Cuts a list of items, which goes on from `first`, into chunks. */
+/** Cuts a list of items, which continues from `first`, into chunks. */
 export function cutChunks(
   items: readonly ListedItem[],
   chunkItems: number,
@@ -45,7 +45,7 @@ export function cutChunks(
   return chunks;
 }
 
-/** `fence` is checked by the inserting statement itself: once another worker has started the list again, this one adds no chunk. */
+/** The inserting statement checks `fence` itself: once another worker has started the list again, it adds no chunk. */
 export async function insertChunks(
   db: Queryable,
   jobId: string,

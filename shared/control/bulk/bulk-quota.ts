@@ -4,20 +4,20 @@ import type { Queryable } from '../../postgres/queryable.ts';
 import { inTransaction } from '../../postgres/transaction.ts';
 import type { ClaimedChunk } from './claim-chunk.ts';
 
-/** How many items an account may still have processed in its present period. */
+/** The number of items that an account may still process in its present period. */
 export interface BulkQuota {
-  /** Null: any number. */
+  /** Null: no limit. */
   readonly limit: number | null;
   readonly used: number;
-  /** Set aside for items that workers have claimed. */
+  /** Reserved for items that workers have claimed. */
   readonly reserved: number;
-  /** The period as it is counted by, a range of PostgreSQL's. */
+  /** The period as a range of PostgreSQL. */
   readonly span: string;
   /** When the quota is full again. */
   readonly resetsAt: Date;
 }
 
-/** Quota set aside for a request that is under way; one hold a request, whatever becomes of its process. */
+/** Quota reserved for a request under way. It expires if the process dies. */
 export interface QuotaHold {
   readonly id: string;
   readonly accountId: string;
@@ -25,7 +25,7 @@ export interface QuotaHold {
   readonly items: number;
 }
 
-/** A span as PostgreSQL reads a range: with its first moment, without its last. */
+/** A span as a PostgreSQL range: first moment included, last excluded. */
 export function toRange({ startMs, endMs }: QuotaSpan): string {
   return `[${new Date(startMs).toISOString()},${new Date(endMs).toISOString()})`;
 }
@@ -34,7 +34,7 @@ export async function readQuota(db: Queryable, accountId: string, nowMs: number)
   return readUse(db, accountId, await presentSpan(db, accountId, nowMs));
 }
 
-/** As `readQuota`, and nobody else changes it until the transaction ends. */
+/** Like `readQuota`, and locks the quota until the transaction ends. */
 export async function lockQuota(db: Queryable, accountId: string, nowMs: number): Promise<BulkQuota> {
   const span = await presentSpan(db, accountId, nowMs);
   const values = [accountId, toRange(span)];
@@ -78,12 +78,12 @@ async function readUse(db: Queryable, accountId: string, span: QuotaSpan): Promi
   };
 }
 
-/** Removes counts of periods that ended before this, of which there are many where periods are short. */
+/** Removes the counts of periods that ended before this time. Short periods leave many. */
 export async function dropOldQuotas(db: Queryable, endedBeforeMs: number): Promise<void> {
   await db.query('delete from bulk_quota_use where upper(span) < $1', [new Date(endedBeforeMs)]);
 }
 
-/** Adds to what is used and set aside; both may be negative. */
+/** Adds to the used and the reserved quota. Both may be negative. */
 export async function moveQuota(
   db: Queryable,
   accountId: string,
@@ -99,7 +99,7 @@ export async function moveQuota(
   );
 }
 
-/** Call it with the quota locked. What expired holds of any account have left is removed on the way. */
+/** Call it with the quota locked. Also removes expired holds of all accounts. */
 export async function holdQuota(
   db: Queryable,
   { id, accountId, span, items }: QuotaHold,
@@ -119,18 +119,18 @@ export async function releaseHold(db: Queryable, id: string): Promise<void> {
   await db.query('delete from bulk_quota_holds where id = $1', [id]);
 }
 
-/** How many items may be processed now. `exhausted`: none before the quota is filled again. */
+/** How many items may be processed now. `exhausted`: none until the period ends. */
 export type Reservation =
   | { readonly kind: 'granted'; readonly count: number }
-  /** Everything left is set aside for claimed chunks, which may give some of it back. */
+  /** Everything left is reserved by claimed chunks, which may release some of it. */
   | { readonly kind: 'wait' }
   | { readonly kind: 'exhausted' }
-  /** The chunk is no longer ours. */
+  /** Another worker has the chunk. */
   | { readonly kind: 'lost' };
 
 /**
- * Sets quota aside before items are touched, so that any number of workers stays within it. Frees what the chunk set aside before,
- * at the same time. So the caller reports the results of those items first.
+ * Reserves quota before items are changed, so that any number of workers stays within it. Also releases what the chunk
+ * reserved before, so the caller first reports the results of those items.
  */
 export function reserveQuota(
   pool: Pool,
@@ -139,7 +139,7 @@ export function reserveQuota(
   nowMs: number,
 ): Promise<Reservation> {
   return inTransaction(pool, async (db) => {
-    // The chunk before the quota, as reports take them.
+    // Locks the chunk before the quota, in the order of reports.
     const { rows } = await db.query<{ reserved: number; quota_span: string | null }>(
       `select reserved, quota_span::text from bulk_chunks
        where job_id = $1 and chunk = $2 and attempt = $3 and lease_owner = $4 and state = 'working' for update`,

@@ -18,7 +18,9 @@ const STORED: z.ZodType<BulkRequest> = z.object({
   mapped: z.array(z.string()).optional(),
 });
 
-/** The API took a filter's numbers as doubles, which PostgreSQL has spelled otherwise since: 5e-7 as 0.0000005. */
+/**
+ * The API read a filter's numbers as doubles, and PostgreSQL has stored them in another spelling: 5e-7 as 0.0000005.
+ */
 function settleNumbers(value: unknown): unknown {
   if (value instanceof ExactNumber) return toDouble(value) ?? value;
   if (Array.isArray(value)) return value.map(settleNumbers);
@@ -27,7 +29,7 @@ function settleNumbers(value: unknown): unknown {
 }
 
 /**
- * Reads `bulk_jobs.request`. Takes the text, because numbers in parameters may have more digits than a double.
+ * Reads `bulk_jobs.request`. Takes its text, because numbers in parameters may have more digits than a double.
  *
  * @throws UnreadableRequestError
  */

@@ -6,58 +6,58 @@ import { inTransaction } from '../../postgres/transaction.ts';
 import { LeaseLostError, type Renewal } from '../../runtime/lease-renewer.ts';
 import { BULK_LEASE_SECONDS } from '../leases.ts';
 
-/** A chunk that this process is to work on, with what it needs of its job. */
+/** A chunk for this process to work on, with what it needs of the job. */
 export interface ClaimedChunk {
   readonly jobId: string;
   readonly chunk: number;
-  /** Fences everything this try writes. */
+  /** Fences all writes of this attempt. */
   readonly attempt: number;
   readonly owner: string;
   readonly firstSeq: number;
   readonly items: readonly ListedItem[];
-  /** Quota that a dead worker set aside. The ledger shows how much of it was used. */
+  /** Quota that a dead worker reserved. The ledger shows how much of it was used. */
   readonly reserved: number;
-  /** How the attempts before this one failed, and how many in a row in this way. */
+  /** How the earlier attempts failed, and how many in a row failed in this way. */
   readonly lastFailure: string | null;
   readonly failureCount: number;
-  /** How long its last items have been waited for, because others hold their rows. */
+  /** How long the last items have waited for rows that other transactions hold. */
   readonly heldBeforeMs: number;
-  /** Its job's handler was away when it was last asked. */
+  /** The job's handler was unavailable at the last request. */
   readonly isHandlerAway: boolean;
-  /** Few items of its job are left, of which the handler has answered for others. */
+  /** Only a few items of the job are left, and the handler has answered for others. */
   readonly isRestOfJob: boolean;
   /** As stored, for `parseBulkRequest`: a request that cannot be read fails the job, not the claim. */
   readonly request: string;
   readonly accountId: string;
   /** The account column's value in the source. */
   readonly sourceId: string;
-  /** Of the request; null when it is not traced. */
+  /** Trace context of the request; null when it is not traced. */
   readonly traceparent?: string | null;
 }
 
-/** Accounts and jobs that have their share of what a worker does at once. */
+/** Accounts and jobs that already have their share of this worker's concurrency. */
 export interface Barred {
   readonly accountIds: readonly string[];
   readonly jobIds: readonly string[];
 }
 
-/** Which chunks a worker may have. */
+/** The chunks that a worker may claim. */
 export interface ClaimScope {
-  /** `rows`: those that a statement changes; `http`: those whose items a handler is asked for. */
+  /** `rows`: chunks that a statement changes; `http`: chunks whose items are sent to a handler. */
   readonly kind: 'rows' | 'http';
-  /** The operations that are `http`. */
+  /** The operations of the kind `http`. */
   readonly asking: readonly NamedOperation[];
   readonly barred?: Barred;
 }
 
 /**
- * Chunks to claim, of two kinds that are always asked for apart: each has an index of its own, while a condition for both would be
- * looked for among the chunks that are done, of which a large job has tens of thousands. The order names the index.
+ * The two kinds of claimable chunks, which are always queried separately: each has an index. A condition for both would
+ * scan the finished chunks, and a large job has tens of thousands of them. The order selects the index.
  */
 const WAITING = `c.state = 'waiting' and (c.not_before is null or c.not_before <= now())`;
 const ABANDONED = `c.state = 'working' and c.lease_expires_at < now()`;
 
-/** Whether a job is of the kind that is asked for. */
+/** Whether a job is of the requested kind. */
 const OF_KIND = `
   exists (select from unnest($1::text[], $2::text[]) as asking (resource, operation)
     where asking.resource = j.resource and asking.operation = j.operation) = $3::boolean`;
@@ -87,14 +87,16 @@ order by (select coalesce(sum(h.count), 0) from in_hand h where h.account_id = j
   (select coalesce(sum(h.count), 0) from in_hand h where h.job_id = j.id), j.created_at, j.id
 limit 10`;
 
-/** Holds the job's row in share mode, so that a cancel either comes first or sees the claimed chunk. */
+/** Locks the job's row in share mode, so that a cancel either comes first or sees the claimed chunk. */
 const LOCK_JOB = `
 select from bulk_jobs where id = $1 and status = 'running' and ending is null for share`;
 
-/** How an attempt failed whose worker was not heard of again. */
+/** The failure of an attempt whose worker died. */
 export const WORKER_LOST = 'worker_lost';
 
-/** The last items of a job, up to one round of requests: no other item is left that could show whether the handler is available. */
+/**
+ * The last items of a job, up to one round of requests: no other item is left to show whether the handler is available.
+ */
 const REST_OF_JOB = 10;
 
 const CLAIM = `
@@ -136,7 +138,7 @@ interface ChunkRow {
   traceparent: string | null;
 }
 
-/** Claims a chunk that waits, or whose worker died; undefined when there is none now. */
+/** Claims a chunk that waits, or whose worker died; undefined when there is none. */
 export async function claimChunk(
   pool: Pool,
   owner: string,
@@ -185,7 +187,11 @@ async function claimOf(db: Queryable, jobId: string, owner: string): Promise<Cla
   };
 }
 
-/** Renews the claim, also of a job that is paused or to end, which calls the chunk off. */
+/**
+ * Renews the claim.
+ *
+ * @returns what has become of the job; the chunk is to be stopped when the job is paused or ending
+ */
 export async function renewChunk(db: Queryable, claim: ClaimedChunk): Promise<Renewal> {
   const { rows } = await db.query<{ is_called_off: boolean }>({
     name: 'bulk_renew_chunk',
@@ -202,10 +208,10 @@ export async function renewChunk(db: Queryable, claim: ClaimedChunk): Promise<Re
 }
 
 /**
- * Gives a chunk back without a report. What it has set aside stays so until the next attempt has reported what was done.
+ * Gives a chunk back without a report. Its reserved quota stays until the next attempt has reported what was done.
  *
- * @param failure how the attempt failed, where that counts
- * @returns false when another has the chunk
+ * @param failure how the attempt failed, if it counts
+ * @returns false when another worker has the chunk
  */
 export async function releaseChunk(
   db: Queryable,
@@ -225,10 +231,10 @@ export async function releaseChunk(
 }
 
 /**
- * Notes that a handler is about to be asked for these items. From here on they have a result when the job ends, whatever
- * becomes of this process and of the answer.
+ * Records that a handler is about to be asked for these items. From then on each has a result when the job ends,
+ * whatever happens to this process and to the response.
  *
- * @returns false when none may be begun: the chunk is another's, or its job is paused or to end
+ * @returns false when no item may be started: another worker has the chunk, or the job is paused or ending
  */
 export async function beginItems(
   db: Queryable,

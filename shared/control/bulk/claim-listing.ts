@@ -5,28 +5,28 @@ import { BULK_LEASE_SECONDS } from '../leases.ts';
 import { enqueueOutbox } from '../outbox.ts';
 import { jobStarted } from './queue-jobs.ts';
 
-/** A job whose items are to be listed by this process. */
+/** A job whose items this process is to list. */
 export interface ClaimedListing {
   readonly jobId: string;
   readonly owner: string;
-  /** Fences what this listing writes. */
+  /** Fences all writes of this listing. */
   readonly listCount: number;
-  /** It runs already: this is a further round of live semantics. */
+  /** The job runs already: this is a further round of live semantics. */
   readonly isStarted: boolean;
   /** As stored, for `parseBulkRequest`: a request that cannot be read fails the job, not the claim. */
   readonly request: string;
-  /** The storage path of the file of IDs, where the items come from one. */
+  /** The storage path of an uploaded file of IDs; null without one. */
   readonly filePath: string | null;
   readonly sourceId: string;
-  /** From 0; later ones are of live semantics. */
+  /** From 0; later rounds occur only with live semantics. */
   readonly round: number;
-  /** Items and chunks of the rounds before, from which this one's are numbered on. */
+  /** Items and chunks of earlier rounds. Numbering continues from them. */
   readonly listedItems: number;
   readonly listedChunks: number;
-  /** How the listings before this one failed, and how many in a row in this way. */
+  /** How the earlier listings failed, and how many in a row failed in this way. */
   readonly lastFailure: string | null;
   readonly failureCount: number;
-  /** Of the request; null when it is not traced. */
+  /** Trace context of the request; null when it is not traced. */
   readonly traceparent?: string | null;
 }
 
@@ -57,7 +57,7 @@ interface ListingRow {
 }
 
 /**
- * Claims a job whose items are not listed yet, or whose lister died. A list belongs to one snapshot, so a new lister starts it
+ * Claims a job whose items are not listed, or whose lister died. A list belongs to one snapshot, so a new lister starts
  * again. No item was changed by then, because work starts only once the list is complete.
  */
 export function claimListing(pool: Pool, owner: string): Promise<ClaimedListing | undefined> {
@@ -97,8 +97,8 @@ export async function renewListing(db: Queryable, claim: ClaimedListing): Promis
 }
 
 /**
- * Makes the job running: from now on workers claim its chunks. It does not run before, because an unfinished list is started again
- * under another snapshot, and the items of a running job never change.
+ * Marks the list as complete and the job as running, so workers can claim its chunks. Not earlier: an unfinished list
+ * is started again under another snapshot, and the items of a running job never change.
  */
 export function finishListing(
   pool: Pool,
@@ -121,7 +121,7 @@ export function finishListing(
   });
 }
 
-/** Lets another try, after a while. @param failure how this try failed, where that counts */
+/** Lets another process try after a delay. @param failure how this try failed, if it counts */
 export async function releaseListing(
   db: Queryable,
   claim: ClaimedListing,

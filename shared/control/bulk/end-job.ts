@@ -6,7 +6,7 @@ import { enqueueOutbox, type OutboxEntry } from '../outbox.ts';
 import { moveQuota } from './bulk-quota.ts';
 import { type Asked, isEnded, lockJob } from './pause-job.ts';
 
-/** A chunk of a job that is to end, which somebody began and did not finish; its counts are to be brought up to date. */
+/** A started and unfinished chunk of a job that is ending. Its counts have to be updated. */
 export interface UnsettledChunk {
   readonly jobId: string;
   readonly chunk: number;
@@ -14,24 +14,24 @@ export interface UnsettledChunk {
   readonly firstSeq: number;
   readonly itemCount: number;
   readonly items: readonly ListedItem[];
-  /** The places of items that a handler was asked for, or was about to be. */
+  /** The indexes of items that a handler was asked for, or was about to be. */
   readonly begun: readonly number[];
 }
 
 /**
- * Rounds of listing with live semantics. Each finds only items that the job has not had, so that rows which its own changes
- * make match again end nothing; this bounds a job whose product makes new matches faster than it works them off.
+ * Limit of listing rounds with live semantics. Each round finds only new items, so rows that match again after the
+ * job's own changes do no harm. The limit is for a product that makes new matches faster than the job handles them.
  */
 const MAX_LIST_ROUNDS = 20;
 
-/** Whether another round of a job with live semantics follows the one that is done. */
+/** Whether another round follows the finished one, with live semantics. */
 const MAY_LIST_AGAIN = `
   (request ->> 'semantics' = 'live' and total > listed_items and list_round < ${MAX_LIST_ROUNDS} - 1)`;
 
 /**
- * Jobs that may end: asked to, or with every chunk done. A paused job is one of them when its last claimed chunk finished during the
- * pause, unless it lists again after the pause. The query asks for the first waiting chunk in order, which an index finds among tens
- * of thousands of finished ones. To ask whether any exists would make the planner read them all.
+ * Jobs that may end: asked to, or with every chunk done. This includes a paused job whose last claimed chunk finished
+ * during the pause, unless it lists again afterwards. The query looks for the first waiting chunk in order, which an
+ * index finds among tens of thousands of finished ones. With `exists` the planner would read them all.
  */
 const ENDING = `
 select j.id from bulk_jobs j
@@ -48,7 +48,7 @@ export async function findEndingJobs(db: Queryable): Promise<string[]> {
   return rows.map(({ id }) => id);
 }
 
-/** Chunks that a worker was at when it died or gave up, of a job that will not be claimed from any more. */
+/** Chunks whose worker died or gave up, in a job from which no chunk is claimed any more. */
 export async function findUnsettledChunks(db: Queryable, jobId: string): Promise<UnsettledChunk[]> {
   const { rows } = await db.query<{
     chunk: number;
@@ -74,12 +74,12 @@ export async function findUnsettledChunks(db: Queryable, jobId: string): Promise
 }
 
 /**
- * Ends the claim of a chunk whose results can't be counted, so that its job can end. What it had set aside of the quota is given
- * back: nobody will ever report what became of it.
+ * Ends the claim of a chunk whose results can't be counted, so that its job can end. Its reserved quota is released,
+ * because nobody will report on it.
  */
 export function leaveUncounted(pool: Pool, { jobId, chunk, attempt }: UnsettledChunk): Promise<void> {
   return inTransaction(pool, async (db) => {
-    // The chunk before the quota, as reports take them.
+    // Locks the chunk before the quota, in the order of reports.
     const { rows } = await db.query<{ account_id: string; reserved: number; quota_span: string | null }>(
       `select j.account_id, c.reserved, c.quota_span::text from bulk_chunks c join bulk_jobs j on j.id = c.job_id
        where c.job_id = $1 and c.chunk = $2 and c.attempt = $3 and c.state <> 'done' for update of c`,
@@ -99,11 +99,11 @@ export function leaveUncounted(pool: Pool, { jobId, chunk, attempt }: UnsettledC
 }
 
 /**
- * Ends a job that has nothing left to do: as completed when every chunk is done, otherwise as it was asked to end. Locks the row
- * first, so that exactly one of a cancel and a completion wins. With live semantics another round of items follows each finished
- * one, until a round finds nothing new.
+ * Ends a job that has nothing left to do: as completed when every chunk is done, otherwise as requested. It locks the
+ * row first, so that exactly one of a cancel and a completion wins. With live semantics another round of items follows
+ * each finished one, until a round finds nothing new.
  *
- * @returns how it ended; undefined when it goes on
+ * @returns the final status; undefined when the job continues
  */
 export function endJob(pool: Pool, jobId: string): Promise<BulkStatus | undefined> {
   return inTransaction(pool, async (db) => {
@@ -171,7 +171,7 @@ function lifeCycleEvent(
   return { ...entry, type: 'JobFailed', payload: { job_id: jobId, kind, code, message } };
 }
 
-/** Fails a job for a reason that is not one item's. It ends once none of its chunks is claimed. */
+/** Fails a job for a reason other than a single item's. It ends once none of its chunks is claimed. */
 export async function failJob(
   db: Queryable,
   jobId: string,
@@ -194,8 +194,9 @@ export async function pauseForQuota(db: Queryable, jobId: string): Promise<void>
 }
 
 /**
- * Asks a job to stop. A job without any work done is cancelled at once. Otherwise no further chunk is claimed, and the workers end
- * the job once the claimed ones are reported, so that its counts include all work. Call it in a transaction: it locks the job's row.
+ * Asks a job to stop. A job without any work done is cancelled at once. Otherwise no further chunk is claimed, and the
+ * workers end the job after the claimed ones are reported, so that its counts include all work. Call it in a
+ * transaction: it locks the job's row.
  */
 export async function cancelBulkJob(db: Queryable, accountId: string | null, id: string): Promise<Asked> {
   const status = await lockJob(db, accountId, id);

@@ -2,10 +2,10 @@ import type { BulkStatus } from '../../domain/bulk.ts';
 import type { Queryable } from '../../postgres/queryable.ts';
 import { backoffMs } from '../../runtime/retry.ts';
 
-/** What asking a job for something came to: its status after it, or undefined when there is no such job. */
+/** A job's status after a request; undefined when there is no such job. */
 export type Asked = BulkStatus | undefined;
 
-/** The job's row is locked until the transaction ends. */
+/** Locks the job's row until the transaction ends. */
 export async function lockJob(db: Queryable, accountId: string | null, id: string): Promise<Asked> {
   const { rows } = await db.query<{ status: BulkStatus }>(
     `select j.status from bulk_jobs j where ($1::text is null or j.account_id = $1) and j.id = $2 for update`,
@@ -19,8 +19,8 @@ export function isEnded(status: BulkStatus): boolean {
 }
 
 /**
- * Pauses a job. Claimed chunks finish; no other is claimed. A job that does not run yet gives up its turn, and its items are listed
- * at the next one, so they are those of its start. Call it in a transaction: it locks the job's row.
+ * Pauses a job. Claimed chunks finish; no other is claimed. A job that has not started leaves its place in the queue,
+ * and its items are listed when it starts. Call it in a transaction: it locks the job's row.
  */
 export async function pauseBulkJob(db: Queryable, accountId: string | null, id: string): Promise<Asked> {
   const status = await lockJob(db, accountId, id);
@@ -33,13 +33,13 @@ export async function pauseBulkJob(db: Queryable, accountId: string | null, id: 
      where id = $1 and ending is null`,
     [id],
   );
-  // One that is about to end stays as it is.
+  // A job that is ending stays as it is.
   return rowCount === 1 ? 'paused' : status;
 }
 
 /**
- * A job that had not started takes its place in the queue again. The pause is no part of the rate that the ETA goes by. Call it
- * in a transaction: it locks the job's row.
+ * Resumes a job. One that had not started joins the queue again. The pause does not count in the rate for the ETA. Call
+ * it in a transaction: it locks the job's row.
  */
 export async function resumeBulkJob(
   db: Queryable,
@@ -57,19 +57,22 @@ export async function resumeBulkJob(
   return 'running';
 }
 
-/** Of two processes that see the slot on both sides of the threshold, the one that sees it beyond keeps jobs paused for this long. */
+/**
+ * Minimum length of a pause for the feed. Two processes may see the slot on both sides of the threshold; then the one
+ * that sees it exceeded keeps jobs paused.
+ */
 const FEED_REST_SECONDS = 10;
 
-/** One with nothing left to do adds nothing to the WAL, and ends. */
+/** A job with nothing left to do adds nothing to the WAL, and ends. */
 const HAS_WORK = `
   ((select c.chunk from bulk_chunks c where c.job_id = j.id and c.state = 'waiting' order by c.chunk limit 1) is not null
     or exists (select from bulk_chunks c where c.job_id = j.id and c.state = 'working'))`;
 
 /**
- * Pauses every running job, because the source keeps so much WAL for the feed that nothing may add to it. Stops work on their
- * claimed chunks. Repeat it while that lasts: each call prolongs the pause.
+ * Pauses every running job, and stops work on claimed chunks, because the source keeps so much WAL for the feed that no
+ * job may add to it. Repeat it while that lasts: each call prolongs the pause.
  *
- * @returns the jobs that ran until now
+ * @returns the jobs that were running
  */
 export async function pauseForFeed(db: Queryable): Promise<string[]> {
   await db.query(
@@ -85,7 +88,7 @@ export async function pauseForFeed(db: Queryable): Promise<string[]> {
   return rows.map(({ id }) => id);
 }
 
-/** Lets jobs go on that waited for the feed, once nobody has seen it too far behind for a while. @returns their IDs */
+/** Resumes jobs that waited for the feed, once no process has seen it too far behind for a while. @returns their IDs */
 export async function resumeCaughtUp(db: Queryable, nowMs: number): Promise<string[]> {
   const { rows } = await db.query<{ id: string }>(
     `update bulk_jobs set status = 'running', pause_reason = null, resumes_at = null, last_updated_at = clock_timestamp(),
@@ -97,15 +100,19 @@ export async function resumeCaughtUp(db: Queryable, nowMs: number): Promise<stri
   return rows.map(({ id }) => id);
 }
 
-/** Between asking a handler that is away and asking it again: 1, 2, 4, … 30 s at most, or what it asks for itself. */
+/** Delays between requests to an unavailable handler: 1, 2, 4, … 30 s, or the delay that the handler asks for. */
 const HANDLER_REST = { initialMs: 1_000, maxMs: 30_000 };
 
-/** A handler that was not asked for this long after its rest, because workers were stopped or the job was paused, gets its whole time again. */
+/**
+ * If a handler was not asked for this long after its delay, because workers were stopped or the job was paused, its
+ * whole time limit starts again.
+ */
 const UNASKED_SECONDS = 300;
 
 /**
- * Pauses a job whose handler is away, and says when it goes on by itself. One whose handler has been away for too long fails, so
- * that it does not keep its place for ever. Nothing happens to a job that somebody has paused or is to end.
+ * Pauses a job with an unavailable handler until a time at which it resumes by itself. If the handler has been
+ * unavailable for too long the job fails, so that it does not keep its place for ever. A job that is paused or ending
+ * stays as it is.
  */
 export async function pauseForHandler(
   db: Queryable,
@@ -139,7 +146,7 @@ export async function pauseForHandler(
   );
 }
 
-/** Lets jobs go on whose handler has had its rest. @returns their IDs */
+/** Resumes jobs that waited for their handler. @returns their IDs */
 export async function resumeRested(db: Queryable, nowMs: number): Promise<string[]> {
   const { rows } = await db.query<{ id: string }>(
     `update bulk_jobs set status = 'running', pause_reason = null, last_updated_at = clock_timestamp(),

@@ -17,12 +17,12 @@ export interface NewBulkJob {
   readonly request: BulkRequest;
   readonly fileId: string | null;
   readonly estimated: number;
-  /** The whole list, where the request named its items. */
+  /** The whole list, when the request names its items. */
   readonly items: readonly ListedItem[] | undefined;
   readonly chunkItems: number;
 }
 
-/** Makes the job, in the current trace, and with it the list of its items if that is known. */
+/** Inserts the job in the current trace, with its list of items if that is known. */
 export async function insertBulkJob(db: Queryable, job: NewBulkJob): Promise<void> {
   await db.query(
     `insert into bulk_jobs (id, account_id, resource, operation, request, file_id, status, estimated, total, listed_at, traceparent)
@@ -46,7 +46,10 @@ export async function insertBulkJob(db: Queryable, job: NewBulkJob): Promise<voi
   await enqueueOutbox(db, [{ topic: 'jobs', key: job.id, type: 'JobCreated', payload }]);
 }
 
-/** Jobs of one account that have not ended, oldest first, and how many of them wait for their turn. Until the transaction ends no other request of it adds one. */
+/**
+ * Locks the account's queue until the transaction ends, and returns its jobs that have not ended, oldest first, with
+ * the number of those that wait.
+ */
 export async function lockActiveBulkJobs(
   db: Queryable,
   accountId: string,
@@ -64,10 +67,10 @@ export async function lockActiveBulkJobs(
 }
 
 /**
- * Gives jobs their turn: of each account the oldest, as many as it may have at once. One whose items are known runs from here on, any
- * other when they are listed; until then it has its place all the same, and a paused job that has run keeps its own.
- * One worker at a time, because two at once would each count the other's short. Each account is counted once, however many of its
- * jobs wait, also while the planner knows nothing of them yet.
+ * Starts jobs: the oldest of each account, as many as it may have at once. A job with known items runs at once, any
+ * other after its items are listed; it counts as started until then. A paused job that has run keeps its place. Only
+ * one worker starts jobs at a time, because two would both count before the other's jobs. Each account is counted once,
+ * however many of its jobs wait, also while the planner has no statistics about them.
  */
 const START = `
 with taken as materialized (
@@ -86,7 +89,7 @@ from queued q join accounts a on a.id = q.account_id left join taken t on t.acco
 where j.id = q.id and q.place <= a.max_running_bulk - coalesce(t.count, 0) and j.status = 'pending' and j.admitted_at is null
 returning j.id, j.status`;
 
-/** @returns the jobs that run from here on */
+/** @returns the jobs that run now */
 export function startJobs(pool: Pool, nowMs: number): Promise<string[]> {
   return inTransaction(pool, async (db) => {
     const lock = await db.query<{ mine: boolean }>('select pg_try_advisory_xact_lock($1) as mine', [
@@ -111,8 +114,8 @@ export function jobStarted(jobId: string): OutboxEntry {
 }
 
 /**
- * Resumes jobs that wait for quota once there is some: in a new period, or after a change of the limit or of the period. It reads
- * limit and period as they are now, so that a change of them needs no notification.
+ * Resumes jobs that wait for quota once there is some: in a new period, or after a change of the limit or the period.
+ * It reads both as they are now, so a change needs no notification.
  */
 export async function resumeRefilled(db: Queryable, nowMs: number): Promise<string[]> {
   const waiting = await db.query<{ id: string; period: QuotaPeriod }>(

@@ -5,22 +5,25 @@ import type { Queryable } from '../../postgres/queryable.ts';
 import { inTransaction } from '../../postgres/transaction.ts';
 import { moveQuota } from './bulk-quota.ts';
 
-/** What to report of a chunk, and by which right. */
+/** The report on a chunk, with the claim that allows it. */
 export interface ChunkReport {
   readonly jobId: string;
   readonly chunk: number;
   readonly attempt: number;
-  /** What the ledger holds of the whole chunk, from all attempts. */
+  /** The ledger's counts for the whole chunk, over all attempts. */
   readonly counts: LedgerCounts;
-  /** Before it is claimed again, if it is not done. Null: its worker goes on with it. */
+  /** Delay until the chunk may be claimed again, if it is not done. Null: the worker continues with it. */
   readonly delayMs: number | null;
-  /** How the attempt failed, null: it did not. Absent while it goes on, or when its failure says nothing of the chunk. */
+  /**
+   * How the attempt failed; null if it did not. Absent while it continues, or if the failure says nothing about the
+   * chunk.
+   */
   readonly failure?: string | null | undefined;
-  /** How long items have been waited for in all whose rows others hold; absent: as before. */
+  /** Total time of waiting for items whose rows other transactions hold; absent if unchanged. */
   readonly heldMs?: number | undefined;
 }
 
-/** Items that have a result since the report before, by result. */
+/** Items that got a result since the last report, by result. */
 export type AddedResults = Readonly<Record<'succeeded' | 'failed' | 'skipped', number>>;
 
 interface HeldChunk {
@@ -49,8 +52,8 @@ interface HeldJob {
 }
 
 /**
- * Brings a chunk's counts, its job's and its account's quota to what the ledger says, in one transaction. Only differences to
- * what was reported before are added, so that it may be said any number of times, and after any crash.
+ * Updates the counts of a chunk and its job, and the account's quota, to the ledger's counts in one transaction. Only
+ * differences to the last report are added, so it may be repeated, also after a crash.
  *
  * @returns what was added; undefined when a later attempt has the chunk
  */
@@ -60,7 +63,7 @@ export function reportChunk(
   nowMs: number,
 ): Promise<AddedResults | undefined> {
   return inTransaction(pool, async (db) => {
-    // The job first, as everyone takes them, so that no two reports wait for each other.
+    // Locks the job first, as everywhere, so that two reports can't deadlock.
     const jobs = await db.query<HeldJob>(
       `select account_id, (request ->> 'maxFailures')::int as max_failures, status, ending, failed, processed, error_counts,
          recent_errors, rate, rate_at, rate_processed
@@ -87,7 +90,7 @@ export function reportChunk(
   });
 }
 
-/** Of the counts, what costs quota. */
+/** The number of counted items that cost quota. */
 export function chargedItems({ succeeded, errorCounts }: LedgerCounts): number {
   return Object.entries(errorCounts)
     .filter(([code]) => costsQuota({ status: 'failed', code }))
@@ -102,7 +105,7 @@ async function saveChunk(
   reserved: number,
 ): Promise<void> {
   const { counts } = report;
-  // Only the report at the end gives back what is still set aside.
+  // Only the last report releases the quota that is still reserved.
   const isAtEnd = report.delayMs !== null;
   const isDone = isAtEnd && counts.succeeded + counts.failed + counts.skipped >= chunk.item_count;
   await db.query(
@@ -165,7 +168,7 @@ async function saveJob(
     message: `${failed} items failed, and max_failures is ${maxFailures}. Finished items stay changed.`,
   };
   const refusals = (of: Readonly<Record<string, number>>) => of.handler_refused ?? 0;
-  // Whatever an item's end was, its handler is there.
+  // Any result of an item shows that the handler is available.
   const hasAnswered = added.succeeded > 0 || refusals(counts.errorCounts) > refusals(before.error_counts);
   await db.query(
     `update bulk_jobs set succeeded = succeeded + $2, failed = failed + $3, skipped = skipped + $4,
@@ -193,7 +196,7 @@ async function saveJob(
   return added;
 }
 
-/** The job's counts by code, with the chunk's new ones in the place of its old ones. */
+/** The job's counts by code, with the chunk's old counts replaced by its new ones. */
 export function addCounts(
   job: Readonly<Record<string, number>>,
   before: Readonly<Record<string, number>>,
@@ -216,25 +219,29 @@ export function latestErrors(known: readonly RecentError[], more: readonly Recen
     .slice(0, MAX_RECENT_ERRORS);
 }
 
-/** What the rate goes on from: items a second, and when how many were processed. */
+/** The state of the smoothed rate: items per second, and the last time and number. */
 export interface RateState {
   readonly rate: number | null;
   readonly atMs: number;
   readonly processed: number;
 }
 
-/** After a change of pace, the old one weighs 2 % a minute later. */
+/** After a change of pace, the old pace weighs 2 % a minute later. */
 const TIME_CONSTANT_MS = 15_000;
 
-/** Reports that come closer together are taken as one: over so short a time a rate is noise. */
+/** Reports closer together count as one: over so short a time a rate is noise. */
 const LEAST_STEP_MS = 1_000;
 
-/** The exponentially smoothed rate after a report. Weights follow the time passed, so that the number of workers does not matter. */
+/**
+ * The exponentially smoothed rate after a report. Weights follow elapsed time, so the number of workers does not
+ * matter.
+ */
 export function smoothRate(state: RateState, nowMs: number, processed: number): RateState {
   const elapsedMs = nowMs - state.atMs;
   if (elapsedMs < LEAST_STEP_MS) return state;
   const recent = ((processed - state.processed) * 1_000) / elapsedMs;
-  // Nothing done yet is no rate; the first one is measured from the start, or it would be some time until it is forgotten.
+  // Without any result there is no rate yet. The first rate is measured from the start, because a first guess would
+  // take long to fade.
   if (state.rate === null && recent === 0) return state;
   const weight = 1 - Math.exp(-elapsedMs / TIME_CONSTANT_MS);
   const rate = state.rate === null ? recent : state.rate + weight * (recent - state.rate);

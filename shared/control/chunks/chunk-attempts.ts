@@ -1,8 +1,8 @@
 import type { Queryable } from '../../postgres/queryable.ts';
 
-// Attempts at chunks, as the writer finds and records them.
+// Attempts at chunks, as the writer reads and records them.
 
-/** One try at one chunk: what a row's headers name, and what the control store fences writes by. */
+/** One attempt at a chunk. Row headers name it, and it fences writes in the control store. */
 export interface ChunkAttempt {
   readonly exportId: string;
   readonly resource: string;
@@ -14,19 +14,19 @@ export function chunkAttemptKey({ exportId, resource, chunk, attempt }: ChunkAtt
   return `${exportId}/${resource}/${chunk}/${attempt}`;
 }
 
-/** What has to be known of a chunk before its first row is written. */
+/** What the writer needs before a chunk's first row. */
 export interface CurrentChunk {
   readonly rowsPlanned: number;
-  /** The format that its export asks for, by its name. */
+  /** The name of the export's format. */
   readonly format: string | null;
-  /** The columns that its file has; null for all. */
+  /** The columns of its file; null for all. */
   readonly fields: readonly string[] | null;
 }
 
 const TRIES = `unnest($1::text[], $2::text[], $3::integer[], $4::integer[])
                   with ordinality as t (export_id, resource, chunk, attempt, place)`;
 
-/** Tries whose rows are written: of a running export, and what another one had read before it was paused. */
+/** Attempts whose rows are written: those of a running export, and those that were read before an export was paused. */
 const COUNTS = `(e.status = 'running' or e.status in ('paused', 'pending') and c.state = 'extracted')`;
 
 const toArrays = (tries: readonly ChunkAttempt[]) => [
@@ -36,7 +36,7 @@ const toArrays = (tries: readonly ChunkAttempt[]) => [
   tries.map(({ attempt }) => attempt),
 ];
 
-/** In the order of the tries. Undefined for one that does not count, or is written already. */
+/** In the order of the attempts. Undefined for one that no longer counts or is already written. */
 export async function findOpenChunks(
   db: Queryable,
   tries: readonly ChunkAttempt[],
@@ -61,7 +61,7 @@ export async function findOpenChunks(
   );
 }
 
-/** Of many tries at once: whether each still counts, in their order. */
+/** Whether each of many attempts still counts, in their order. */
 export async function findCurrentChunks(
   db: Queryable,
   tries: readonly ChunkAttempt[],
@@ -80,7 +80,7 @@ export async function findCurrentChunks(
   return rows.map((row) => ({ isCurrent: row.is_current, isExtracted: row.is_extracted }));
 }
 
-/** No more are looked at in one round; the oldest exports come first. */
+/** Limit per round; the oldest exports come first. */
 const MAX_CHUNKS = 200;
 
 /** Chunks of running exports whose rows are all acknowledged by the topic, but not in a part yet. */
@@ -108,7 +108,7 @@ export interface WrittenPart {
   readonly schemaId: number;
 }
 
-/** A chunk's rows are locked in the order in which extractors lock them too, so that the two can't wait for each other. */
+/** Locks a chunk's rows in the same order as extractors do, so that the two can't deadlock. */
 const RECORD_WRITTEN = `
 with part as (
   select * from unnest($1::text[], $2::text[], $3::integer[], $4::integer[], $5::bigint[], $6::text[], $7::bigint[], $8::integer[])
@@ -127,10 +127,10 @@ where (c.export_id, c.resource, c.chunk, c.attempt) = (h.export_id, h.resource, 
 returning h.path`;
 
 /**
- * Notes durable parts, each if its try is still the one that counts and no other writer was first. Noting the same part
- * again is harmless, so it may be tried again when the answer got lost.
+ * Records durable parts, each if its attempt still counts and no other writer was first. Repeating it is harmless, so
+ * it may be retried after a lost response.
  *
- * @returns for each, whether it is noted; if not, nobody will ever read the part
+ * @returns for each whether it is recorded; if not, nobody will ever read the part
  */
 export async function recordChunksWritten(
   db: Queryable,
@@ -154,7 +154,9 @@ export async function recordChunksWritten(
   return written.map(({ part }) => noted.has(part.path));
 }
 
-/** Brings the progress of exports up to their chunks. It never goes down, also when a new run starts its chunks afresh. */
+/**
+ * Updates the progress of exports from their chunks. It never decreases, even when a new run reads its chunks again.
+ */
 export async function recordProgress(db: Queryable, exportIds: readonly string[]): Promise<void> {
   await db.query({
     name: 'record_written_progress',

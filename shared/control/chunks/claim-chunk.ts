@@ -10,60 +10,67 @@ import {
 import { isKnownRequest } from '../exports/export-request.ts';
 import { EXPORT_LEASE_SECONDS } from '../leases.ts';
 
-// A reader's hold of chunks: claimed, renewed, and finished or released.
+// A reader's lease on chunks: claimed, renewed, and finished or released.
 
-/** A chunk that this process is to read, with what it needs of its export. */
+/** A chunk for this process to read, with what it needs of the export. */
 export interface ClaimedChunk {
   readonly exportId: string;
   readonly resource: string;
   readonly chunk: number;
-  /** Fences everything this try writes, and marks its rows. */
+  /** Fences all writes of this attempt, and marks its rows. */
   readonly attempt: number;
   readonly runAttempt: number;
-  /** Claims that were neither finished nor given back, this one included. */
+  /** Claims that were neither finished nor released, including this one. */
   readonly tries: number;
-  /** How often it was given back for its table's sake. */
+  /** How often it was released because another session needed its table. */
   readonly gaveWayCount: number;
   readonly owner: string;
-  /** The export's snapshot; undefined for a chunk that is read under a snapshot of its own. */
+  /** The export's snapshot; undefined for a chunk with a snapshot of its own. */
   readonly held: { readonly name: string; readonly snapshot: string } | undefined;
-  /** Where the reading of a chunked export began; undefined for any other. */
+  /** The start of the read of a chunked export; undefined for other exports. */
   readonly since: ReadSince | undefined;
   readonly lowerKey: readonly string[] | null;
   readonly upperKey: readonly string[] | null;
-  /** Under a snapshot of its own, a guess until `planRows`. */
+  /** An estimate until `planRows`, for a chunk with a snapshot of its own. */
   readonly rowsPlanned: number;
   /** Null: all accounts. */
   readonly accountSourceId: string | null;
   /** All resources of the export. */
   readonly resources: readonly string[];
   readonly request: unknown;
-  /** Of the export's run; null when it is not traced. */
+  /** Trace context of the export's run; null when it is not traced. */
   readonly traceparent?: string | null;
 }
 
-/** Chunks of one run that are read in one pass, in order of resource and number: a large one alone, small ones together. */
+/**
+ * Chunks of one run that are read in one pass, ordered by resource and number: a large one alone, or several small
+ * ones.
+ */
 export type ChunkBatch = readonly [ClaimedChunk, ...ClaimedChunk[]];
 
 export interface BatchLimits {
   readonly maxChunks: number;
-  /** Of all chunks together; a single chunk may have more. */
+  /** Limit of all chunks together; a single chunk may have more. */
   readonly maxRows: number;
 }
 
 export interface ClaimOptions extends Partial<BatchLimits> {
   /**
-   * The fingerprint of each resource's catalog entry. All chunks of an export must have the same records and columns, and services do
-   * not restart at the same time, so chunks that are planned by other entries are left alone. Undefined: there are none.
+   * The fingerprint of each resource's catalog entry. All chunks of an export must have the same records and columns,
+   * and services do not restart at the same time, so chunks planned with other entries are not claimed. Undefined: no
+   * condition.
    */
   readonly catalog?: Readonly<Record<string, string>>;
-  /** Only chunks for which `isSmallChunk`. */
+  /** Claims only chunks for which `isSmallChunk` is true. */
   readonly isSmallOnly?: boolean;
 }
 
 const SMALL_ROWS = 5_000;
 
-/** Whether it is the whole of its resource, under its export's snapshot, and of so few rows that its round trips take longer. */
+/**
+ * Whether the chunk is its whole resource, under the export's snapshot, with so few rows that round trips take longer
+ * than reading.
+ */
 export function isSmallChunk({ held, lowerKey, upperKey, rowsPlanned }: ClaimedChunk): boolean {
   return held !== undefined && lowerKey === null && upperKey === null && rowsPlanned <= SMALL_ROWS;
 }
@@ -72,17 +79,16 @@ export function isSmallChunk({ held, lowerKey, upperKey, rowsPlanned }: ClaimedC
 const BATCH_LIMITS: BatchLimits = { maxChunks: 25, maxRows: SMALL_ROWS };
 
 /**
- * `first` and `wanted` look without locking; the export's row is then updated first and the chunks' last, which is the order in
- * which a new run of the export takes them too, so that the two can't wait for each other. Who comes second finds them taken.
+ * `first` and `wanted` read without locks. Then the export's row is updated first and the chunks' rows last, in the
+ * same order as a new run of the export does, so the two can't deadlock. The later one finds the chunks taken.
  *
- * Whose turn it is: the account that has the fewest chunks being read, and of accounts that have equally many the one
- * that got one the longest ago; of its exports likewise. So readers fewer than accounts go around all of them, and one
- * that is new waits for a round and not for the end of those before it.
+ * Order: the account with the fewest chunks being read, then the account that got one the longest ago, then the same by
+ * export. So with more accounts than readers, all take turns, and a new account waits for one round only.
  *
- * A chunk that was tried before is claimed alone, so that what is wrong with it is held against no other.
+ * A chunk that was tried before is claimed alone, so that its fault affects no other.
  *
- * An export with a limit of rows a second is read lot by lot, because each reader paces itself alone. Two that claim in
- * the same moment may read two lots at once.
+ * An export with a limit of rows per second is read batch by batch, because each reader paces itself alone. Two claims
+ * at the same moment may read two batches at once.
  */
 const CLAIM_CHUNKS = `
 with reading as (
@@ -170,12 +176,12 @@ interface ClaimRow {
   wanted_count: string;
 }
 
-/** Races with other extractors are lost at most this often in a row before the next look is left to the caller. */
+/** Limit of races lost in a row to other extractors, before the caller's next poll. */
 const MAX_RACES = 5;
 
 /**
- * Claims chunks that wait, or whose reader died, of the export whose turn it is; undefined when there are none. Never two
- * processes get the same try.
+ * Claims chunks that wait, or whose reader died, of the export whose turn it is; undefined when there are none. Two
+ * processes never get the same attempt.
  */
 export async function claimChunks(
   db: Queryable,
@@ -230,12 +236,12 @@ function heldSnapshot({ snapshot_name: name, snapshot }: ClaimRow): ClaimedChunk
   return { name, snapshot: `${xmin}:${xmax}:${xip.join(',')}` };
 }
 
-/** The lot's chunks; `$1` to `$5` are those of `fence`, `$6` is a number for each chunk. */
+/** The batch's chunks. `$1` to `$5` are those of `fence`; `$6` is a number per chunk. */
 const OURS = `unnest($4::text[], $5::int[], $6::bigint[]) as n(resource, chunk, rows)
   join export_chunks c on c.export_id = $1 and c.resource = n.resource and c.chunk = n.chunk
     and c.attempt = $2 and c.lease_owner = $3 and c.state = 'reading'`;
 
-/** Every statement that changes several chunks locks them in this order, so that no two wait for each other. */
+/** Every statement that changes several chunks locks them in this order, so that no two can deadlock. */
 const LOCKED = 'order by c.resource, c.chunk for no key update of c';
 
 /** Fences a statement. */
@@ -257,7 +263,7 @@ const RENEW = `${HELD}
 update export_chunks c set lease_expires_at = now() + $7 * interval '1 second', rows_extracted = h.rows
 from held h where ${IS_HELD}`;
 
-/** Never goes down, also when a chunk is read again. */
+/** Never decreases, even when a chunk is read again. */
 const SUM_EXTRACTED = `
 update exports set rows_extracted = greatest(rows_extracted,
   (select coalesce(sum(rows_extracted), 0) from export_chunks where export_id = $1))
@@ -266,7 +272,7 @@ where id = $1 and status = 'running'`;
 /**
  * Renews the leases and shows progress, in rows of each chunk.
  *
- * @returns false when the try is over: the export was cancelled or ended, or another process has a chunk
+ * @returns false when the attempt has ended: the export was cancelled or ended, or another process has a chunk
  */
 export async function renewChunks(
   db: Queryable,
@@ -287,10 +293,10 @@ const PLAN_ROWS = `${HELD}
 update export_chunks c set rows_planned = h.rows from held h where ${IS_HELD}`;
 
 /**
- * Stores the numbers of rows of chunks that are read under a snapshot of their own, as counted under it. Call it before a row
- * is sent: the writer compares with it.
+ * Stores the row counts of chunks with snapshots of their own, as counted under them. Call it before the first row is
+ * sent: the writer compares with it.
  *
- * @returns false when the try is no longer this reader's
+ * @returns false when another reader has the chunks
  */
 export async function planRows(
   db: Queryable,
@@ -305,18 +311,18 @@ export async function planRows(
   return rowCount === batch.length;
 }
 
-/** A chunk that is read: all its rows are acknowledged. */
+/** A chunk with all rows acknowledged. */
 export interface ReadChunk {
   readonly rows: number;
-  /** Of a chunk with a snapshot of its own, the packed keys of its rows. */
+  /** The packed keys of its rows, for a chunk with a snapshot of its own. */
   readonly recordKeys: Buffer | null;
-  /** Of a chunk that was read from a replica: everything that it has was written before this position, `X/Y`. */
+  /** For a chunk read from a replica: everything in it was written before this position, `X/Y`. */
   readonly readLsn: string | null;
-  /** Of a chunk whose records have the account of a parent, read from the primary: the snapshot that it was read under. */
+  /** For a chunk read from the primary whose records have a parent's account: its snapshot. */
   readonly seen: StoredSeen | null;
 }
 
-/** All or none: a chunk that is another reader's now says that this one was too slow for all of them. */
+/** All or none: if another reader has one of the chunks, this one was too slow for all of them. */
 const FINISH = `${HELD}
 update export_chunks c set state = 'extracted', rows_extracted = h.rows, extracted_at = now(), lease_owner = null,
   lease_expires_at = null, record_keys = n.record_keys, read_lsn = n.read_lsn, seen = n.seen::jsonb,
@@ -327,10 +333,10 @@ from held h join unnest($4::text[], $5::int[], $7::bytea[], $8::pg_lsn[], $9::te
 where ${IS_HELD} and (select count(*) from held) = cardinality($5::int[])`;
 
 /**
- * All rows are acknowledged. The export's row is locked first, so that of two lots finished at once the second sees
- * the first's rows in the sum.
+ * Finishes chunks with all rows acknowledged. It locks the export's row first, so that of two batches finished at once
+ * the second includes the first's rows in the sum.
  *
- * @returns false when the try is no longer this reader's; nothing is changed then
+ * @returns false, without a change, when another reader has the chunks
  */
 export function finishChunks(pool: Pool, batch: ChunkBatch, read: readonly ReadChunk[]): Promise<boolean> {
   return inTransaction(pool, async (db) => {
@@ -345,7 +351,7 @@ export function finishChunks(pool: Pool, batch: ChunkBatch, read: readonly ReadC
     ]);
     if (finished.rowCount !== batch.length) return false;
     await db.query(SUM_EXTRACTED, [exportId]);
-    // A chunk that is read is kept by the next run, so a run that got so far was not in vain.
+    // The next run keeps a chunk that was read, so this run has made progress.
     await db.query(
       `update exports set run_count = 1, failed_runs = 0
        where id = $1 and snapshot_kind = 'chunked' and (run_count > 1 or failed_runs > 0)`,
@@ -356,10 +362,10 @@ export function finishChunks(pool: Pool, batch: ChunkBatch, read: readonly ReadC
 }
 
 /**
- * Gives the chunks back unread, to be claimed again after `delayMs`. `isCounted: false` holds this try not against them.
- * `isGivingWay`: for the sake of their table.
+ * Releases the chunks unread, to be claimed again after `delayMs`. `isCounted: false`: the attempt does not count.
+ * `isGivingWay`: another session needs the table.
  *
- * @returns false when the try was no longer this reader's
+ * @returns false when another reader has the chunks
  */
 export async function releaseChunks(
   db: Queryable,
@@ -377,8 +383,8 @@ export async function releaseChunks(
 }
 
 /**
- * Gives the chunks of a chunked export back, and has its holder read everything under one snapshot. The export's row is locked
- * first: as long as a chunk is ours the holder waits for it, so it can't be past the reading.
+ * Releases the chunks of a chunked export, and makes its holder read everything under one snapshot. It locks the
+ * export's row first: the holder waits as long as this reader has a chunk, so it can't be past the read.
  *
  * @param reason for the customer
  */

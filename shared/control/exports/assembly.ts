@@ -5,34 +5,34 @@ import { isKnownRequest } from './export-request.ts';
 
 // The assembly of an export: claimed, its parts listed, and completed.
 
-/** An export whose parts this writer is to put together. */
+/** An export whose parts this writer is to assemble. */
 export interface ClaimedAssembly {
   readonly exportId: string;
   /** Null: all accounts. */
   readonly accountId: string | null;
   readonly resources: readonly string[];
-  /** As the API resolved it. */
+  /** The request with the API's defaults. */
   readonly request: unknown;
   readonly snapshot: unknown;
-  /** Commits at or after it are not in an export of a past moment, `X/Y`; null for any other. */
+  /** For an as-of export the cut, `X/Y`: commits at or after it are not included. Null for others. */
   readonly cutLsn: string | null;
-  /** Its parts were read under snapshots of their own, and `export_keys` has what the files have otherwise. */
+  /** Its parts were read under snapshots of their own; `export_keys` holds how the files differ from them. */
   readonly isChunked: boolean;
-  /** Its files are made of no more bytes than `smallBytes` of the claim. */
+  /** Its parts have at most `smallBytes` of the claim. */
   readonly isSmall: boolean;
   readonly createdAt: Date;
   readonly runAttempt: number;
-  /** Claims of this assembly so far, this one included. */
+  /** Claims of this assembly so far, including this one. */
   readonly tryCount: number;
-  /** Fences everything the claim writes. Another one for each claim. */
+  /** Fences all writes of the claim. Each claim has another one. */
   readonly owner: string;
-  /** Of the export's run; null when it is not traced. */
+  /** Trace context of the export's run; null when it is not traced. */
   readonly traceparent?: string | null;
 }
 
 /**
- * Ready: all chunks are known, read and written, and the feed has passed the seal. `extracted` is asked for too, because
- * the last row may be written before its reader has noted its own count.
+ * Ready: all chunks are planned, read and written, and the feed has passed the seal. `extracted` is checked too,
+ * because the last row may be written before its reader has stored its count.
  */
 const CLAIM = `
 with ready as (
@@ -75,7 +75,9 @@ interface ClaimRow {
   traceparent: string | null;
 }
 
-/** Claims the oldest export that is ready to be assembled, or returns undefined. Never two writers get the same claim. */
+/**
+ * Claims the oldest export that is ready to be assembled; undefined without one. Two writers never get the same claim.
+ */
 export async function claimAssembly(
   db: Queryable,
   owner: string,
@@ -105,7 +107,7 @@ export async function claimAssembly(
   };
 }
 
-/** @returns false when the claim is over: the export is being cancelled or has ended, or another writer has it */
+/** @returns false when the claim has ended: the export is being cancelled or has ended, or another writer has it */
 export async function renewAssembly(db: Queryable, { exportId, owner }: ClaimedAssembly): Promise<boolean> {
   const { rowCount } = await db.query({
     name: 'renew_assembly',
@@ -116,7 +118,7 @@ export async function renewAssembly(db: Queryable, { exportId, owner }: ClaimedA
   return rowCount === 1;
 }
 
-/** Gives the claim back; the export may be claimed again after `delayMs`. `isCounted: false` takes the try back too. */
+/** Releases the claim; the export may be claimed again after `delayMs`. `isCounted: false`: the try does not count. */
 export async function releaseAssembly(
   db: Queryable,
   { exportId, owner }: ClaimedAssembly,
@@ -131,7 +133,7 @@ export async function releaseAssembly(
   );
 }
 
-/** When the export that was started last, of those that run, was started; undefined when none runs. */
+/** How long ago the most recent of the running exports started; undefined when none runs. */
 export async function readLatestStart(db: Queryable): Promise<{ agoMs: number } | undefined> {
   const { rows } = await db.query<{ ago_ms: number | null }>({
     name: 'read_latest_start',
@@ -142,15 +144,15 @@ export async function readLatestStart(db: Queryable): Promise<{ agoMs: number } 
   return agoMs === null ? undefined : { agoMs };
 }
 
-/** What the chunks of one resource say of themselves, and where their rows are. */
+/** The chunks of one resource, and where their rows are. */
 export interface ResourceParts {
   readonly resource: string;
   readonly rowsPlanned: number;
   readonly rowsExtracted: number;
   readonly rowsWritten: number;
-  /** In order of chunk, and so of key. */
+  /** Ordered by chunk, and so by key. */
   readonly parts: readonly ChunkPart[];
-  /** The schemas that the rows were encoded with; one, unless the table changed. */
+  /** The schemas that the rows were encoded with: one, unless the table changed. */
   readonly schemaIds: readonly number[];
 }
 
@@ -174,7 +176,7 @@ interface ChunkRow {
   schema_id: number | null;
 }
 
-/** The chunks of an export whose chunks are all written, by resource. A resource without rows has no entry. */
+/** Lists the written chunks of an export by resource. A resource without rows has no entry. */
 export async function listParts(db: Queryable, exportId: string): Promise<Map<string, ResourceParts>> {
   const { rows } = await db.query<ChunkRow>(
     `select resource, chunk, part_name, rows_planned, rows_extracted, rows_written, bytes_written, schema_id
@@ -204,25 +206,25 @@ function toResourceParts(resource: string, chunks: readonly ChunkRow[]): Resourc
   };
 }
 
-/** The rows of one resource, as a file or as a member of an archive. */
+/** The rows of one resource, in a file or in a member of an archive. */
 export interface ResourceFileFacts {
   readonly name: string;
   readonly resource: string;
   readonly rows: number;
   readonly bytes: number;
-  /** In hexadecimal, of the file's bytes as they are downloaded or unpacked. */
+  /** Hexadecimal, over the bytes of the downloaded or unpacked file. */
   readonly sha256: string;
-  /** Of the format `digest`: the sum of the digests of all records, in hexadecimal. */
+  /** The sum of the digests of all records, in hexadecimal; for the format `digest`. */
   readonly digest?: string;
 }
 
-/** One published file, as `exports.files` and the manifest name it. */
+/** One published file, as in `exports.files` and the manifest. */
 export interface ExportFile extends Omit<ResourceFileFacts, 'resource'> {
   /** Null: an archive of all resources. */
   readonly resource: string | null;
   /** Where it is in storage. */
   readonly path: string;
-  /** What is in an archive; its rows are theirs together. */
+  /** The files in an archive. Its row count is their sum. */
   readonly members?: readonly ResourceFileFacts[];
 }
 
@@ -240,10 +242,10 @@ select 'jobs', id, 'JobCompleted', jsonb_build_object('job_id', id, 'kind', 'exp
 from completed`;
 
 /**
- * Publishes an export, with its `JobCompleted`: from this commit on its files are promised, so they and the manifest must be durable
- * before.
+ * Publishes an export, with its `JobCompleted`. From this commit on its files are promised, so they and the manifest
+ * must be durable before.
  *
- * @returns false when the claim was over, and nothing is changed: a final state is never moved
+ * @returns false, without a change, when the claim had ended: a final state never changes
  */
 export async function completeExport(
   db: Queryable,

@@ -1,15 +1,13 @@
 import type { Queryable } from '../../postgres/queryable.ts';
 import type { ClaimedAssembly } from './assembly.ts';
 
-// The keys that a changes-since export stores in `export_keys`: which are deleted records, and how they are swept.
+// The keys that a changes-since export stores in `export_keys`: which records were deleted, and how the keys are
+// removed.
 
-/**
- * The keys that an export of changes tells of, of one resource. Those in no chunk are deleted; but for those that the earlier
- * export did not have either.
- */
+/** The deleted keys of one resource. They are in no chunk, and the earlier export had them. */
 export interface DeletedKeys {
   count(): Promise<{ readonly keyCount: number; readonly deletedCount: number }>;
-  /** Record keys of deleted records in order of key, some thousands at a time. */
+  /** Record keys in key order, some thousands per page. */
   pages(): AsyncIterable<readonly string[]>;
 }
 
@@ -50,13 +48,15 @@ export function readDeletedKeys(
   };
 }
 
-/** Removed by one call: a fraction of a second, so that whoever claims work is not held up. */
+/** Keys removed per call: a fraction of a second, so that claims are not delayed. */
 const KEYS_AT_ONCE = 10_000;
 
-/** Chunks whose keys are removed by one call. Those of one chunk may be a megabyte. */
+/** Chunks whose keys are removed per call. Those of one chunk may be a megabyte. */
 const CHUNKS_AT_ONCE = 100;
 
-/** Only who finds nothing left says so: what this call removes is still there for its last condition. */
+/**
+ * Reports the end only when it finds nothing: rows that this statement deletes are still visible to its last condition.
+ */
 const SWEEP = `
 with ended as (
   select id from exports where has_keys and status in ('completed', 'failed', 'cancelled', 'expired')
@@ -74,12 +74,12 @@ where id in (select id from ended)
   and not exists (select from export_keys k where k.export_id = e.id)
   and not exists (select from export_chunks c where c.export_id = e.id and c.record_keys is not null)`;
 
-/** Removes keys of an export that has ended, some at a time. Safe to call from many processes at once. */
+/** Removes some keys of an ended export. Several processes may call it at once. */
 export async function sweepKeys(db: Queryable): Promise<void> {
   await db.query({ name: 'sweep_export_keys', text: SWEEP });
 }
 
-/** Has the export's keys swept in the end. Call it before any is inserted. */
+/** Marks the export so that its keys are removed in the end. Call it before any is inserted. */
 export async function announceKeys(db: Queryable, exportId: string): Promise<void> {
   await db.query({
     name: 'announce_export_keys',

@@ -1,17 +1,17 @@
 import type { Queryable } from '../../postgres/queryable.ts';
 import type { ClaimedAssembly } from './assembly.ts';
 
-// What the files of a chunked export have otherwise than its parts: the extractor finds it, and the writer merges it.
+// How the files of a chunked export differ from its parts. The extractor finds it, and the writer merges it.
 
-/** Where a changed record stands in the part of its chunk. */
+/** The place of a changed record in its chunk's part. */
 export interface MergePoint {
-  /** From 0: the row that has the record's key, or before which the record belongs. */
+  /** From 0: the row with the record's key, or the row before which the record belongs. */
   readonly partRow: number;
   /** Whether the part has the key. */
   readonly isInPart: boolean;
 }
 
-/** Stores the points of a resource's changed records, by their place among its keys, with their order in the file. */
+/** Stores the places of a resource's changed records, by their number among its keys, with their order in the file. */
 export async function saveMergePoints(
   db: Queryable,
   { id, runAttempt }: { readonly id: string; readonly runAttempt: number },
@@ -35,24 +35,26 @@ export async function saveMergePoints(
   if (rowCount !== points.length) throw new Error(`changed keys of ${resource} are gone`);
 }
 
-/** A record that the file has otherwise than the parts. */
+/** A record that differs between the file and the parts. */
 export interface MergedRecord extends MergePoint {
   readonly chunk: number;
   /** A JSON array of the key columns' wire texts. */
   readonly recordKey: string;
-  /** Wire texts in column order; false for a value that is the part's. Null: the file does not have the record. */
+  /**
+   * Wire texts in column order; false for a value to be taken from the part. Null: the file does not have the record.
+   */
   readonly image: readonly (string | null | false)[] | null;
 }
 
 /** How the files of one resource differ from its parts. */
 export interface ChunkMerge {
-  /** By the control store's own count. */
+  /** Counted by the control store. */
   count(): Promise<{ readonly created: number; readonly removed: number }>;
   /** In the order of the file. */
   records(): AsyncIterable<MergedRecord>;
 }
 
-/** Each holds a whole record. */
+/** Records in memory at once. Each is a whole record. */
 const PAGE_RECORDS = 500;
 
 export function readChunkMerge(

@@ -5,14 +5,14 @@ import type { Queryable } from '../../postgres/queryable.ts';
 import type { SeenSnapshot } from '../routes.ts';
 import type { ClaimedExport } from './queue-exports.ts';
 
-// The reading of a chunked export. It outlives its runs: a run that is lost leaves its chunks to the next one.
+// The read of a chunked export. It outlives its runs: the next run takes over the chunks of a lost one.
 
 /** How an export's rows are read: under one snapshot, or in short transactions, each with a snapshot of its own. */
 export type SnapshotKind = 'single' | 'chunked';
 
-/** Where the reading began. Every chunk's snapshot sees at least what this one saw. */
+/** The start of the read. Every chunk's snapshot sees at least what this one saw. */
 export interface ReadSince {
-  /** `xmin:xmax:xip,…`; all that it sees is on stable storage. */
+  /** `xmin:xmax:xip,…`; everything that it sees is durable. */
   readonly snapshot: string;
   /** WAL insert position after the snapshot, `X/Y`: everything that it sees was written before it. */
   readonly lsn: string;
@@ -22,7 +22,7 @@ export interface ReadSince {
   readonly timeline: number;
   /** By the source's clock, in ISO 8601. */
   readonly takenAt: string;
-  /** The fingerprint of each resource's catalog entry, by which all chunks are planned and read. */
+  /** The fingerprint of each resource's catalog entry, with which all chunks are planned and read. */
   readonly catalog: Readonly<Record<string, string>>;
 }
 
@@ -30,7 +30,7 @@ export interface Reading {
   /** Null until a run has decided. */
   readonly kind: SnapshotKind | null;
   readonly rowsEstimated: number | null;
-  /** Null until a chunked reading has begun. */
+  /** Null until a chunked read has started. */
   readonly since: ReadSince | null;
   /** The tables' forms at that time, as they were stored. */
   readonly tableForms: unknown;
@@ -47,7 +47,7 @@ export interface StoredReadSince {
   start_lsn: string;
   system_id: string;
   timeline: number;
-  /** Earlier versions did not store the two. */
+  /** Earlier versions did not store these two. */
   taken_at?: string;
   catalog?: Readonly<Record<string, string>>;
   table_forms?: unknown;
@@ -59,7 +59,7 @@ export function toReadSince(stored: StoredReadSince): ReadSince {
   return { snapshot, lsn, startLsn, systemId, timeline, takenAt, catalog };
 }
 
-/** @returns undefined when the run is no longer this holder's */
+/** @returns undefined when another holder has the export */
 export async function readReading(db: Queryable, claim: ClaimedExport): Promise<Reading | undefined> {
   const { rows } = await db.query<{
     snapshot_kind: SnapshotKind | null;
@@ -77,10 +77,10 @@ export async function readReading(db: Queryable, claim: ClaimedExport): Promise<
 }
 
 /**
- * Decides how the rows are read, and removes chunks of another reading.
+ * Decides how the rows are read, and removes chunks of the other kind.
  *
- * @param reason why not otherwise; for the customer
- * @returns false when the run is no longer this holder's
+ * @param reason why the other kind is not used; for the customer
+ * @returns false when another holder has the export
  */
 export async function decideReading(
   db: Queryable,
@@ -100,7 +100,11 @@ export async function decideReading(
   return rowCount === 1;
 }
 
-/** Begins a chunked reading, without chunks. Its keys are swept once the export has ended. @returns false when the run is no longer this holder's */
+/**
+ * Starts a chunked read, without chunks. Its keys are removed once the export has ended.
+ *
+ * @returns false when another holder has the export
+ */
 export async function beginReading(
   db: Queryable,
   claim: ClaimedExport,
@@ -127,22 +131,22 @@ export async function beginReading(
   return rowCount === 1;
 }
 
-/** The reading goes on. @returns false when the run is no longer this holder's */
+/** Shows that the read continues. @returns false when another holder has the export */
 export async function showReading(db: Queryable, claim: ClaimedExport): Promise<boolean> {
   const { rowCount } = await db.query(`update exports set phase = 'extracting' where ${HELD}`, fence(claim));
   return rowCount === 1;
 }
 
-/** How far the chunks of one resource reach. */
+/** How far a resource is planned. */
 export interface PlannedUpTo {
   readonly nextChunk: number;
-  /** The greatest key within the chunks; null for none yet, or when they have all keys. */
+  /** The greatest key within the chunks; null without chunks, or when they cover all keys. */
   readonly lowerKey: readonly string[] | null;
-  /** The last chunk has no end. */
+  /** The last chunk has no upper bound. */
   readonly isWhole: boolean;
 }
 
-/** By resource. One without chunks has no entry. */
+/** How far each resource is planned. One without chunks has no entry. */
 export async function readPlannedUpTo(db: Queryable, exportId: string): Promise<Map<string, PlannedUpTo>> {
   const { rows } = await db.query<{ resource: string; chunk: number; upper_key: string[] | null }>(
     `select distinct on (resource) resource, chunk, upper_key from export_chunks
@@ -157,7 +161,7 @@ export async function readPlannedUpTo(db: Queryable, exportId: string): Promise<
   );
 }
 
-/** The latest position that a replica had replayed when a chunk was read from it, `X/Y`; null without such a chunk. */
+/** The latest position that a replica had replayed after a chunk was read from it, `X/Y`; null without such a chunk. */
 export async function readLatestReplayed(db: Queryable, exportId: string): Promise<string | null> {
   const { rows } = await db.query<{ lsn: string | null }>(
     'select max(read_lsn)::text as lsn from export_chunks where export_id = $1',
@@ -177,8 +181,8 @@ export interface StoredSeen {
 }
 
 /**
- * The snapshots of the chunks of these resources that were read from the primary, each once; undefined when an extractor of an earlier
- * version read one and did not note its snapshot.
+ * The distinct snapshots of these resources' chunks that were read from the primary; undefined when an extractor of an
+ * earlier version read one without storing its snapshot.
  */
 export async function readSeenSnapshots(
   db: Queryable,
@@ -198,7 +202,7 @@ export async function readSeenSnapshots(
   }));
 }
 
-/** Ends of a resource's chunks in order, without the last one's, which is open. */
+/** Upper bounds of a resource's chunks in order, except for the last one, which has none. */
 export async function readChunkEnds(
   db: Queryable,
   exportId: string,
@@ -212,7 +216,7 @@ export async function readChunkEnds(
   return rows.map((row) => row.upper_key);
 }
 
-/** The keys of a chunk's rows, as they were packed. @throws Error when the chunk is not there, or not read */
+/** The packed keys of a chunk's rows. @throws Error when the chunk does not exist or is not read */
 export async function readPackedKeys(
   db: Queryable,
   exportId: string,

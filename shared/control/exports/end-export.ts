@@ -6,7 +6,7 @@ import { enqueueOutbox } from '../outbox.ts';
 import type { ExportStatus } from '../state-machines.ts';
 import type { ClaimedAssembly } from './assembly.ts';
 
-/** Why an export failed: `code` for programs, `message` for the customer, without anything of the records. */
+/** Why an export failed: `code` for programs, `message` for the customer, without any data of records. */
 export interface ExportFailure {
   readonly code: string;
   readonly message: string;
@@ -27,7 +27,7 @@ from ended`;
 
 /**
  * Ends a running export as failed, with its `JobFailed`. An export that has ended, is being cancelled, or is in a later
- * run than `runAttempt` stays as it is, so a late caller never moves a final state.
+ * run than `runAttempt` stays as it is, so a late call never changes a final state.
  *
  * @returns whether this call ended it
  */
@@ -45,7 +45,7 @@ export async function failExport(
   return rowCount === 1;
 }
 
-/** An export whose holder and readers have let go, or have died. */
+/** A cancelling export that no live holder or reader has. */
 const END_CANCELLED = `
 with ended as (
   update exports e set status = 'cancelled', phase = 'done', completed_at = now(),
@@ -64,8 +64,8 @@ from ended
 returning key`;
 
 /**
- * Ends every cancelling export that nobody holds any longer, with its `JobCancelled`. Safe to call from many
- * processes at once. What the export had written is the writer's to remove.
+ * Ends every cancelling export that nobody holds any more, with its `JobCancelled`. Several processes may call it at
+ * once. The writer removes what the export had written.
  *
  * @returns the IDs of those ended now
  */
@@ -75,11 +75,12 @@ export async function endCancelledExports(db: Queryable): Promise<string[]> {
 }
 
 /**
- * Asks a job to stop. What waits is cancelled at once; what runs is told to, and ends when nobody holds it any longer.
- * The row is locked first, so that of a cancel and a completion at the same time exactly one wins. Call it in a transaction.
+ * Asks a job to stop. A waiting job is cancelled at once. A running one is asked to stop, and ends when nobody holds it
+ * any more. It locks the row first, so that exactly one of a simultaneous cancel and completion wins. Call it in a
+ * transaction.
  *
  * @param accountId null finds exports of every account
- * @returns the status after it, which is unchanged for a job that has ended; undefined when there is no such job
+ * @returns the status after it, unchanged for a job that has ended; undefined when there is no such job
  */
 export async function cancelExport(
   db: Queryable,
@@ -111,11 +112,13 @@ export async function cancelExport(
 
 export interface EndedExport {
   readonly exportId: string;
-  /** Whether its files are published, or were. Of any other, what is in the export's folder is a left-over. */
+  /** Whether its files are or were published. For others, everything in the export's folder can be removed. */
   readonly isPublished: boolean;
 }
 
-/** Those of the given exports that have ended, and that no writer is still assembling. Unknown ones are left alone. */
+/**
+ * Returns those of the given exports that have ended and that no writer is still assembling. Unknown ones are skipped.
+ */
 export async function findEndedExports(db: Queryable, exportIds: readonly string[]): Promise<EndedExport[]> {
   const { rows } = await db.query<{ id: string; is_published: boolean }>({
     name: 'find_ended_exports',
@@ -127,7 +130,7 @@ export async function findEndedExports(db: Queryable, exportIds: readonly string
   return rows.map((row) => ({ exportId: row.id, isPublished: row.is_published }));
 }
 
-/** Why a writer gives an export up: `code` for programs, as part of the API; `message` for the customer. */
+/** Why a writer fails an export: `code` for programs, as part of the API; `message` for the customer. */
 export interface WriterFailure {
   readonly code:
     | 'row_count_mismatch'
@@ -141,8 +144,8 @@ export interface WriterFailure {
 }
 
 /**
- * Fails the export of a chunk, unless its try is no longer the one that counts: then another try brings the rows.
- * The export's row is locked before the chunk is looked at, which is the order in which all services take the two.
+ * Fails the export of a chunk, unless its attempt no longer counts: then another attempt provides the rows. It locks
+ * the export's row before it reads the chunk, in the order of all services.
  *
  * @returns whether this call failed it
  */

@@ -4,7 +4,7 @@ import { readStored } from '../stored-request.ts';
 
 const text = z.string().nullable().default(null);
 
-/** An unknown format or compression is not refused here: only the writer of the files needs to know it. */
+/** Unknown formats and compressions are not refused here: only the writer has to know them. */
 const MEMBERS = {
   resources: z.array(z.string()),
   format: z.string().default('jsonl'),
@@ -25,9 +25,9 @@ const MEMBERS = {
 const STORED: z.ZodType<ExportRequest> = z.object(MEMBERS);
 
 /**
- * SQL that says whether this version knows all that a stored request asks for. Whoever works on an export claims no other: while
- * processes of two versions run, a newer one has it, and an older one would pass over what it does not know. A member that is null
- * or false asks for nothing.
+ * SQL that checks whether this version supports everything that a stored request asks for. Services claim no other
+ * exports: while processes of two versions run, a newer one takes it, and an older one would ignore unknown members. A
+ * member that is null or false asks for nothing.
  *
  * @param request the column, such as `e.request`
  */
@@ -38,7 +38,8 @@ export function isKnownRequest(request: string): string {
 }
 
 /**
- * Reads `exports.request`, without what this version does not know. Members that an earlier version did not store get their defaults.
+ * Reads `exports.request` without members that this version does not know. Members that an earlier version did not
+ * store get their defaults.
  *
  * @throws UnreadableRequestError
  */

@@ -3,13 +3,13 @@ import type { Queryable } from '../../postgres/queryable.ts';
 import { EXPORT_LEASE_SECONDS } from '../leases.ts';
 import type { ClaimedExport } from './queue-exports.ts';
 
-/** How an export stands, as its holder sees it. */
+/** The state of an export for its holder. */
 export type RunStatus =
   | {
       readonly state: 'held';
       readonly isSealed: boolean;
       readonly openChunkCount: number;
-      /** Why the rows are to be read under one snapshot, although something else was asked for or tried. */
+      /** Why the rows have to be read under one snapshot, although chunks were requested or tried. */
       readonly singleReason: string | null;
     }
   | { readonly state: 'cancelling' }
@@ -56,7 +56,7 @@ export async function readRunStatuses(db: Queryable, claims: readonly ClaimedExp
   });
 }
 
-/** @returns false when the run is no longer this holder's, or is to be cancelled */
+/** @returns false when another holder has the export, or it is being cancelled */
 export async function renewExport(db: Queryable, claim: ClaimedExport): Promise<boolean> {
   const { rowCount } = await db.query({
     name: 'renew_export',
@@ -66,12 +66,12 @@ export async function renewExport(db: Queryable, claim: ClaimedExport): Promise<
   return rowCount === 1;
 }
 
-/** From now on the run's chunks and its assembly are part of this span. */
+/** Makes this span the parent of the run's chunks and its assembly. */
 export async function noteRunTrace(db: Queryable, claim: ClaimedExport, traceparent: string): Promise<void> {
   await db.query(`update exports set run_traceparent = $4 where ${HELD}`, [...fence(claim), traceparent]);
 }
 
-/** What the hand-off needs, stored in one update so that it is there as a whole or not at all. */
+/** What the hand-off needs, stored in one update, so completely or not at all. */
 export interface SnapshotRecord {
   readonly takenAt: string;
   /** WAL insert position read after the snapshot, as `X/Y`. */
@@ -84,13 +84,13 @@ export interface SnapshotRecord {
   readonly sealToken: string;
   readonly systemId: string;
   readonly timeline: number;
-  /** What the tables are like under the snapshot. */
+  /** The tables' forms under the snapshot. */
   readonly tableForms: Readonly<Record<string, TableForm>>;
-  /** The fingerprint of each resource's catalog entry, by which the chunks are planned. */
+  /** The fingerprint of each resource's catalog entry, with which the chunks are planned. */
   readonly catalog: Readonly<Record<string, string>>;
 }
 
-/** @returns false when the run is no longer this holder's */
+/** @returns false when another holder has the export */
 export async function recordSnapshot(
   db: Queryable,
   claim: ClaimedExport,
@@ -129,16 +129,16 @@ export async function recordSnapshot(
 export interface PlannedChunk {
   readonly resource: string;
   readonly chunk: number;
-  /** Exclusive; null for open. PostgreSQL texts in key order. */
+  /** Exclusive; null for no bound. PostgreSQL texts in key order. */
   readonly lowerKey: readonly string[] | null;
-  /** Inclusive; null for open. */
+  /** Inclusive; null for no bound. */
   readonly upperKey: readonly string[] | null;
   readonly rows: number;
 }
 
 /**
- * The share lock waits for a claim of the export that is going on, and then sees its run: a chunk of a lost run is never
- * put among those of the next.
+ * The share lock waits for a claim of the export in progress, and then sees its run. So a chunk of a lost run never
+ * joins those of the next.
  */
 const ADD_CHUNKS = `
 insert into export_chunks
@@ -147,7 +147,10 @@ select e.id, p.resource, p.chunk, e.run_attempt, 'planned', $4, p."lowerKey", p.
 from (select id, run_attempt from exports where ${HELD} for share) e,
   json_to_recordset($5::json) as p("resource" text, "chunk" integer, "lowerKey" text[], "upperKey" text[], "rows" bigint)`;
 
-/** @param snapshotName null: each chunk is read under a snapshot of its own. @returns false when the run is no longer this holder's; nothing is added then */
+/**
+ * @param snapshotName null: each chunk is read under a snapshot of its own.
+ * @returns false, without adding any, when another holder has the export
+ */
 export async function addChunks(
   db: Queryable,
   claim: ClaimedExport,
@@ -162,19 +165,29 @@ export async function addChunks(
   return rowCount === chunks.length;
 }
 
-/** All chunks of all resources are there, so it is known how many rows there are. @returns false when the run is no longer this holder's */
+/**
+ * Marks that all chunks of all resources are planned, so the number of rows is known.
+ *
+ * @returns false when another holder has the export
+ */
 export async function noteAllPlanned(db: Queryable, claim: ClaimedExport): Promise<boolean> {
   const { rowCount } = await db.query(`update exports set all_planned = true where ${HELD}`, fence(claim));
   return rowCount === 1;
 }
 
-/** All chunks are read, and nothing that was found forbids to publish them: the writer may. @returns false when the run is no longer this holder's */
+/**
+ * Marks that all chunks are read and all checks passed, so that the writer may publish.
+ *
+ * @returns false when another holder has the export
+ */
 export async function finishPlanning(db: Queryable, claim: ClaimedExport): Promise<boolean> {
   const { rowCount } = await db.query(`update exports set planned_at = now() where ${HELD}`, fence(claim));
   return rowCount === 1;
 }
 
-/** Everything is read and sealed: the export is the writer's now. False when it already was, or has ended. */
+/**
+ * Marks that everything is read and sealed: the writer takes over. False when it already did, or the export has ended.
+ */
 export async function finishRun(db: Queryable, claim: ClaimedExport): Promise<boolean> {
   const { rowCount } = await db.query(
     `update exports set phase = 'assembling', lease_owner = null, lease_expires_at = null where ${HELD}`,
@@ -186,13 +199,13 @@ export async function finishRun(db: Queryable, claim: ClaimedExport): Promise<bo
 /** How a run ends that is not the last. */
 export interface RunRelease {
   readonly delayMs: number;
-  /** False takes the run back out of the count of runs: for a process that stops in good order, or an export that may wait for long. */
+  /** False: the run does not count. For a process that stops in good order, or an export that may wait for long. */
   readonly isCounted: boolean;
-  /** It ended with an error, or gave way. */
+  /** It ended with an error, or gave way to another session. */
   readonly isFailed?: boolean;
 }
 
-/** Lets the export go: a running one is claimed again after `delayMs`, a cancelling one ends. */
+/** Releases the export: a running one is claimed again after `delayMs`, a cancelling one ends. */
 export async function releaseExport(
   db: Queryable,
   claim: ClaimedExport,

@@ -2,26 +2,27 @@ import type { Queryable } from '../../postgres/queryable.ts';
 import { enqueueOutbox } from '../outbox.ts';
 import type { ExportStatus } from '../state-machines.ts';
 
-// Pause and resume of an export. A paused one holds nothing in the source and no turn of its account, and keeps what it has read.
+// Pause and resume of an export. A paused one holds nothing in the source and no place of its account, and keeps what
+// it has read.
 
-/** Longest pause. What an export has read takes storage, and its keys the control store. */
+/** Longest pause. What an export has read takes storage, and its keys take space in the control store. */
 const MAX_PAUSE_DAYS = 7;
 
-/** Of the retention of events, the share in which a reading may be paused. The rest is for its end, which needs the events. */
+/** Share of the retention of events for which a read may be paused. The rest is for its end, which needs the events. */
 const PAUSED_SHARE = 0.75;
 
 /** Why a running export can't be paused. */
 export type PauseRefusal =
-  /** Its rows are read under one snapshot, which would be held, or lost. */
+  /** Its rows are read under one snapshot, which would have to be held, or would be lost. */
   | 'one_snapshot'
-  /** Everything is read; the files are made. */
+  /** Everything is read, and the files are being assembled. */
   | 'read'
-  /** It began so long ago that a pause would outlast the events that it needs. */
+  /** It started so long ago that the events it needs would expire during a pause. */
   | 'too_old';
 
 export interface PauseOutcome {
   readonly status: ExportStatus;
-  /** Only of a running export. */
+  /** Only for a running export. */
   readonly refusal?: PauseRefusal;
 }
 
@@ -46,13 +47,13 @@ const PAUSE = `
 update exports set status = 'paused', phase = 'queued', paused_at = coalesce(paused_at, now()), pause_expires_at = $2
 where id = $1`;
 
-/** The run ends without being counted, and so does every read of a chunk: nothing that either writes from now on is taken. */
+/** The run ends without being counted, and so does every read of a chunk: later writes of either are refused. */
 const END_RUN = `
 update exports set attempt = attempt + 1, run_count = greatest(run_count - 1, 0), failed_runs = 0, lease_owner = null, lease_expires_at = null,
   snapshot = null, start_lsn = null, seal_token = null, sealed_lsn = null
 where id = $1`;
 
-/** With a new attempt, which no row in Kafka has. */
+/** With a new attempt number, which no row in Kafka has. */
 const GIVE_CHUNKS_BACK = `
 with held as (
   select c.resource, c.chunk from export_chunks c where c.export_id = $1 and c.state = 'reading'
@@ -64,8 +65,9 @@ from exports e, held h
 where e.id = $1 and c.export_id = $1 and c.resource = h.resource and c.chunk = h.chunk`;
 
 /**
- * Pauses an export that waits, or whose rows are not all read. Chunks that are read stay so; those in hand are read again. A
- * single-snapshot export can be paused only before it takes its snapshot. Call it in a transaction: it locks the export's row.
+ * Pauses an export that waits, or whose rows are not all read. Chunks that are read stay read; those being read are
+ * read again. A single-snapshot export can be paused only before it takes its snapshot. Call it in a transaction: it
+ * locks the export's row.
  *
  * @param accountId null finds exports of every account
  * @returns undefined when there is no such export
@@ -98,7 +100,7 @@ export async function pauseExport(
 }
 
 /**
- * Gives a paused export its place in the queue again. Call it in a transaction: it locks the export's row.
+ * Puts a paused export into the queue again. Call it in a transaction: it locks the export's row.
  *
  * @param accountId null finds exports of every account
  * @returns the status after it; undefined when there is no such export
@@ -125,7 +127,7 @@ const OVERDUE = {
     'The export was paused for longer than it may be, and its rows are too old to be brought up to date. Create it again.',
 };
 
-/** Fails exports that nobody has resumed in time, with their `JobFailed`. @returns how many, at most `limit` */
+/** Fails exports that were not resumed in time, with their `JobFailed`. @returns their number, at most `limit` */
 export async function failOverduePauses(db: Queryable, now: Date, limit: number): Promise<number> {
   const { rowCount } = await db.query(
     `with ended as (

@@ -13,14 +13,17 @@ import { isKnownRequest } from './export-request.ts';
 
 export interface NewExport {
   readonly id: string;
-  /** Null: all accounts at once. */
+  /** Null: an export of all accounts. */
   readonly accountId: string | null;
   readonly request: ExportRequest;
   readonly resources: readonly string[];
   readonly rowsEstimated: number | null;
 }
 
-/** Makes the job, in the current trace, and what tells the extractors of it. Call it in a transaction: a broker that is down loses no job. */
+/**
+ * Inserts the job in the current trace, with its messages to the extractors. Call it in a transaction, so that an
+ * unavailable broker loses no job.
+ */
 export async function insertExport(db: Queryable, job: NewExport): Promise<void> {
   await db.query(
     `insert into exports (id, account_id, request, resources, status, phase, rows_estimated, traceparent)
@@ -45,7 +48,7 @@ export async function insertExport(db: Queryable, job: NewExport): Promise<void>
   ]);
 }
 
-/** Jobs of one account that have not ended, oldest first. Until the transaction ends no other request of it adds one. */
+/** Locks the account's queue until the transaction ends, and returns its jobs that have not ended, oldest first. */
 export async function lockActiveExports(
   db: Queryable,
   accountId: string | null,
@@ -62,7 +65,7 @@ export async function lockActiveExports(
   return rows;
 }
 
-/** An export that this process is to run, from a new snapshot on. */
+/** An export for this process to run, starting with a new snapshot. */
 export interface ClaimedExport {
   readonly id: string;
   /** Null: all accounts. */
@@ -70,32 +73,35 @@ export interface ClaimedExport {
   /** The account column's value in the source. */
   readonly accountSourceId: string | null;
   readonly resources: readonly string[];
-  /** As the API resolved it. */
+  /** The request with the API's defaults. */
   readonly request: unknown;
-  /** Fences everything this run writes. */
+  /** Fences all writes of this run. */
   readonly runAttempt: number;
-  /** Runs since a chunked export last read a chunk, this one included, whatever ended them: a limit for one that kills its process. */
+  /**
+   * Runs, including this one, since a chunked export last read a chunk. Limited, because an export may kill its
+   * process.
+   */
   readonly runCount: number;
-  /** Earlier runs among them that ended with an error, or gave way. */
+  /** How many of these runs failed or gave way. */
   readonly failedRuns: number;
-  /** At its submission; null when it could not be estimated. */
+  /** Estimated at its submission; null without an estimate. */
   readonly rowsEstimated: number | null;
   readonly owner: string;
-  /** Of the request; null when it is not traced. */
+  /** Trace context of the request; null when it is not traced. */
   readonly traceparent?: string | null;
 }
 
 export interface ExportLimits {
-  /** Exports of all accounts at once have no account to take a limit from. */
+  /** Limit of exports of all accounts, which have no account with a limit. */
   readonly maxRunningOfAllAccounts: number;
   readonly maxRuns: number;
-  /** Only an export of at most so many rows, by the estimate at its submission. Undefined: any. */
+  /** Claims only exports with at most this many estimated rows. Undefined: any. */
   readonly maxRows?: number;
 }
 
 /**
- * A run is over for its holder once everything is planned, read and sealed. What is not, and has nobody who
- * renews its lease, has lost its snapshot.
+ * Runs that need a new holder. A run needs no holder once everything is planned, read and sealed. Any other run whose
+ * lease has expired has lost its snapshot.
  */
 const LOST_RUN = `
   e.status = 'running' and (e.lease_expires_at is null or e.lease_expires_at < now())
@@ -104,7 +110,10 @@ const LOST_RUN = `
 
 const EXHAUSTED = `select e.id, e.run_attempt from exports e where ${LOST_RUN} and e.run_count >= $1`;
 
-/** Lost runs first: they count as running already. Then who has the fewest running, and among those the oldest. */
+/**
+ * Lost runs first, because they count as running. Then the account with the fewest running exports, then the oldest
+ * export.
+ */
 const CANDIDATE = `
 with running as materialized (
   select account_id, count(*) as count from exports
@@ -138,7 +147,7 @@ returning e.id, e.account_id, e.resources, e.request, e.run_attempt, e.run_count
 
 const REMOVE_CHUNKS = 'delete from export_chunks where export_id = $1';
 
-/** Chunks with snapshots of their own stay as they are, those that are being read too. */
+/** Chunks with snapshots of their own are kept, including those being read. */
 const TAKE_CHUNKS_OVER = `
 with held as (
   select c.resource, c.chunk from export_chunks c where c.export_id = $1 order by c.resource, c.chunk for no key update
@@ -161,7 +170,7 @@ interface StartedRow {
   traceparent: string | null;
 }
 
-/** Whether any export waits, runs or is to be cancelled: asked often, so in one small statement. */
+/** Whether any export waits, runs or is being cancelled. Called often, so it is one small statement. */
 export async function hasOpenExports(db: Queryable): Promise<boolean> {
   const { rows } = await db.query<{ is_any: boolean }>({
     name: 'has_open_exports',
@@ -171,9 +180,9 @@ export async function hasOpenExports(db: Queryable): Promise<boolean> {
 }
 
 /**
- * Claims the export whose turn it is, or returns undefined. Claims are one at a time over all extractors, because
- * two at once would each count the other's account one short of its limit. The chunks of an earlier run are removed
- * here, in the same transaction, so that two snapshots never meet in one export. Only a chunked export keeps them.
+ * Claims the export whose turn it is; undefined without one. Only one extractor claims at a time, because two would
+ * both count before the other's claim. The chunks of an earlier run are removed in the same transaction, so that an
+ * export never mixes two snapshots. Only a chunked export keeps them.
  */
 export function claimExport(
   pool: Pool,

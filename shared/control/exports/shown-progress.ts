@@ -1,16 +1,15 @@
 import type { Queryable } from '../../postgres/queryable.ts';
 
-/** What customers were shown of a running export. */
+/** The progress of a running export that customers have seen. */
 export interface ShownProgress {
-  /** From 0 to 1: the most that was shown. */
+  /** From 0 to 1: the highest value shown. */
   readonly progress: number;
-  /** The least that was shown; null while none was. */
+  /** The lowest value shown; null while none was. */
   readonly etaSeconds: number | null;
 }
 
 /**
- * A row that another holds is left alone: a request never waits for a chunk that is reported at this moment, and what it
- * would have recorded the next one does.
+ * Skips a row that is locked: a request never waits for a chunk that is being reported. The next request records it.
  */
 const RECORD = `
 update exports set shown_progress = greatest(shown_progress, $2::float8), shown_eta_seconds = least(shown_eta_seconds, $3::int)
@@ -18,9 +17,9 @@ where id in (select id from exports where id = $1 and status in ('running', 'can
 returning shown_progress as progress, shown_eta_seconds as "etaSeconds"`;
 
 /**
- * Records what is about to be shown.
+ * Records the progress that is about to be shown.
  *
- * @returns what is to be shown: of two requests at once the one that is further; undefined when nothing was recorded
+ * @returns what to show: of two simultaneous requests the higher progress; undefined when nothing was recorded
  */
 export async function recordShownProgress(
   db: Queryable,

@@ -9,7 +9,7 @@ export interface AccountEventRow {
   occurred_at: string;
 }
 
-/** Asked often, so in one small statement. */
+/** Called often, so it is one small statement. */
 export async function areAllScheduled(db: Queryable): Promise<boolean> {
   const { rows } = await db.query<{ are_all: boolean }>({
     name: 'are_account_events_scheduled',
@@ -18,7 +18,7 @@ export async function areAllScheduled(db: Queryable): Promise<boolean> {
   return rows[0]?.are_all === true;
 }
 
-/** The oldest that is not scheduled yet, locked until the transaction ends; those that others are at are passed over. */
+/** The oldest event that is not scheduled, locked until the transaction ends. Events locked by others are skipped. */
 export async function claimAccountEvent(db: Queryable): Promise<AccountEventRow | undefined> {
   const { rows } = await db.query<AccountEventRow>({
     name: 'claim_account_event',
@@ -29,7 +29,7 @@ export async function claimAccountEvent(db: Queryable): Promise<AccountEventRow 
   return rows[0];
 }
 
-/** Endpoints of the event's account that were there when it happened; what happened to one of them is told to the others. */
+/** The account's endpoints that existed at the time of the event, without the endpoint that it is about. */
 export async function listListeners(
   db: Queryable,
   { account_id, subject_id, occurred_at }: AccountEventRow,
@@ -50,7 +50,7 @@ export async function scheduleAccountEvent(
 ): Promise<void> {
   await db.query({
     name: 'schedule_account_event',
-    // The endpoint's row is locked before its retries, which is the order in which its holder takes them.
+    // Locks the endpoint's row before its retries, in the order of its holder.
     text: `with endpoint as (
              select id from webhooks where id = $1 for no key update
            ), retries as (

@@ -2,35 +2,39 @@ import { formatLsn, type Lsn } from '../../domain/lsn.ts';
 import { FEED_LIMIT, formatPosition, type Position } from '../../domain/position.ts';
 import type { Queryable } from '../../postgres/queryable.ts';
 
-/** Where an endpoint's feed goes on. */
+/** Where an endpoint's feed continues. */
 export interface NewCursor {
   readonly cursor: Position;
   /** Undefined when it does not start after an export. */
   readonly handOff: { readonly snapshot: string; readonly untilLsn: Lsn } | undefined;
 }
 
-/** Whether the event `e` is in the export that the endpoint `w` starts after. A reset, without a transaction, is in none. */
+/**
+ * Whether the event `e` is in the export after which the endpoint `w` starts. A reset has no transaction and is in
+ * none.
+ */
 const IS_IN_EXPORT = `coalesce(e.xid <> 0 and e.commit_lsn <= w.handoff_until_lsn
   and pg_visible_in_snapshot(e.xid::text::xid8, w.handoff_snapshot::pg_snapshot), false)`;
 
 /**
- * Whether the endpoint's feed goes on from the place: one before where it is, one after an export, which holds what is passed over,
- * or any place after events that are gone. Otherwise all after the place is still to come, and to move would leave out what is before.
+ * Whether the endpoint's feed continues from the place. Allowed are: a place before the cursor, a place after an
+ * export, which holds everything that is skipped, and any place after events that were dropped. Otherwise everything
+ * after the place is still to come, and moving there would skip what is before it.
  */
 const MOVES = `($4::text is not null or missed_events or (cursor_lsn, cursor_idx) >= ($2::pg_lsn, $3::int))`;
 
 /**
- * Puts an endpoint's cursor elsewhere, and leaves it where it is when it has yet to come to the place. Whoever delivers for it
- * now starts anew from there: the new epoch makes what it knew void. What is scheduled of the feed after the cursor is dropped,
- * since the cursor comes by it again; what was before it stays, and its record waits for it as ever. What the export holds,
- * which the endpoint now starts after, is dropped: sent later, it would make the record older.
+ * Moves an endpoint's cursor, or leaves it when it has not reached the place yet. The present holder starts again from
+ * there: the new epoch voids its state. Retries after the cursor are dropped, because the cursor passes them again.
+ * Retries before it stay, and their records still wait for them. Retries of events that the new export holds are
+ * dropped: sent later, they would make the record older.
  */
 export async function moveCursor(
   db: Queryable,
   webhookId: string,
   { cursor, handOff }: NewCursor,
 ): Promise<void> {
-  // The endpoint first: from here on until the commit its holder can't schedule a retry.
+  // Locks the endpoint first: until the commit its holder can't schedule a retry.
   const { rows } = await db.query<{ lsn: string; index: number }>(
     `update webhooks set done = '{}', cursor_epoch = cursor_epoch + 1, missed_events = false, updated_at = now(),
        cursor_lsn = case when ${MOVES} then $2 else cursor_lsn end,
@@ -63,15 +67,18 @@ export async function moveCursor(
   );
 }
 
-/** `upcoming`: the endpoint has yet to come to it. `in_export`: the export that it starts after holds it. */
+/**
+ * `upcoming`: the endpoint has not reached the event yet. `in_export`: the export after which it starts holds the
+ * event.
+ */
 export type Redelivery = 'queued' | 'upcoming' | 'in_export';
 
 /**
- * Schedules an event to be delivered at once, with all its attempts before it again, also when it was given up. One that
- * the endpoint has yet to come to is left alone: sent now, it would overtake earlier ones of its record. So is one that the
- * export holds which the endpoint starts after: sent now, it would make its record older.
+ * Schedules an event for delivery at once, with all attempts available again, also when it had failed for good. An
+ * event that the endpoint has not reached is left alone: sent now, it would overtake earlier ones of its record. So is
+ * one that is in the export after which the endpoint starts: sent now, it would make its record older.
  *
- * The endpoint's row is locked before its retries, which is the order in which its holder takes them.
+ * Locks the endpoint's row before its retries, in the order of its holder.
  *
  * @returns what becomes of it; `queued` when it was scheduled
  */

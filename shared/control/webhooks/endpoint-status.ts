@@ -2,8 +2,8 @@ import { DISABLED_REASONS } from '../../domain/disabled-reasons.ts';
 import type { Queryable } from '../../postgres/queryable.ts';
 
 /**
- * Disables endpoints that have yet to get events from before `keptSince` (`2026-01-02`), which are about to be dropped:
- * those that were paused, or failed, for as long as events are kept. Call it before dropping them.
+ * Disables endpoints that have not received events from before `keptSince` (`2026-01-02`), which are about to be
+ * dropped: those that were paused, or failed, for as long as events are kept. Call it before dropping the events.
  *
  * @returns their IDs
  */
@@ -25,7 +25,7 @@ export async function markMissed(db: Queryable, keptSince: string): Promise<stri
   return rows.map(({ id }) => id);
 }
 
-/** A disabled endpoint stays disabled: it gets no requests either way, and why it was stopped stays to be seen. */
+/** A disabled endpoint stays disabled: it gets no requests either way, and the reason stays visible. */
 export async function pauseEndpoint(db: Queryable, accountId: string | null, id: string): Promise<void> {
   await db.query(
     `update webhooks set status = case status when 'active' then 'paused' else status end, updated_at = now()
@@ -34,7 +34,10 @@ export async function pauseEndpoint(db: Queryable, accountId: string | null, id:
   );
 }
 
-/** Goes on where it stopped, also after it was disabled: its owner says that it is well again, so it starts without a grudge. */
+/**
+ * Continues where the endpoint stopped, also after it was disabled. Its owner says that it works again, so its failures
+ * are reset.
+ */
 export async function resumeEndpoint(db: Queryable, accountId: string | null, id: string): Promise<void> {
   await db.query(
     `update webhooks set status = 'active', status_reason = null, failures_in_row = 0, failing_since = null,

@@ -32,7 +32,7 @@ export interface EndpointRow {
   lease_epoch: number;
 }
 
-/** Says that a dispatcher lives, and with it all its leases, for `leaseMs` more by the database's clock. */
+/** Renews a dispatcher, and with it all its leases, for `leaseMs` by the database's clock. */
 export async function renewDispatcher(db: Queryable, dispatcherId: string, leaseMs: number): Promise<void> {
   await db.query({
     name: 'renew_dispatcher',
@@ -43,7 +43,7 @@ export async function renewDispatcher(db: Queryable, dispatcherId: string, lease
   });
 }
 
-/** How many endpoints each living dispatcher should hold, rounded up so that all of them are held. */
+/** The number of endpoints that each live dispatcher should hold, rounded up so that all are held. */
 export async function readFairShare(db: Queryable): Promise<number> {
   const { rows } = await db.query<{ share: number }>({
     name: 'read_fair_share',
@@ -54,8 +54,9 @@ export async function readFairShare(db: Queryable): Promise<number> {
 }
 
 /**
- * Looks only at endpoints that are free, by the index on `lease_owner` of the active ones, so that a claim costs the same however many
- * are held. `owners` steps from one owner to the next, over all endpoints of each. The orders name the index.
+ * Reads only endpoints without a live holder, by the index on `lease_owner` of the active ones, so that the cost of a
+ * claim does not depend on the number held. `owners` steps from one owner to the next over all endpoints of each. The
+ * orders select the index.
  */
 const CLAIM_ENDPOINTS = `
   with recursive owners as (
@@ -86,7 +87,7 @@ const CLAIM_ENDPOINTS = `
     from free where w.id = free.id
   returning ${ENDPOINT_COLUMNS}`;
 
-/** Leases at most `limit` active endpoints that nobody alive holds. Many dispatchers may claim at once. */
+/** Leases at most `limit` active endpoints without a live holder. Many dispatchers may claim at once. */
 export async function claimEndpoints(
   db: Queryable,
   dispatcherId: string,
@@ -100,7 +101,7 @@ export async function claimEndpoints(
   return rows;
 }
 
-/** The endpoints of this dispatcher whose settings changed since it last applied them. */
+/** The endpoints of this dispatcher whose settings have changed since it last applied them. */
 export async function readChangedEndpoints(db: Queryable, dispatcherId: string): Promise<EndpointRow[]> {
   const { rows } = await db.query<EndpointRow>({
     name: 'read_changed_endpoints',
@@ -111,7 +112,7 @@ export async function readChangedEndpoints(db: Queryable, dispatcherId: string):
   return rows;
 }
 
-/** Rows that a save of progress holds are left out: it takes many of them too, in an order of its own. */
+/** Skips rows that a save of progress has locked: saves lock many rows too, in another order. */
 const NOTE_APPLIED = `
   with free as (
     select w.id, n.version from webhooks w join unnest($1::text[], $2::int[]) as n (id, version) using (id)
@@ -121,7 +122,7 @@ const NOTE_APPLIED = `
     from free where w.id = free.id
   returning w.id`;
 
-/** Notifies waiting requests that endpoints use these versions of their settings now. */
+/** Tells waiting requests that endpoints now use these versions of their settings. */
 export async function noteApplied(db: Queryable, versions: ReadonlyMap<string, number>): Promise<void> {
   const { rows } = await db.query<{ id: string }>({
     name: 'note_applied',
@@ -139,7 +140,7 @@ export async function noteApplied(db: Queryable, versions: ReadonlyMap<string, n
   }
 }
 
-/** Which endpoints this dispatcher holds by the control store, which is the truth. */
+/** The endpoints that this dispatcher holds, according to the control store, which decides. */
 export async function readHeldIds(db: Queryable, dispatcherId: string): Promise<Set<string>> {
   const { rows } = await db.query<{ id: string }>({
     name: 'read_held_ids',
@@ -149,7 +150,7 @@ export async function readHeldIds(db: Queryable, dispatcherId: string): Promise<
   return new Set(rows.map((row) => row.id));
 }
 
-/** Gives leases back, so that others need not wait for them to expire. */
+/** Releases leases, so that others need not wait for them to expire. */
 export async function releaseEndpoints(
   db: Queryable,
   dispatcherId: string,

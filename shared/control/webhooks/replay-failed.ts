@@ -10,10 +10,10 @@ export interface FailedReplay {
 }
 
 /**
- * Asks the dispatchers to deliver failed events again. A request of an endpoint that is paused or disabled replaces an
- * earlier one, which waits as long.
+ * Asks the dispatchers to deliver failed events again. For a paused or disabled endpoint it replaces an earlier
+ * request, which waits too.
  *
- * @param failedFrom RFC 3339 with a zone, as `failedUntil`
+ * @param failedFrom RFC 3339 with a zone, like `failedUntil`
  * @returns false while an earlier request is not done
  */
 export async function requestFailedReplay(
@@ -44,21 +44,22 @@ export async function findFailedReplay(db: Queryable, webhookId: string): Promis
   return rows[0];
 }
 
-/** Events that one step examines. */
+/** Events examined per step. */
 const PAGE = 1_000;
 
 /**
- * Waiting deliveries of an endpoint at which its replay waits too: a dispatcher keeps all of them in memory, and stops an
- * endpoint's cursor at twice as many.
+ * Limit of waiting deliveries of an endpoint, at which its replay waits: a dispatcher keeps all of them in memory, and
+ * stops an endpoint's cursor at twice as many.
  */
 const MAX_WAITING = 5_000;
 
-/** Until a replay that waits for deliveries has its next turn: each turn counts them. */
+/** Interval between the turns of a replay that waits for deliveries. Each turn counts them. */
 const REST_SECONDS = 5;
 
 /**
- * Replays take turns, those of active endpoints only. The endpoint's row is locked before its retries, which is the order in which its holder takes them. Whatever another
- * has delivered or replayed until a row is locked, its new state decides. Progress is saved with what it stands for.
+ * Replays of active endpoints take turns. Locks the endpoint's row before its retries, in the order of its holder.
+ * Another process may deliver or replay an event until its row is locked, so its new state decides. Progress is saved
+ * together with the rows.
  */
 const STEP = `
   with due as (
@@ -111,16 +112,16 @@ const STEP = `
 
 export interface ReplayStep {
   webhook_id: string;
-  /** As many deliveries wait as may; the replay has its next turn later. */
+  /** The limit of waiting deliveries is reached; the replay continues at its next turn. */
   is_full: boolean;
-  /** Events that are to be delivered again. */
+  /** Number of events scheduled for delivery. */
   scheduled: number;
   is_over: boolean;
 }
 
 /**
- * Schedules some failed events of one replay: those that were given up, and those that wait for a retry. What was delivered
- * since it is not scheduled for retry any more, so it is left out. A crash between two steps repeats and loses nothing.
+ * Schedules some failed events of one replay: those that failed for good, and those that wait for a retry. An event
+ * that was delivered since has no row any more. A crash between two steps repeats a step and loses nothing.
  *
  * @returns undefined when no replay has anything to do now
  */

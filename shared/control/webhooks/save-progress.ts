@@ -8,14 +8,14 @@ export interface EndpointProgress {
   readonly leaseEpoch: number;
   readonly cursor: Position;
   readonly done: readonly string[];
-  /** As the circuit breaker has it, in epoch milliseconds. */
+  /** The circuit breaker's state, in epoch milliseconds. */
   readonly health: {
     readonly failuresInRow: number;
     readonly failingSinceMs: number | undefined;
-    /** 0 when the endpoint does not rest. */
+    /** 0 when the endpoint does not pause. */
     readonly restUntilMs: number;
   };
-  /** Why the endpoint is to be disabled; undefined while it is not. */
+  /** Why the endpoint is to be disabled, or undefined. */
   readonly disabledBy: string | undefined;
 }
 
@@ -37,11 +37,11 @@ export interface ScheduledRetry {
 export interface EndedRetry {
   readonly endpointId: string;
   readonly position: Position;
-  /** As it was read. One that has another now was asked for again. */
+  /** As it was read. A different value now means that a replay was requested since. */
   readonly askedXid: string;
 }
 
-/** Everything that several endpoints have come to know since the last save. */
+/** The progress of several endpoints since the last save. */
 export interface ProgressBatch {
   readonly endpoints: readonly EndpointProgress[];
   readonly retries: readonly ScheduledRetry[];
@@ -66,9 +66,9 @@ const HELD = `
 const SAVE_PROGRESS = `${HELD} select id from held`;
 
 /**
- * One statement, so that the cursor never passes an event whose retry is not saved with it. `webhook_parked` holds what is
- * scheduled for retry, what overflowed to retry behind it, and what was given up (`dead`). One that was asked for again since it was
- * read stays scheduled as it is.
+ * One statement, so that the cursor never passes an event whose retry is not saved with it. `webhook_parked` holds
+ * events scheduled for retry, those that overflowed to retry behind them, and those that failed for good (`dead`). An
+ * event whose replay was requested since the read keeps its schedule.
  */
 const SAVE_WITH_RETRIES = `${HELD}, retries as (
     insert into webhook_parked as k
@@ -100,10 +100,10 @@ const SAVE_WITH_RETRIES = `${HELD}, retries as (
 const toDate = (ms: number | undefined) => (ms === undefined || ms === 0 ? null : new Date(ms));
 
 /**
- * Saves progress, scheduled and ended retries of several endpoints at once, each only if `owner` holds it by the same claim
- * still and nobody moved its cursor. Saving the same again changes nothing.
+ * Saves progress, scheduled retries and ended retries of several endpoints, each only if `owner` still holds it by the
+ * same claim and its cursor was not moved. Repeating a save changes nothing.
  *
- * @returns the IDs of the endpoints that were saved; the others are no longer ours
+ * @returns the IDs of the saved endpoints; others have another holder
  */
 export async function saveProgress(
   db: Queryable,

@@ -2,7 +2,7 @@ import type { Queryable } from '../../postgres/queryable.ts';
 import { WEBHOOKS_CHANNEL } from '../../protocol/names.ts';
 import { ENDPOINT_COLUMNS, type EndpointRow } from './lease-endpoints.ts';
 
-/** By then the request has given up, and a test that arrives later helps nobody. */
+/** By then the request has timed out, and a later test would help nobody. */
 const UNCLAIMED_SECONDS = 30;
 
 export interface ClaimedTest extends EndpointRow {
@@ -18,7 +18,7 @@ export interface WebhookTestResult {
   readonly excerpt: string | null;
 }
 
-/** Takes tests that were asked for and nobody took. Each is taken once, so that none is sent twice. */
+/** Claims requested tests. Each is claimed once, so that none is sent twice. */
 export async function claimWebhookTests(db: Queryable, limit: number): Promise<ClaimedTest[]> {
   const { rows } = await db.query<ClaimedTest>({
     name: 'claim_webhook_tests',
@@ -50,7 +50,7 @@ export async function saveTestResult(
   });
 }
 
-/** One that is older was claimed by a dispatcher that died, and no longer stands in the way of another. */
+/** An older test was claimed by a dispatcher that died, and does not block another one. */
 const DIED_SECONDS = 120;
 
 export interface RequestedTest {
@@ -77,7 +77,7 @@ export async function requestTest(
   return rowCount === 1;
 }
 
-/** @returns undefined when it was replaced, or went with its endpoint */
+/** @returns undefined when it was replaced, or its endpoint was deleted */
 export async function findTest(
   db: Queryable,
   webhookId: string,
@@ -91,7 +91,7 @@ export async function findTest(
   return rows[0];
 }
 
-/** Takes back what no dispatcher has claimed. @returns whether it was taken back, so that it will never be sent */
+/** Withdraws a test that no dispatcher has claimed. @returns whether it was withdrawn, so that it will never be sent */
 export async function withdrawTest(db: Queryable, webhookId: string, eventId: string): Promise<boolean> {
   const { rowCount } = await db.query(
     'delete from webhook_tests where webhook_id = $1 and event_id = $2 and claimed_at is null',
