@@ -29,10 +29,12 @@ import { createScheduler } from './scheduler.ts';
 import { createThrottle, readPressure } from './throttle.ts';
 import { createChunkWorkers } from './work/work-chunks.ts';
 
-/** Jobs whose items are listed at once, so that a file of millions of IDs does not hold up the next customer's ten. */
+/** Jobs listed at once, so that a file of millions of IDs does not delay another customer's ten. */
 const LISTERS = 2;
 
-/** The bulk service: lists the items of jobs and works on them in chunks. Runs any number of times beside each other. */
+/**
+ * The bulk service: lists the items of jobs and works on them in chunks. Any number of processes may run in parallel.
+ */
 export async function buildBulk(
   config: BulkConfig,
   context: ServiceContext,

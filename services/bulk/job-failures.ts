@@ -49,7 +49,7 @@ const ABOUT_VALUES = /^(22|54)/;
 /** Errors that no outage causes. */
 const BUGS = [TypeError, RangeError, ReferenceError, SyntaxError, UnreadableRequestError];
 
-/** A restart of this process mends it, or nothing does. */
+/** A restart of this process corrects it, or nothing does. */
 const COUNTED = [...BUGS, CatalogBehindError];
 
 /**

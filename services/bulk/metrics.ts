@@ -49,7 +49,7 @@ export const BULK_METRICS = defineMetrics({
 
 export interface BulkMetrics {
   counted(items: AddedResults): void;
-  /** `failed`: the attempt ended in an error. */
+  /** `failed`: the attempt ended with an error. */
   attempted(outcome: ChunkOutcome | 'failed', durationMs: number): void;
   asked(result: 'succeeded' | 'failed' | 'stopped', durationMs: number): void;
   ended(status: string): void;

@@ -30,7 +30,7 @@ export interface SchedulerDeps {
 
 const ROUND_MS = 200;
 
-/** What a scheduler asks once a round, and everything else only while there are jobs. */
+/** Queried once per round; everything else only while there are jobs. */
 export interface SchedulerWorkerDeps extends SchedulerDeps {
   readonly active: Pick<ActiveJobs, 'look'>;
 }
@@ -72,8 +72,8 @@ export async function scheduleRound(deps: SchedulerDeps): Promise<void> {
 }
 
 /**
- * By the rule with which the api refuses new jobs. While the slot's state is unknown, running jobs run and paused ones stay
- * paused.
+ * Follows the rule with which the api refuses new jobs. While the slot's state is unknown, running jobs run and paused
+ * ones stay paused.
  */
 async function pauseOrResumeForFeed({ control, slotWatch, log, now }: SchedulerDeps): Promise<void> {
   const status = slotWatch.latest();
@@ -88,8 +88,8 @@ async function pauseOrResumeForFeed({ control, slotWatch, log, now }: SchedulerD
 }
 
 /**
- * Reports a chunk that was begun and never reported, so that the counts agree with the ledger. The counts stay as they are
- * only if the source refuses the query for a reason that does not pass.
+ * Reports a chunk that was started and never reported, so that the counts agree with the ledger. The counts stay
+ * unchanged only if the source permanently refuses the query.
  */
 async function settle(
   chunk: UnsettledChunk,

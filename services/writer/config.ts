@@ -19,13 +19,13 @@ const BASE = [
 ] as const;
 
 export interface WriterConfig extends BaseConfig<(typeof BASE)[number]> {
-  /** Chunks that may be coming in at once; each holds a file open. */
+  /** Limit of chunks being received at once; each keeps a file open. */
   readonly maxOpenChunks: number;
-  /** Exports put together at once. */
+  /** Limit of exports assembled at once. */
   readonly maxAssemblies: number;
-  /** Local disk for files in the making that can't be streamed: those of the format parquet. */
+  /** Local disk for unfinished files that can't be streamed: those of the format parquet. */
   readonly scratchDirectory: string;
-  /** What DuckDB may use to write one Parquet file. */
+  /** Memory limit of DuckDB for one Parquet file. */
   readonly parquetMemoryMb: number;
   readonly retentionDays: number;
 }
@@ -42,7 +42,7 @@ export function readWriterConfig(env: Env, read = envReader(env)): WriterConfig 
   });
 }
 
-/** One for each user, because the temporary directory is everybody's. */
+/** One per user, because all users share the temporary directory. */
 function defaultScratchDirectory(): string {
   return join(tmpdir(), `tandem-writer-${process.getuid?.() ?? 0}`);
 }

@@ -61,7 +61,7 @@ export const WRITER_METRICS = defineMetrics({
 export interface PublishedExport {
   readonly bytes: number;
   readonly assemblyMs: number;
-  /** Since the request. */
+  /** Time since the request. */
   readonly totalMs: number;
 }
 
@@ -77,7 +77,7 @@ export function addWriterMetrics(
     directories,
   }: {
     readonly openChunkCount: () => number;
-    /** A directory of each disk; undefined where there is none. */
+    /** A directory of each disk; undefined without one. */
     readonly directories: Readonly<Record<'scratch' | 'storage', string | undefined>>;
   },
 ): WriterMetrics {
@@ -118,7 +118,7 @@ interface Disk {
   readonly sizeBytes: number;
 }
 
-/** The scratch directory is made when it is first needed: until then its disk is that of the folder above. */
+/** The scratch directory is created when first needed. Until then its disk is that of its parent. */
 async function readDisk(directory: string): Promise<Disk | undefined> {
   for (let path = directory; ; path = dirname(path)) {
     try {

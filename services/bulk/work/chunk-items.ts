@@ -26,8 +26,8 @@ export function splitItems(
 }
 
 /**
- * The results of a job's begun items when it ends early. An item with a result keeps it. For the others nobody knows what the
- * handler did, and no result at all would say that it did nothing.
+ * The results of a job's started items when it ends early. An item with a result keeps it. For the others it is unknown
+ * what the handler did, and a missing result would claim that it did nothing.
  */
 export function unansweredItems({
   firstSeq,

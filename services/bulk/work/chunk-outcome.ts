@@ -1,4 +1,4 @@
-/** The results that an attempt at a chunk may have. `handler_silent`: the handler is away, and responded for no item. */
+/** The outcomes of an attempt at a chunk. `handler_silent`: the handler is unavailable, and responded for no item. */
 export const CHUNK_OUTCOMES = [
   'worked',
   'rows_held',

@@ -75,7 +75,7 @@ export async function assembleExport(
   });
   const described = new Map<string, DescribedResource>();
 
-  /** Files of one resource, one after the other; each has to be read before the next. */
+  /** The files of one resource, one after another. Read each to its end before taking the next. */
   async function* makeFiles(resource: string, parts: ResourceParts): AsyncGenerator<Making> {
     const context = contextOf(resource);
     const wholeType = await commonRowType(parts, rowTypeOf);
@@ -115,7 +115,7 @@ export async function assembleExport(
   return files;
 }
 
-/** @throws MixedSchemasError when the rows have not all the same fields */
+/** @throws MixedSchemasError when the rows do not all have the same fields */
 async function commonRowType(
   { resource, schemaIds }: ResourceParts,
   rowTypeOf: AssembleDeps['rowTypeOf'],
@@ -133,9 +133,9 @@ async function commonRowType(
 }
 
 /**
- * Puts changed records in the place of what was read.
+ * Replaces rows of the parts by the records that changed later.
  *
- * @returns the counts that the file must have: rows of the parts, with those that were made, without those that were deleted
+ * @returns the row counts that the file must have: those of the parts, plus created and minus deleted records
  */
 async function mergedLines(
   parts: ResourceParts,
@@ -161,7 +161,7 @@ async function mergedLines(
   return { lines: inBlocks(mergeLines(storage, parts, merge.records(), lines, signal)), counts };
 }
 
-/** The keys of the records that are gone, in the form that the format's rows have. */
+/** The keys of deleted records, in the form of the format's rows. */
 async function makeDeletedFile(
   changed: ResourceParts,
   rowType: RowType,

@@ -26,8 +26,8 @@ import { type AssembleDeps, assembleExport } from './assemble-export.ts';
 import { classifyAssemblyError } from './classify-assembly-error.ts';
 
 /**
- * An assembly of so little takes only its round trips to the control store and to storage, so several beside each other, and beside
- * large ones, take hardly longer than one.
+ * Size limit of a small assembly. It takes only round trips to the control store and storage, so several in parallel
+ * take hardly longer than one, even beside large ones.
  */
 const SMALL_BYTES = 1024 * 1024;
 const SMALL_AT_ONCE = 10;
@@ -44,7 +44,7 @@ const LEFT_TO_ANOTHER_MS = 60_000;
 
 export interface AssemblerDeps {
   readonly pool: Pool;
-  /** Exports of more than `SMALL_BYTES` put together at once. */
+  /** Limit of concurrent exports with more than `SMALL_BYTES`. */
   readonly maxAssemblies: number;
   readonly storage: AssembleDeps['storage'];
   readonly scratch: AssembleDeps['scratch'];

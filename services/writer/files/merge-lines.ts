@@ -6,11 +6,11 @@ import type { Storage } from '../../../shared/storage/storage.ts';
 import { jsonToWireText, readJsonMembers } from '../../../shared/values/json-members.ts';
 import { createRowJson } from '../../../shared/values/json-text.ts';
 
-// The lines of a chunked export: those of the parts, but for the records that changed after their chunk was read.
+// The lines of a chunked export: those of the parts, with the records replaced that changed after their chunk was read.
 
-/** What the lines have. */
+/** The content of the lines. */
 export interface MergedLines {
-  /** All columns, as the records have them. */
+  /** All columns of the records. */
   readonly rowType: RowType;
   /** The columns of the lines. */
   readonly lineType: RowType;

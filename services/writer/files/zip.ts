@@ -8,16 +8,16 @@ import { readSpooled, spoolBytes } from '../../../shared/formats/spool.ts';
 export interface ZipMember {
   readonly name: string;
   readonly bytes: Bytes;
-  /** Put in as it is, because it is compressed already. */
+  /** Stored without compression, because it is compressed already. */
   readonly isStored: boolean;
 }
 
 /**
- * A zip archive, in the 64-bit form where it gets too large for the other. A member is asked for once the one before is in, so a
- * later one may depend on what the earlier ones turned out to be.
+ * A zip archive, in the 64-bit form where it is too large for the other. The next member is requested after the
+ * previous one is complete, so it may depend on earlier ones.
  *
- * Each member waits on the local disk until its checksum and sizes are known, because they stand before its bytes: readers that
- * go through an archive from its beginning can't take a stored member whose sizes come behind it.
+ * Each member waits on the local disk until its checksum and sizes are known, because they precede its bytes: readers
+ * that stream an archive can't handle a stored member whose sizes come after it.
  *
  * @throws what a member's bytes or the list of members throw; the signal's reason once it aborts
  */
@@ -68,17 +68,17 @@ async function spoolMember(
   return { name, isDeflated: !isStored, crc32: checksum, size, storedSize };
 }
 
-/** One member as the archive's records describe it. All numbers are known before its first byte is written. */
+/** One member as the archive's records describe it. All values are known before its first byte is written. */
 export interface ZipEntry {
   readonly name: string;
   readonly isDeflated: boolean;
-  /** Of the content. */
+  /** CRC-32 of the content. */
   readonly crc32: number;
-  /** Of the content, in bytes. */
+  /** Bytes of the content. */
   readonly size: number;
-  /** Of what stands in the archive, in bytes. */
+  /** Bytes in the archive. */
   readonly storedSize: number;
-  /** Where its local header begins. */
+  /** Offset of its local header. */
   readonly offset: number;
 }
 
@@ -89,7 +89,7 @@ const ZIP64_END_OF_CENTRAL = 0x06064b50;
 const ZIP64_END_LOCATOR = 0x07064b50;
 const ZIP64_EXTRA = 1;
 
-/** The largest numbers of the plain records; a field that holds one of them points to its 64-bit form. */
+/** The largest values of the plain records. A field with one of them refers to its 64-bit form. */
 const MAX_32 = 0xffffffff;
 const MAX_16 = 0xffff;
 
@@ -99,19 +99,19 @@ const VERSION_PLAIN = 20;
 const VERSION_ZIP64 = 45;
 /** Names are UTF-8 (APPNOTE 4.4.4, bit 11). Bit 3, sizes behind the data, is never set. */
 const FLAGS = 1 << 11;
-/** 1 January 1980, the earliest date that the format can say: the archive's bytes depend on its content alone. */
+/** 1 January 1980, the format's earliest date, so that the archive's bytes depend only on its content. */
 const DOS_DATE = (1 << 5) | 1;
 const DOS_TIME = 0;
 const MADE_ON_UNIX = 3 << 8;
-/** A regular file that everybody may read, in the upper half as Unix keeps it. */
+/** A regular file that everybody may read; Unix attributes are in the upper half. */
 const FILE_ATTRIBUTES = (0o100644 << 16) >>> 0;
 
 const is64 = (number: number) => number >= MAX_32;
 
-/** What stands before a member's bytes (APPNOTE 4.3.7). */
+/** The header before a member's bytes (APPNOTE 4.3.7). */
 export function localHeader(entry: ZipEntry): Buffer {
   const { size, storedSize } = entry;
-  // A reader needs both sizes in the 64-bit form, also when only one of them is too large (4.5.3).
+  // The 64-bit form needs both sizes, even when only one of them is too large (4.5.3).
   const extra = is64(size) || is64(storedSize) ? zip64Extra([size, storedSize]) : Buffer.alloc(0);
   const name = Buffer.from(entry.name);
   const header = Buffer.alloc(30);
@@ -140,7 +140,7 @@ export function centralHeader(entry: ZipEntry): Buffer {
   return Buffer.concat([header, name, extra]);
 }
 
-/** What ends the archive (APPNOTE 4.3.14 to 4.3.16). The 64-bit records stand before the plain one where they are needed. */
+/** The end of the archive (APPNOTE 4.3.14 to 4.3.16). If needed, the 64-bit records come before the plain one. */
 export function endOfCentral(entryCount: number, centralSize: number, centralOffset: number): Buffer {
   const end = Buffer.alloc(22);
   end.writeUInt32LE(END_OF_CENTRAL, 0);
@@ -166,7 +166,7 @@ export function endOfCentral(entryCount: number, centralSize: number, centralOff
   return Buffer.concat([end64, locator, end]);
 }
 
-/** Version to the sizes: what local and central records have in common. */
+/** The fields from version to sizes, which local and central records share. */
 function writeCommon(
   header: Buffer,
   at: number,

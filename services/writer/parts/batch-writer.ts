@@ -84,7 +84,7 @@ export class BatchWriter {
     try {
       return await this.#append(partitionState, messages, hold, finishing);
     } finally {
-      // Also after a failure: nobody else may have the partition while anything of it goes on.
+      // Also after a failure: no other member may get the partition while work on it continues.
       await finishing.all();
     }
   }
@@ -237,7 +237,7 @@ export class BatchWriter {
     return true;
   }
 
-  /** The span is known from the last row, and begins with the first. */
+  /** The last row carries the trace context, and the span starts at the first row. */
   #finishTraced(
     partitionState: PartitionState,
     open: OpenChunk<Part>,

@@ -66,7 +66,7 @@ export function createRowConsumer(deps: RowConsumerDeps): RowConsumer {
   /** Combines the commits of batches that end at the same time. */
   const commitOffset = createGather(async (offsets: readonly BatchOffset[]) => {
     const byTopic = Map.groupBy(offsets, ({ topic }) => topic);
-    // All batches are of the same member. A commit outside of a batch would be retried even while the group rebalances.
+    // All batches belong to one member. A commit outside of a batch would be retried even while the group rebalances.
     await offsets[0]?.commitOffsetsIfNecessary({
       topics: [...byTopic].map(([topic, of]) => ({
         topic,
@@ -132,7 +132,10 @@ export function createRowConsumer(deps: RowConsumerDeps): RowConsumer {
   };
 }
 
-/** On its own errors the client joins again. On any other it would repeat the batch forever, so the worker ends instead. */
+/**
+ * After its own errors the client joins again. After any other it would repeat the batch for ever, so the worker ends
+ * instead.
+ */
 function rethrow(error: unknown, fail: (error: unknown) => void): never {
   if (!isKafkaError(error)) fail(error);
   throw error;

@@ -1,18 +1,18 @@
 import type { Part } from './part.ts';
 import type { OpenChunk } from './partition-states.ts';
 
-/** Each keeps a file open, and the buffer of its rows until they are in it. */
+/** Limit of concurrent finishes. Each keeps a file open, and a buffer until its rows are written. */
 const MAX_FINISHING = 16;
 
 /**
- * Chunks of one batch whose parts are being synced and recorded beside each other, while later rows are appended. With many small
+ * Chunks of one batch whose parts are synced and recorded concurrently, while later rows are appended. With many small
  * chunks, each would otherwise wait for the sync of the one before.
  */
 export class FinishingChunks {
   readonly #begun = new Map<OpenChunk<Part>, Promise<void>>();
   #failure: { readonly error: unknown } | undefined;
 
-  /** Begins as soon as fewer than `MAX_FINISHING` are under way. @throws what an earlier one threw */
+  /** Starts as soon as fewer than `MAX_FINISHING` are under way. @throws the error of an earlier one */
   async begin(open: OpenChunk<Part>, finish: () => Promise<void>): Promise<void> {
     open.isWhole = true;
     while (this.#begun.size >= MAX_FINISHING) await Promise.race(this.#begun.values());
@@ -25,13 +25,13 @@ export class FinishingChunks {
     this.#begun.set(open, ended);
   }
 
-  /** Resolves once that one is over, if it is under way. */
+  /** Resolves when this chunk's finish has ended, if it is under way. */
   async of(open: OpenChunk<Part>): Promise<void> {
     await this.#begun.get(open);
     this.#throwFailure();
   }
 
-  /** @throws what one of them threw, once all are over */
+  /** @throws the error of one of them, after all have ended */
   async all(): Promise<void> {
     await Promise.all(this.#begun.values());
     this.#throwFailure();

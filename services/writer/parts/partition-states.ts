@@ -54,7 +54,7 @@ export class PartitionChunks<Part> {
   /** The offset after the last row that was read. */
   #position = 0n;
 
-  /** Chunks that wait for rows. One that is whole closes by itself. */
+  /** Chunks that wait for rows. A complete one closes by itself. */
   get waitingCount(): number {
     let count = 0;
     for (const { isWhole } of this.#open.values()) if (!isWhole) count += 1;

@@ -5,13 +5,13 @@ import { createRowCodec, type RowCodec } from '../../../shared/values/row-codec.
 import { ForeignSchemaError, readRowSchema } from '../../../shared/values/row-schema.ts';
 
 export interface RowCodecs {
-  /** @returns undefined until the schema was loaded, and for one of another resource */
+  /** @returns undefined until the schema is loaded, and for a schema of another resource */
   get(schemaId: number, resource: string): RowCodec | undefined;
   /**
    * Fetches the schema.
    *
-   * @throws ForeignSchemaError when it is not of the resource's rows, as in a registry that was emptied and gives its IDs again;
-   *   the registry's error after `MAX_ATTEMPTS`
+   * @throws ForeignSchemaError when it does not belong to the resource's rows, as in a registry that was emptied and
+   * assigns its IDs again; the registry's error after `MAX_ATTEMPTS`
    */
   load(schemaId: number, resource: string): Promise<RowCodec>;
 }
@@ -20,7 +20,7 @@ export interface RowCodecs {
 const MAX_ATTEMPTS = 40;
 const BACKOFF = { initialMs: 100, maxMs: 2_000 };
 
-/** Codecs by schema ID. All are kept: there is one for each version of a table's columns. */
+/** Codecs by schema ID. All are kept: there is one per version of a table's columns. */
 export function createRowCodecs(
   registry: { fetch(id: number): Promise<AvroSchemaJson> },
   log: Log,
