@@ -53,19 +53,19 @@ import { createStatusReader } from './status/status-reader.ts';
 import { createSecretResealer } from './webhooks/secret-resealer.ts';
 
 /**
- * Synchronous operations without a handler that run at once; more wait. Each holds a connection of the
- * control store. So do those with a handler, 8 at most, and both leave connections for other requests.
+ * Limits of synchronous operations without a handler; others wait. Each uses a connection of the control store. So do
+ * those with a handler, at most 8, and both leave connections for other requests.
  */
 const SYNC_APPLY_LIMITS = { max: 6, perAccount: 2, waitMs: 5_000 };
 const MAX_CONTROL_CONNECTIONS = 20;
 
 /**
- * Requests of one account that run at once. Two busy accounts still leave connections of the control store
- * for others.
+ * Limit of concurrent requests of one account, so that two busy accounts leave connections of the control store for
+ * others.
  */
 const MAX_RUNNING_REQUESTS = 8;
 
-/** More than synchronous operations hold at once, so that counts, checks and results have connections too. */
+/** More than synchronous operations use at once, so that counts, checks and results have connections too. */
 const MAX_BULK_CONNECTIONS = 8;
 
 /**
@@ -171,7 +171,7 @@ export async function buildApi(config: ApiConfig, context: ServiceContext): Prom
     maxRunning: MAX_RUNNING_REQUESTS,
     maxDownloads: config.maxDownloads,
   });
-  // A source that is away keeps no api from starting.
+  // The api starts even when the source is unavailable.
   void findMissingRights(source, catalog, 'change').then(
     (missing) => reportMissingRights(log, missing),
     (error: unknown) => log.warn('source.not_asked', { error }),
@@ -189,7 +189,7 @@ export async function buildApi(config: ApiConfig, context: ServiceContext): Prom
   };
   const readStatus = createStatusReader({
     ...sourceDeps,
-    // Also while customers' requests hold all other connections.
+    // Also while customers' requests use all other connections.
     pool: reservedPool,
     ownSessions: () => findOwnSessions(source, config.slotName),
     consumerLag: () => consumerLag.read(),

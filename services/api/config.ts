@@ -25,14 +25,14 @@ const BASE = [
 
 export interface ApiConfig extends BaseConfig<(typeof BASE)[number]> {
   readonly port: number;
-  /** Where clients reach this API; undefined: where it listens. */
+  /** The public URL of this API; undefined: its own address. */
   readonly publicUrl: string | undefined;
   readonly adminKey: Secret;
   /** Origins whose pages may call the API from a browser; `*` for all. */
   readonly corsOrigins: readonly string[];
-  /** Where somebody whose dashboard session is over gets a new link. */
+  /** Where visitors get a new link when their dashboard session has ended. */
   readonly portalRefreshUrl: string | undefined;
-  /** Origins that may show the dashboard in a frame. */
+  /** Origins that may embed the dashboard in a frame. */
   readonly portalFrameAncestors: readonly string[];
   readonly portalIdleSeconds: number;
   readonly portalSessionSeconds: number;
@@ -40,7 +40,7 @@ export interface ApiConfig extends BaseConfig<(typeof BASE)[number]> {
   readonly urlLifetimeSeconds: number;
   readonly maxBodyBytes: number;
   readonly requestsPerSecond: number;
-  /** 0: unlimited. */
+  /** 0: no limit. */
   readonly requestsPerMinute: number;
   readonly maxOpenRequests: number;
   readonly maxDownloads: number;
@@ -119,7 +119,7 @@ export function readApiConfig(env: Env, read = envReader(env)): ApiConfig {
     maxDownloads: read.integer('API_MAX_DOWNLOADS', { default: 16, min: 1, max: 4_000 }),
     maxQueuedExports: read.integer('MAX_QUEUED_EXPORTS', { default: 20, min: 1, max: 10_000 }),
     maxQueuedBulk: read.integer('MAX_QUEUED_BULK', { default: 100, min: 1, max: 10_000 }),
-    // The control store ends a transaction that is idle for 30 s, and the request's own is until the response.
+    // The control store ends a transaction that is idle for 30 s, and the request's own stays open until the response.
     syncHandlerMs: read.integer('BULK_SYNC_HANDLER_MS', { default: 20_000, min: 100, max: 25_000 }),
   });
 }

@@ -30,10 +30,10 @@ export interface ActiveJobs<Row extends ActiveJobRow> {
   readonly jobs: readonly Row[];
 }
 
-/** Jobs that a response shows: those that have their turn, then the queue in its order. */
+/** Limit of jobs that a response shows: first those that are not queued, then the queue in order. */
 export const MAX_SHOWN_JOBS = 100;
 
-/** `active` selects id, status, created_at, whether the job is queued, and what else is shown of it. */
+/** `active` selects id, status, created_at, whether the job is queued, and what else is shown. */
 const activeJobs = (active: string) => `
 with active as (${active}), placed as (
   select active.*,
@@ -52,7 +52,7 @@ const ACTIVE_EXPORTS = activeJobs(`
   from exports
   where account_id = $1 and status in ('pending', 'running', 'paused', 'cancelling')`);
 
-/** A job whose items are being listed is pending and has its turn. */
+/** A job whose items are being listed is pending and not queued. */
 const ACTIVE_BULK_JOBS = activeJobs(`
   select id, status, created_at, status = 'pending' and admitted_at is null as is_queued, resource, operation,
     processed::float8 as processed, greatest(coalesce(total, estimated), processed)::float8 as total

@@ -14,20 +14,23 @@ export interface RespellerDeps {
   readonly log: Log;
 }
 
-/** A column may get another type while the api runs. */
+/** Interval of the rounds: a column may get another type while the api runs. */
 const ROUND_MS = 10 * 60_000;
 /** Until the first round succeeds, the accounts keep the texts of the last run. */
 const RETRY_MS = 5_000;
 const PAGE = 200;
 
-/** Texts that every type writes as they are, if it takes them at all: most accounts, which PostgreSQL need not be asked about. */
+/**
+ * Texts that every accepting type prints unchanged. Most accounts are such, so PostgreSQL need not be queried about
+ * them.
+ */
 const PLAIN = /^(0|[1-9]\d{0,17}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})$/;
 
 /**
- * Gives each account its one text, where an earlier version took another spelling or the account column has a
- * new type. Exports of such an account found its rows, but none of its changes was recorded. So each of its
- * resources gets a `feed.reset` at its place in the feed, and changes_since cannot start before that. Safe to
- * repeat after a crash at any line, and to run several times at once.
+ * Gives each account its canonical text, if an earlier version stored another spelling or the account column has a new
+ * type. Exports of such an account found its rows, but its changes were not recorded. So each of its resources gets a
+ * `feed.reset` at its place in the feed, and changes_since can't start before that. Safe to repeat after a crash, and
+ * to run in several processes at once.
  */
 export async function respellAccounts({ pool, source, catalog, log }: RespellerDeps): Promise<void> {
   const types = await readAccountTypes(source, catalog);

@@ -39,12 +39,15 @@ export interface AccountDeps {
   readonly source: Pick<SourceFacts, 'accountText'>;
 }
 
-/** Of a key that is made without scopes. One that may make further keys is asked for by name: those stay when it is revoked. */
+/**
+ * Scopes of a key that is created without any. `keys:write` has to be requested explicitly: keys that such a key
+ * creates survive its revocation.
+ */
 const DEFAULT_SCOPES = SCOPES.filter((scope) => scope !== 'keys:write');
 
 const name = z.string().min(1).max(200);
 
-/** Accounts and their keys: the operator's. */
+/** The operator's routes for accounts and their keys. */
 export function accountRoutes({ pool, cursorSigner, source }: AccountDeps): Route[] {
   const operator = { access: 'operator', account: 'none' } as const;
   const noAccount = (id: string) => new AppError('not_found', `There is no account ${id}.`);

@@ -5,18 +5,18 @@ import type { Catalog } from '../../../shared/domain/catalog.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import { accountTextSql } from '../../../shared/values/account-form.ts';
 
-/** The one text of an account in exports, in the feed and in bulk jobs, or why there is none. */
+/** The canonical text of an account in exports, the feed and bulk jobs, or why there is none. */
 export type Spelling =
   | { readonly kind: 'text'; readonly text: string }
   | { readonly kind: 'refused'; readonly detail: string };
 
-/** The account of rows without one, and the operator's name for all accounts. */
+/** Rows without an account have this one, and the operator uses it for all accounts. */
 const NOBODY = '';
 const EVERYONE = '*';
 
-/** Data exceptions: a text that is not of the type, a NUL, a number out of range. */
+/** Data exceptions: a text that the type does not accept, a NUL, a number out of range. */
 const DATA_EXCEPTION = /^22/;
-/** Of an enum without the label; and of a text that is longer than the type allows. */
+/** An enum without the label; a text longer than the type allows. */
 const OTHER_REFUSALS: ReadonlySet<string> = new Set(['42704', '54000']);
 
 /** One column of each type: columns of one type give the same text. Read again when the table may have changed. */

@@ -8,11 +8,11 @@ export interface AccountRow {
   id: string;
   name: string;
   source_id: string;
-  /** The account that has the same rows. This account is then refused. */
+  /** Another account with the same rows. This account is refused then. */
   twin_of: string | null;
   max_running_exports: number;
   max_running_bulk: number;
-  /** Null: any number of items. */
+  /** Null: no limit. */
   bulk_quota: string | null;
   bulk_quota_period: QuotaPeriod;
   created_at: Date;
@@ -30,7 +30,7 @@ export interface AccountLimits {
   readonly bulkQuotaPeriod: QuotaPeriod | undefined;
 }
 
-/** @returns undefined when an account of this `source_id` is there already */
+/** @returns undefined when an account with this `source_id` exists already */
 export async function insertAccount(
   db: Queryable,
   account: { name: string; sourceId: string } & AccountLimits,
@@ -111,7 +111,7 @@ function periodJson(period: QuotaPeriod | undefined): string | null {
 }
 
 /**
- * The account's one text.
+ * The account's canonical text.
  *
  * @throws AppError `not_found`; `conflict` when another account has the same rows
  */

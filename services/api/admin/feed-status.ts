@@ -64,9 +64,9 @@ export async function recordStall(
 }
 
 /**
- * Records that the feed moves again, if it has moved within `stallAfterSeconds`: another process may have
- * seen a stall since the caller checked. A stall for the slot's sake ends only when the caller has seen the slot, which
- * a process that has just started has not.
+ * Records that the feed moves again, if it has moved within `stallAfterSeconds`: another process may have seen a stall
+ * since the caller checked. A stall because of the slot ends only when the caller has seen the slot, which a process
+ * that has just started has not.
  *
  * @returns whether this call ended a stall
  */

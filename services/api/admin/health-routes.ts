@@ -7,7 +7,7 @@ import { defineRoute, type Route } from '../http/route.ts';
 import { readFeedStatus } from './feed-status.ts';
 
 export interface HealthDeps {
-  /** Connections that no customer's request takes. */
+  /** Connections that customers' requests never use. */
   readonly reservedPool: Pool;
   /**
    * Whether the loop of the outbox relay runs. A broker that is down does not stop it, and jobs are still
@@ -34,7 +34,7 @@ const EXAMPLE_READY: z.input<typeof readySchema> = {
   warnings: [],
 };
 
-/** What a process needs to serve requests, by what `/readyz` calls it. */
+/** The checks of a process's dependencies, named as in `/readyz`. */
 export async function readChecks({
   reservedPool,
   isRelayRunning,
@@ -47,7 +47,7 @@ export async function readChecks({
 export function healthRoutes({ slotWatch, ...deps }: HealthDeps): Route[] {
   const open = { method: 'GET', access: 'public', account: 'none' } as const;
   let probing: Promise<ProbeFacts> | undefined;
-  // Anybody may ask, and one probe at a time answers all of them: the connections also serve the lookup of keys.
+  // Anybody may call this, so one probe at a time serves all callers: its connections also serve the lookup of keys.
   const probe = () => {
     probing ??= readFacts(deps).finally(() => {
       probing = undefined;

@@ -42,7 +42,7 @@ const EXAMPLE_SESSION: z.input<typeof sessionSchema> = {
 
 const ENTRY = { accountId: null, actor: 'operator', action: 'operator_session.revoked' } as const;
 
-/** Who is in the operator's pages of the dashboard. */
+/** The sessions of the operator's dashboard. */
 export function operatorSessionRoutes({ pool, cursorSigner, adminKey }: OperatorSessionDeps): Route[] {
   const operator = { access: 'operator', account: 'none', tag: 'operator' } as const;
   return [

@@ -2,13 +2,16 @@ import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import type { Place } from '../http/paging.ts';
 
 /**
- * An operator sees every account, so a session is short: it ends after a quarter of an hour without a request, and after
- * four hours in any case. Whoever works longer signs in again.
+ * A session shows every account, so it is short: it ends after a quarter of an hour without a request, and after four
+ * hours in any case.
  */
 export const OPERATOR_IDLE_SECONDS = 15 * 60;
 export const OPERATOR_LIFETIME_SECONDS = 4 * 3_600;
 
-/** Of these the one that is seen least gives way to a new one. More than an operator's team opens in four hours. */
+/**
+ * Limit of sessions, more than an operator's team opens in four hours. Beyond it a new one replaces the one that was
+ * unused for longest.
+ */
 const MAX_SESSIONS = 100;
 
 export interface OperatorSessionRow {
@@ -23,11 +26,11 @@ export interface FoundOperatorSession {
   readonly id: string;
   readonly state: 'active' | 'expired' | 'revoked';
   readonly locale: string | null;
-  /** Nobody has noted for a while that it is in use. */
+  /** Its use was not recorded for a while. */
   readonly isUnnoted: boolean;
 }
 
-/** `$2` is the hash of the operator's present key: with another key the sessions of the earlier one are over. */
+/** `$2` is the hash of the operator's present key. Sessions opened with an earlier key have ended. */
 const STATE = `case
   when revoked_at is not null or key_hash <> $2 then 'revoked'
   when expires_at <= now() or last_seen_at <= now() - interval '${OPERATOR_IDLE_SECONDS} seconds' then 'expired'
@@ -48,7 +51,7 @@ export async function insertOperatorSession(
   );
 }
 
-/** The sessions of these tokens, also those that have ended, until they are swept. */
+/** The sessions of these tokens, including ended ones until they are removed. */
 export async function findOperatorSessions(
   db: Queryable,
   tokenHashes: readonly Buffer[],
@@ -64,7 +67,7 @@ export async function findOperatorSessions(
   return rows;
 }
 
-/** Those of these sessions that have not ended. */
+/** Returns those of these sessions that have not ended. */
 export async function findActiveOperatorSessions(
   db: Queryable,
   ids: readonly string[],
@@ -78,7 +81,7 @@ export async function findActiveOperatorSessions(
   return rows.map(({ id }) => id);
 }
 
-/** Notes that a session is in use, so that it does not end as idle. */
+/** Records that a session is in use, so that it does not end as idle. */
 export async function noteOperatorSession(db: Queryable, id: string): Promise<void> {
   await db.query({
     name: 'note_operator_session',
@@ -107,7 +110,7 @@ export async function listOperatorSessions(
   return rows;
 }
 
-/** Ends a session with its next request. @returns whether there is such a session; a second time is no error */
+/** Revokes a session: its next request is refused. Repeating it is no error. @returns whether the session exists */
 export async function revokeOperatorSession(db: Queryable, id: string): Promise<boolean> {
   const { rowCount } = await db.query(
     'update operator_sessions set revoked_at = coalesce(revoked_at, now()) where id = $1',
@@ -120,7 +123,7 @@ export async function revokeAllOperatorSessions(db: Queryable): Promise<void> {
   await db.query('update operator_sessions set revoked_at = now() where revoked_at is null');
 }
 
-/** @returns how many were removed, at most `limit` */
+/** @returns the number of removed sessions, at most `limit` */
 export async function sweepOperatorSessions(db: Queryable, before: Date, limit: number): Promise<number> {
   const { rowCount } = await db.query(
     `delete from operator_sessions where id in (

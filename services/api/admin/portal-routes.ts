@@ -30,7 +30,7 @@ export interface PortalDeps {
   readonly portalIdleSeconds: number;
 }
 
-/** Scopes of a link that names none: it shows everything and changes nothing. */
+/** Scopes of a link that names none: read everything, change nothing. */
 export const READ_SCOPES = SCOPES.filter((scope) => scope.endsWith(':read'));
 
 const LINK_SECONDS = { default: 300, min: 30, max: 86_400 };
@@ -71,7 +71,7 @@ const EXAMPLE_SESSION: z.input<typeof portalSessionSchema> = {
   expires_at: EXAMPLE.muchLater,
 };
 
-/** Who may look at the dashboard of an account: links into it, and its sessions. The operator's. */
+/** The operator's routes for links into an account's dashboard, and for its sessions. */
 export function portalRoutes({ pool, cursorSigner, urls, portalIdleSeconds }: PortalDeps): Route[] {
   const operator = { access: 'operator', account: 'none', tag: 'operator' } as const;
   const ofAccount = { params: { id: 'ID of the account.' } };

@@ -1,9 +1,9 @@
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import type { Place } from '../http/paging.ts';
 
-/** How the dashboard looks to whom a link lets in. */
+/** The look of the dashboard for visitors with this link. */
 export interface PortalLook {
-  /** Null: as the browser prefers. */
+  /** Null: the browser's preference. */
   readonly theme: 'light' | 'dark' | null;
   readonly locale: string | null;
   readonly hideNavigation: boolean;
@@ -18,16 +18,16 @@ export interface NewPortalLink extends PortalLook {
   readonly expiresInSeconds: number;
 }
 
-/** Links of an account that are neither used nor expired. */
+/** Limit of an account's unused links that have not expired. */
 const MAX_OPEN_LINKS = 1_000;
 
 /**
- * Sessions that one key, or all links of an account, may have. Of these the one that is seen least gives way to a new one:
- * whoever signs in again and again with a key ends no session of others.
+ * Limit of sessions of one key, or of all links of an account. Beyond it a new one replaces the one that was unused for
+ * longest, so repeated sign-ins with a key end no session of others.
  */
 const MAX_SESSIONS = 500;
 
-/** @returns when it expires; undefined when the account has as many open links as it may have */
+/** @returns when the link expires; undefined when the account has reached its limit of open links */
 export async function insertPortalLink(db: Queryable, link: NewPortalLink): Promise<Date | undefined> {
   const { rows } = await db.query<{ expires_at: Date }>(
     `insert into portal_links (id, account_id, code_hash, scopes, next, theme, locale, hide_navigation, expires_at)
@@ -57,14 +57,14 @@ export interface UsedPortalLink extends PortalLook {
   readonly next: string;
 }
 
-/** A link that lets somebody in, once. */
+/** A link that opens one session. */
 export interface OpenPortalLink {
   readonly id: string;
   readonly accountId: string;
   readonly accountName: string;
 }
 
-/** The links of these codes that are neither used nor expired. */
+/** Returns the links of these codes that are neither used nor expired. */
 export async function findOpenPortalLinks(
   db: Queryable,
   codeHashes: readonly Buffer[],
@@ -79,7 +79,11 @@ export async function findOpenPortalLinks(
   return rows;
 }
 
-/** Uses a link up. @returns undefined for one that is unknown, used or expired: of two requests one gets it */
+/**
+ * Uses a link.
+ *
+ * @returns undefined for an unknown, used or expired one; of two simultaneous requests only one succeeds
+ */
 export async function usePortalLink(db: Queryable, codeHash: Buffer): Promise<UsedPortalLink | undefined> {
   const { rows } = await db.query<UsedPortalLink>(
     `update portal_links set used_at = now()
@@ -130,12 +134,12 @@ export interface PortalSession extends PortalLook {
   readonly id: string;
   readonly accountId: string;
   readonly accountName: string;
-  /** The key that opened it; null when a link did. */
+  /** The key that opened it; null for a link. */
   readonly keyId: string | null;
   readonly scopes: readonly string[];
   readonly isFramed: boolean;
   readonly state: 'active' | 'expired' | 'revoked';
-  /** Nobody has noted for a while that it is in use. */
+  /** Its use was not recorded for a while. */
   readonly isUnnoted: boolean;
 }
 
@@ -150,7 +154,7 @@ export interface FoundPortalSession extends PortalSession {
   readonly keyHash: Buffer;
 }
 
-/** The sessions of these tokens, also those that have ended, until they are swept. */
+/** The sessions of these tokens, including ended ones until they are removed. */
 export async function findPortalSessions(
   db: Queryable,
   tokenHashes: readonly Buffer[],
@@ -168,7 +172,7 @@ export async function findPortalSessions(
   return rows;
 }
 
-/** Those of these sessions that have not ended. */
+/** Returns those of these sessions that have not ended. */
 export async function findActivePortalSessions(
   db: Queryable,
   ids: readonly string[],
@@ -183,7 +187,7 @@ export async function findActivePortalSessions(
   return rows.map(({ id }) => id);
 }
 
-/** Notes that a session is in use, so that it does not end as idle. */
+/** Records that a session is in use, so that it does not end as idle. */
 export async function notePortalSession(db: Queryable, id: string): Promise<void> {
   await db.query({
     name: 'note_portal_session',
@@ -192,7 +196,7 @@ export async function notePortalSession(db: Queryable, id: string): Promise<void
   });
 }
 
-/** Keeps the language that somebody has chosen. */
+/** Stores the language that the visitor has chosen. */
 export async function setPortalSessionLocale(db: Queryable, id: string, locale: string): Promise<void> {
   await db.query('update portal_sessions set locale = $2 where id = $1', [id, locale]);
 }
@@ -226,7 +230,7 @@ export async function listPortalSessions(
   return rows;
 }
 
-/** Ends a session with its next request. @returns whether there is such a session; a second time is no error */
+/** Revokes a session: its next request is refused. Repeating it is no error. @returns whether the session exists */
 export async function revokePortalSession(db: Queryable, accountId: string, id: string): Promise<boolean> {
   const { rowCount } = await db.query(
     'update portal_sessions set revoked_at = coalesce(revoked_at, now()) where account_id = $1 and id = $2',
@@ -235,9 +239,9 @@ export async function revokePortalSession(db: Queryable, accountId: string, id: 
   return rowCount === 1;
 }
 
-/** Ends all sessions of an account, and makes its open links void: each would open another session. */
+/** Revokes all sessions of an account and its open links, each of which would open another session. */
 export async function revokeAllPortalSessions(db: Queryable, accountId: string): Promise<void> {
-  // The links first: one that is used at this moment has either opened its session already, or opens none.
+  // Links first: a link being used right now has either opened its session already, or opens none.
   await db.query('update portal_links set used_at = now() where account_id = $1 and used_at is null', [
     accountId,
   ]);
@@ -248,7 +252,7 @@ export async function revokeAllPortalSessions(db: Queryable, accountId: string):
 }
 
 /**
- * Removes links and sessions that ended before this time. Until then a visitor learns that the session is over.
+ * Removes links and sessions that ended before this time. Until then a visitor is told that the session has ended.
  *
  * @returns the larger number of rows removed of either kind, each at most `limit`
  */

@@ -25,8 +25,8 @@ export interface Estimate {
 }
 
 /**
- * What the api asks the source database. A source that is down fails no request that can do without it, and
- * delays none.
+ * The api's queries to the source database. An unavailable source neither fails nor delays a request that can do
+ * without it.
  */
 export interface SourceFacts {
   /** An estimate from the planner's statistics, without reading rows. Null when the source does not respond. */
@@ -42,10 +42,10 @@ export interface SourceFacts {
    */
   requireRangeColumn(resources: readonly string[], field: string): Promise<void>;
   /**
-   * The fields of a file with these fields: they and the key, in their order.
+   * The fields of a file restricted to these fields: they and the key, in order.
    *
-   * @throws AppError `invalid` for unknown or hidden fields, or for more than one resource; `unavailable`
-   *   when the source does not respond
+   * @throws AppError `invalid` for unknown or hidden fields, or for more than one resource; `unavailable` when the
+   * source does not respond
    */
   resolveFields(resources: readonly string[], fields: readonly string[]): Promise<string[]>;
   /**
@@ -63,21 +63,21 @@ export interface SourceFacts {
    */
   requireFindableKeys(resources: readonly string[], pointer: string): Promise<void>;
   /**
-   * Reads something else from the source.
+   * Runs another query on the source.
    *
    * @throws AppError `unavailable` when the source does not respond
    */
   read<T>(what: string, question: (source: Queryable) => Promise<T>): Promise<T>;
   /**
-   * The account's one text, as PostgreSQL writes the value in the account columns.
+   * The account's canonical text, as PostgreSQL prints the value in the account columns.
    *
-   * @throws AppError `invalid` for a value that does not fit all account columns; `unavailable` when the
-   *   source does not respond
+   * @throws AppError `invalid` for a value that does not fit all account columns; `unavailable` when the source does
+   * not respond
    */
   accountText(sourceId: string): Promise<string>;
 }
 
-/** After a failure the source is not asked for this long, so that requests do not queue up behind its timeout. */
+/** After a failure the source is not queried for this long, so that requests do not queue behind its timeout. */
 const REST_MS = 10_000;
 
 /** OIDs of the types that `date_range` is possible on: date, timestamp, timestamptz. */
@@ -199,7 +199,7 @@ export function createSourceFacts(
       throw invalid([{ pointer, detail }]);
     },
     async read(what, question) {
-      // An answer of its own, because `undefined` says that the source gave none.
+      // A marker of its own, because `undefined` means that the source did not respond.
       const answer = await ask(async () => ({ value: await question(deps.source) }));
       if (answer === undefined) throw notResponding(what, 'read');
       return answer.value;
@@ -215,7 +215,7 @@ export function createSourceFacts(
   };
 }
 
-/** Nobody notes the past of a parent's table for its children. */
+/** The history of a parent's table is not recorded for its children. */
 function requireOwnAccounts(resources: readonly Resource[], pointer: string): void {
   const children = resources.filter((resource) => parentOf(resource) !== undefined);
   if (children.length === 0) return;
@@ -232,8 +232,8 @@ function notResponding(what: string, verb: 'checked' | 'read' = 'checked'): AppE
 }
 
 /**
- * Whether the source works and only refused this query: data exceptions (an account ID that its column cannot
- * hold) and access rule violations. Such a refusal must not keep other accounts' requests from the source.
+ * Whether the source works and only refused this query: data exceptions (an account ID that its column can't hold) and
+ * access rule violations. After such a refusal, other accounts' requests still use the source.
  */
 function isRefusal(error: unknown): boolean {
   return error instanceof DatabaseError && /^(22|42)/.test(error.code ?? '');

@@ -95,7 +95,7 @@ export const EXAMPLE_SOURCE: SourceStatus = {
   seen_at: EXAMPLE.at,
 };
 
-/** Younger transactions are normal, and nothing waits long for them. */
+/** Minimum age of listed transactions. Younger ones are normal, and nothing waits long for them. */
 const OLD_SECONDS = 1;
 
 /** The state of the source for the operator. */
@@ -123,7 +123,7 @@ export function sourceRoutes(deps: SourceDeps): Route[] {
   ];
 }
 
-/** What is known of the source and of the feed at this moment. */
+/** The present state of the source and the feed. */
 export async function readSource({
   pool,
   slotWatch,

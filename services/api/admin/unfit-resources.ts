@@ -6,7 +6,7 @@ import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import { AppError } from '../../../shared/runtime/errors.ts';
 import type { SourceFacts } from './source-facts.ts';
 
-/** Why a resource cannot be exported or changed now, in words that name nothing of the source. */
+/** Why a resource can't be exported or changed now, without details of the source. */
 export interface Unfitness {
   readonly code: FindingCode;
   readonly detail: string;
@@ -14,7 +14,10 @@ export interface Unfitness {
 
 /** The resources that the extractor refuses, so that a request for one is refused before it becomes a job. */
 export interface UnfitResources {
-  /** Those of the resources that do not fit their tables. A source that does not respond adds none: the job itself checks. */
+  /**
+   * Returns those of the resources that do not fit their tables. If the source does not respond none is added, because
+   * the job checks as well.
+   */
   among(names: readonly string[]): Promise<ReadonlyMap<string, Unfitness>>;
   /**
    * @param pointerOf where the request names the resource
@@ -26,10 +29,10 @@ export interface UnfitResources {
 /** How long the whole catalog counts as checked. A request after that starts the next check and does not wait for it. */
 const CHECKED_MS = 30_000;
 
-/** Resources per check: on a busy machine, too, each query takes less than the API waits for the source. */
+/** Resources per check, so that each query is faster than the api's timeout even on a busy machine. */
 const RESOURCES_PER_CHECK = 25;
 
-/** What customers read. A path to the account, for one, is the operator's matter. */
+/** Texts for customers. Other findings, such as a path to the account, concern only the operator. */
 const DETAILS: Readonly<Partial<Record<FindingCode, string>>> = {
   missing_table: 'its table does not exist',
   not_a_table: 'it is not a table whose changes the database records',
@@ -59,12 +62,12 @@ export function createUnfitResources(
     try {
       const findings = await source.read('the tables of the catalog', (db) => checkAll(db, catalog));
       const { refused } = sortFindings(catalog, findings);
-      // The extractor does not start when nothing is left, which is a fault of the set-up and not of one table.
+      // With no fitting resource left the extractor does not start. That is a fault of the set-up, not of one table.
       known = refused.size < catalog.resources.length ? describeAll(refused) : new Map();
     } catch (error) {
       if (!isAway(error)) throw error;
     } finally {
-      // Also after a failure: the source rests, and requests go on with what is known.
+      // Also after a failure: the source is not queried for a while, and requests use the last known state.
       checkedAtMs = now();
     }
   }
@@ -79,7 +82,7 @@ export function createUnfitResources(
     else checking.catch(() => undefined);
   }
 
-  /** Asks once more about those that did not fit, so that a mended one is let in at once. */
+  /** Checks again those that did not fit, so that a corrected one is accepted at once. */
   async function recheck(suspects: readonly string[]): Promise<void> {
     const resources = suspects.flatMap((name) => findResource(catalog, name) ?? []);
     try {

@@ -10,16 +10,16 @@ import { numberItems, type RunNow } from './number-items.ts';
 import { applicationOf, dropHold, holdForRun, SWEEP_ROWS } from './run-now.ts';
 
 export interface AskNowDeps {
-  /** The control store, for holds that must be visible outside the request's own transaction. */
+  /** The control store, for quota holds that must be visible outside the request's own transaction. */
   readonly pool: Pool;
   readonly source: Pool;
-  /** Time for all items together. Items that are not settled then fail. */
+  /** Time limit for all items together. Unfinished items then fail. */
   readonly limitMs: number;
-  /** Keys that requests to the handler are signed with. */
+  /** Keys that sign requests to the handler. */
   readonly signingKeys: readonly KeyObject[];
 }
 
-/** Requests at once for one synchronous operation. */
+/** Concurrent requests of one synchronous operation. */
 const CONCURRENCY = 10;
 
 /**
@@ -71,7 +71,7 @@ export async function askNow(
     throw error;
   }
   const used = results.filter(costsQuota).length;
-  // In the request's own transaction, together with its response.
+  // In the request's own transaction, together with its stored response.
   await moveQuota(db, accountId, span, { used, reserved: 0 });
   await releaseHold(db, ledgerId);
   return results;

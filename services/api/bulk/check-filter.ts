@@ -14,7 +14,7 @@ import type { FieldError } from '../../../shared/runtime/errors.ts';
 import { invalid } from '../http/validate.ts';
 import { isAccepted } from './source-errors.ts';
 
-/** Wrong values that are located one by one. Further ones are not reported. */
+/** Limit of wrong values that are located one by one. Further ones are not reported. */
 const MAX_SOUGHT = 10;
 
 /** @throws AppError `invalid` for a malformed filter, or for one that matches every record without `all: true` */
@@ -28,7 +28,7 @@ export function readFilter(input: FilterInput, isAllMeant: boolean): FilterNode 
 }
 
 /**
- * Checks a filter against the table: first by the forms of values that requests are documented with, then by PostgreSQL.
+ * Checks a filter against the table: first by the documented forms of values, then by PostgreSQL.
  *
  * @throws AppError `invalid` with a pointer to what does not fit
  */
@@ -79,7 +79,8 @@ function areAccepted(source: Pool, values: readonly TypedValue[]): Promise<boole
   if (!first.type.endsWith('[]')) {
     return isAccepted(source, `select ($1::text[]::${first.type}[]) is null`, [texts]);
   }
-  // PostgreSQL cannot hold a list of arrays as one array. There are at most as many values as conditions.
+  // PostgreSQL can't hold a list of different arrays as one array, so they are checked one by one. There are at most as
+  // many as conditions.
   const casts = texts.map((_, index) => `($${index + 1}::text::${first.type}) is null`);
   return isAccepted(source, `select ${casts.join(' or ')}`, texts);
 }

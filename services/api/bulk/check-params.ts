@@ -13,8 +13,8 @@ import { invalid, toPointer } from '../http/validate.ts';
 import { isAccepted } from './source-errors.ts';
 
 /**
- * @throws AppError `invalid` with each parameter that the operation does not take or whose column cannot hold
- *   the value
+ * @throws AppError `invalid` with each parameter that the operation does not accept, or whose column can't hold the
+ * value
  */
 export async function checkParams(
   params: Readonly<Record<string, unknown>>,
@@ -22,7 +22,7 @@ export async function checkParams(
   table: BulkTable,
   source: Pool,
 ): Promise<void> {
-  // Parameters of a handler are for the handler to check.
+  // The handler checks its parameters itself.
   if (operation.kind === 'http') return;
   const known = paramsOf(table.resource, operation);
   const allowed = known.map(({ name }) => name);

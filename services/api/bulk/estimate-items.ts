@@ -5,7 +5,7 @@ import { countItems, keyOf, selectItems } from '../../../shared/bulk/select-item
 import type { FilterNode } from '../../../shared/domain/bulk-filter.ts';
 import { inTransaction } from '../../../shared/postgres/transaction.ts';
 
-/** Counting exactly is worth this long; after it the planner's guess is good enough. */
+/** Time limit of an exact count. After it the planner's estimate is used. */
 const COUNT_LIMIT_MS = 1_000;
 
 const QUERY_CANCELED = '57014';

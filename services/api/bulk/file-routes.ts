@@ -23,7 +23,7 @@ import { readUpload } from './read-upload.ts';
 import { bulkFileSchema } from './response.ts';
 import { whenSourceResponds } from './source-errors.ts';
 
-/** What the upload of item IDs needs. */
+/** Dependencies of the upload of item IDs. */
 export interface BulkFileDeps {
   readonly pool: Pool;
   readonly catalog: Catalog;
@@ -35,7 +35,7 @@ export interface BulkFileDeps {
 /** About seven million UUIDs. */
 export const MAX_FILE_BYTES = 256 * 1_024 * 1_024;
 
-/** Uploads that run at once: each holds a connection and a file until its client has sent everything. */
+/** Limits of concurrent uploads: each uses a connection and a file until its client has sent everything. */
 const UPLOAD_LIMITS = { max: 64, perAccount: 4 };
 const UPLOAD_RETRY_SECONDS = 5;
 
@@ -45,7 +45,7 @@ function tooManyUploads(): AppError {
   });
 }
 
-/** `POST /bulk/files`: more IDs than a body may hold. */
+/** `POST /bulk/files`: for more IDs than a body may hold. */
 export function bulkFileRoutes({ pool, storage, requestLimits, catalog, source }: BulkFileDeps): Route[] {
   const uploads = createConcurrencyLimiter(UPLOAD_LIMITS, tooManyUploads);
   const tableOf = (name: string | undefined): Promise<BulkTable> | undefined => {
@@ -116,7 +116,7 @@ export function bulkFileRoutes({ pool, storage, requestLimits, catalog, source }
           },
           query.resource === undefined ? { sha256 } : { sha256, resource: query.resource },
         ).catch(async (error: unknown) => {
-          // After any other failure the commit may have come through all the same; the row says whether it has.
+          // After any other failure the commit may have succeeded; the row shows whether it has.
           if (error instanceof AppError) await forget();
           throw error;
         });
@@ -128,7 +128,7 @@ export function bulkFileRoutes({ pool, storage, requestLimits, catalog, source }
   ];
 }
 
-/** A form with parts would be read line by line, its boundaries and headers too. */
+/** Refuses a multipart form, because its boundaries and headers would be read as IDs. */
 function requireWholeBody({ 'content-type': type = '' }: IncomingHttpHeaders): void {
   if (!/^\s*multipart\//i.test(type)) return;
   throw new AppError(
@@ -137,7 +137,7 @@ function requireWholeBody({ 'content-type': type = '' }: IncomingHttpHeaders): v
   );
 }
 
-/** @throws AppError `invalid` for a file that no job could do anything with */
+/** @throws AppError `invalid` for a file without a usable ID */
 function requireIds({ items, ids, bad_lines: badLines }: IdCount): void {
   if (ids > 0) return;
   const detail = items === 0 ? 'has no ID; send one ID per line' : 'has no line that is an ID';

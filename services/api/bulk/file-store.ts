@@ -12,13 +12,13 @@ export interface BulkFileRow {
   expires_at: Date;
 }
 
-/** An upload that no operation names is kept this long. */
+/** Retention of an upload that no operation uses. */
 const KEPT_DAYS = 7;
 
-/** An upload takes an hour at most. What is left of one that was broken off goes after this. */
+/** An upload takes an hour at most. The remains of an interrupted one are removed after this time. */
 const UPLOAD_HOURS = 2;
 
-/** Records an upload before its first byte, so that whatever becomes of it the retention sweeper removes what it left. */
+/** Records an upload before its first byte, so that the retention sweeper finds it after a crash. */
 export async function beginBulkFile(
   db: Queryable,
   file: { id: string; accountId: string; path: string },
@@ -30,7 +30,7 @@ export async function beginBulkFile(
   );
 }
 
-/** Records that the file is whole. From now on a bulk job may name it. */
+/** Records that the file is complete. From now on a bulk job may use it. */
 export async function completeBulkFile(
   db: Queryable,
   file: { id: string; bytes: number; items: number },
@@ -45,7 +45,7 @@ export async function completeBulkFile(
   return row;
 }
 
-/** Removes a file that nobody will name. What fails here is the retention sweeper's. */
+/** Removes a file that nobody will use. The retention sweeper handles a failure. */
 export async function forgetBulkFile(db: Queryable, storage: Storage, id: string): Promise<void> {
   await storage.deleteFolder(bulkFileFolder(id));
   await db.query('delete from bulk_files where id = $1', [id]);

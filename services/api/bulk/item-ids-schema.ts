@@ -6,7 +6,7 @@ import { MAX_ERRORS_SHOWN } from '../http/validate.ts';
 /** A request with more IDs needs a file. */
 export const MAX_BODY_IDS = 10_000;
 
-/** Of one ID that is a text, and columns of a key. */
+/** Limits of a text ID's length, and of a key's columns. */
 const MAX_ID_CHARACTERS = 1_000;
 const MAX_KEY_PARTS = 32;
 

@@ -16,7 +16,7 @@ import { exampleJob } from './examples.ts';
 import { bulkJobSchema, presentBulkJob } from './response.ts';
 import { type BulkJobRow, noBulkJob, requireBulkJob } from './store.ts';
 
-/** What the routes need that change a bulk job's status. */
+/** Dependencies of the routes that change a bulk job's status. */
 export interface JobCommandDeps {
   readonly catalog: Catalog;
   readonly pool: Pool;
@@ -25,7 +25,7 @@ export interface JobCommandDeps {
   readonly now: () => number;
 }
 
-/** Longest wait for a cancel to take effect. After it the job reaches its end a moment later. */
+/** Longest wait for a cancel to take effect. Otherwise the job ends shortly after the response. */
 const CANCEL_WAIT_MS = 5_000;
 const CANCEL_POLL_MS = 50;
 
@@ -54,7 +54,7 @@ export function jobCommandRoutes(deps: JobCommandDeps): Route[] {
       headers: ['Retry-After'],
     },
   });
-  /** Does what is asked for, and records it, in one transaction. @throws AppError as `requireStatus` does */
+  /** Runs the command and records it, in one transaction. @throws AppError like `requireStatus` */
   const command = (
     {
       caller,
@@ -132,7 +132,7 @@ export function jobCommandRoutes(deps: JobCommandDeps): Route[] {
   ];
 }
 
-/** @throws AppError `not_found`, or `conflict` for a job that has ended or is about to */
+/** @throws AppError `not_found`, or `conflict` for a job that has ended or is ending */
 function requireStatus(id: string, status: Asked, allowed: readonly BulkStatus[]): void {
   if (status === undefined) throw noBulkJob(id);
   if (allowed.includes(status)) return;

@@ -30,7 +30,7 @@ import { createResultsFiles, type ResultsRequest } from './results-file.ts';
 import { whenSourceResponds } from './source-errors.ts';
 import { type BulkJobRow, finalUntil, listBulkJobs, requireBulkJob } from './store.ts';
 
-/** What the routes of bulk jobs need. */
+/** Dependencies of the routes of bulk jobs. */
 export interface BulkJobDeps extends JobCommandDeps {
   /** Holds the ledger. */
   readonly source: Pool;
@@ -42,8 +42,9 @@ const MAX_RESULTS = 1_000;
 const DEFAULT_RESULTS = 100;
 
 /**
- * Results that a page of succeeded results, or of one code, examines. The ledger has no index for them: nearly all results
- * succeed, and writing results limits the pace of a job. Where few match, pages are short instead of late.
+ * Limit of results examined for a page of succeeded results, or of one code. The ledger has no index for these filters:
+ * nearly all results succeed, and writing results limits the pace of a job. If few match, pages are short instead of
+ * slow.
  */
 const MAX_SEEN_RESULTS = 20_000;
 
@@ -180,7 +181,7 @@ export function bulkJobRoutes(deps: BulkJobDeps): Route[] {
           const fileRequest = fileRequestOf(query);
           if (fileRequest === undefined) return resultsPage(job, query, deps);
           if (!isEnded(job.status)) throw notEnded(job);
-          // Before the file is opened, because a failure after that would leave the file open.
+          // Before the file is opened, because a later failure would leave it open.
           await recordAudit(pool, {
             accountId: job.account_id,
             actor: actorOf(caller),
@@ -194,7 +195,7 @@ export function bulkJobRoutes(deps: BulkJobDeps): Route[] {
   ];
 }
 
-/** Most jobs of a page belong to one account, whose quota is read once. */
+/** Reads each account's quota once: most jobs of a page belong to one account. */
 function quotaReader(pool: Pool, nowMs: number) {
   const known = new Map<string, ReturnType<typeof readQuota>>();
   return (accountId: string) => {
@@ -272,7 +273,7 @@ async function resultsPage(
   });
 }
 
-/** Where the results end that a page examines. Undefined: it examines all. */
+/** The end of the results that a page examines; undefined to examine all. */
 async function seenUntilOf(
   source: Pool,
   jobId: string,
@@ -284,7 +285,7 @@ async function seenUntilOf(
   return findResultAt(source, jobId, { status, afterSeq: after, skip: MAX_SEEN_RESULTS });
 }
 
-/** @throws AppError `malformed` for a cursor of another job, of another filter, or altered */
+/** @throws AppError `malformed` for a cursor of another job or filter, or an altered one */
 function readPlace(signer: Signer, list: string, cursor: string): ResultPlace {
   try {
     return readCursor<ResultPlace>(signer, list, cursor);

@@ -8,7 +8,7 @@ import { invalid } from '../http/validate.ts';
 import { firstItems } from './estimate-items.ts';
 import type { BulkBody, CheckedRequest } from './request.ts';
 
-/** A synchronous request that is checked. */
+/** A checked synchronous request. */
 export interface RunNow {
   readonly accountId: string;
   readonly sourceId: string;
@@ -17,7 +17,7 @@ export interface RunNow {
   readonly checked: CheckedRequest;
 }
 
-/** A request's items in their order: those whose ID alone decides the result, and those to process. */
+/** A request's items in order: those whose ID alone decides the result, and those to process. */
 export interface NumberedItems {
   readonly decided: readonly RecordedResult[];
   readonly open: readonly NumberedItem[];

@@ -3,10 +3,9 @@ import { AppError } from '../../../shared/runtime/errors.ts';
 import type { RequestLimits } from '../http/request-limits.ts';
 
 /**
- * The chunks of a body. Only time spent waiting for the client counts, so a slow storage is not held against
- * it.
+ * The chunks of a body. Only time spent waiting for the client counts, so slow storage is not the client's fault.
  *
- * @throws AppError `timed_out` when the client sends nothing for too long, or takes too long in all
+ * @throws AppError `timed_out` when the client sends nothing for too long, or takes too long in total
  */
 export async function* readUpload(
   body: Readable,

@@ -25,11 +25,11 @@ export const MAX_BULK_BODY_BYTES = 4 * 1_024 * 1_024;
 /** Enough for the largest list of IDs with keys of several columns, and for the longest filter. */
 export const MAX_BULK_BODY_VALUES = 60_000;
 
-/** Kept with each job and sent to its handler with each item. */
+/** Limit of parameters, which are stored with each job and sent to its handler with each item. */
 const MAX_PARAMS_BYTES = 64 * 1_024;
 const MAX_PARAMS = 200;
 
-/** A deployment takes about that long. */
+/** About the time of a deployment. */
 const BEHIND_RETRY_SECONDS = 5;
 
 /** The body of `POST /bulk/operations`, for the resources of this catalog. */
@@ -137,7 +137,7 @@ export async function checkBulkRequest(
     const detail = `is not an operation of ${resource.name}; it has: ${names}`;
     throw invalid([{ pointer: '/operation', detail }]);
   }
-  // Reports what needs no source first.
+  // Reports first what can be checked without the source.
   const filter = body.filter === undefined ? undefined : readFilter(body.filter, body.all);
   const table = await loadBulkTable(source, resource).catch((cause: unknown) => {
     if (!(cause instanceof CatalogBehindError)) throw cause;

@@ -4,7 +4,7 @@ import type { ItemResult } from '../../../shared/domain/bulk.ts';
 import { count, timestamp } from '../http/schema.ts';
 import type { BulkJobRow } from './store.ts';
 
-/** Enough to see the fault of a file. */
+/** Enough to recognise what is wrong with a file. */
 export const MAX_BAD_LINES = 20;
 
 export const bulkStatusSchema = z.enum(['pending', 'running', 'paused', 'cancelled', 'completed', 'failed']);
@@ -183,7 +183,7 @@ export function presentBulkJob(row: BulkJobRow, quota: BulkQuota): z.input<typeo
   };
 }
 
-/** From the smoothed recent rate that the workers keep. Null without a rate. */
+/** By the smoothed rate of the workers. Null without a rate. */
 export function etaSeconds(facts: {
   readonly status: string;
   readonly total: number | null;

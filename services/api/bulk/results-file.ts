@@ -33,11 +33,11 @@ export type OpenResultsFile = (
   limitedAccountId: string | undefined,
 ) => Promise<ApiResponse>;
 
-/** Result files that are sent at once: each reads the source as fast as its client reads the file. */
+/** Limit of concurrent result files: each reads the source as fast as its client reads the file. */
 const FILE_LIMITS = { max: 16, perAccount: 2 };
 const BUSY_RETRY_SECONDS = 5;
 
-/** Results held in memory at once for one file. */
+/** Results in memory at once for one file. */
 const PAGE_ITEMS = 5_000;
 
 const PARQUET_MEMORY_MB = 256;
@@ -76,7 +76,7 @@ export function createResultsFiles(source: Pool, limiter: Pick<AccountLimiter, '
   );
   let formats: Promise<ChooseFormat> | undefined;
   return async (job, request, limitedAccountId) => {
-    // DuckDB is tens of megabytes that most processes never need.
+    // DuckDB takes tens of megabytes, and most processes never need it.
     formats ??= import('../../../shared/formats/choose-format.ts').then(({ createChooseFormat }) =>
       createChooseFormat({ parquetMemoryMb: PARQUET_MEMORY_MB }),
     );
@@ -98,7 +98,7 @@ export function createResultsFiles(source: Pool, limiter: Pick<AccountLimiter, '
     };
     try {
       const read = pageReader(source, job.id, request.status);
-      // Before the response begins, so that a source that does not respond gets a status of its own.
+      // Read before the response starts, so that an unavailable source gets a proper status.
       const first = await read(-1);
       const stop = new AbortController();
       const lines = linesOf(first, read, expectedCount(job, request.status), stagingOf(request.format));

@@ -41,7 +41,7 @@ import { whenSourceResponds } from './source-errors.ts';
 import { recentBulkRate } from './store.ts';
 import { createApplyLimiter, createHandlerLimiter } from './sync-limiter.ts';
 
-/** What `POST /bulk/operations` needs. */
+/** Dependencies of `POST /bulk/operations`. */
 export interface BulkDeps {
   readonly pool: Pool;
   readonly catalog: Catalog;
@@ -51,26 +51,28 @@ export interface BulkDeps {
   readonly feedGuard: FeedGuard;
   /** Call it after a commit that left messages in the outbox. */
   readonly notifyRelay: () => void;
-  /** Queued jobs that an account may have. */
+  /** Limit of an account's queued jobs. */
   readonly maxQueuedBulk: number;
-  /** Time that a synchronous operation may call its handler. */
+  /** Time limit of a synchronous operation with a handler. */
   readonly syncHandlerMs: number;
-  /** Keys that requests to handlers are signed with. */
+  /** Keys that sign requests to handlers. */
   readonly handlerKeys: readonly KeyObject[];
-  /** Time that a synchronous operation without a handler may change rows, and how many run at once. */
+  /** Time limit of a synchronous operation without a handler, and how many may run at once. */
   readonly syncApplyMs: number;
   readonly syncApplyLimits: ConcurrencyLimits;
   readonly log: Log;
   readonly now: () => number;
 }
 
-/** When a client may poll after the first response. */
+/** Seconds until a client's first poll. */
 const RETRY_AFTER_SECONDS = 1;
 
 /** Retry-After of a full queue. */
 const QUEUE_RETRY_SECONDS = 30;
 
-/** Rate in items per second until a job of the same operation has completed, and the least duration of any job. */
+/**
+ * Assumed rate in items per second until a job of the same operation has completed, and the shortest estimate of a job.
+ */
 const ASSUMED_RATE = 5_000;
 const ASSUMED_HTTP_RATE = 20;
 const LEAST_SECONDS = 1;
@@ -110,7 +112,7 @@ export function bulkRoutes(deps: BulkDeps): Route[] {
       bodyRules: bulkBodyRules,
       maxBodyBytes: MAX_BULK_BODY_BYTES,
       maxBodyValues: MAX_BULK_BODY_VALUES,
-      // Columns and handlers of parameters may distinguish 1.10 from 1.1, and IDs may exceed a double.
+      // Columns and handlers may distinguish 1.10 from 1.1, and IDs may exceed a double.
       exactMembers: ['params', 'ids'],
       responses: {
         200: {
@@ -132,7 +134,7 @@ export function bulkRoutes(deps: BulkDeps): Route[] {
           const work = async (db: Queryable, sourceId: string, checked: CheckedRequest) => {
             if (body.dry_run) {
               const sample = await sampleOf(body, checked, sourceId, source);
-              // Who may not read records sees which they are, and no more.
+              // Without the right to read records, only their IDs are shown.
               const shown = hasScope(caller, 'exports:read')
                 ? sample
                 : sample.map(({ item_id }) => ({ item_id }));
@@ -285,7 +287,7 @@ async function dryRunResponse(
   });
 }
 
-/** The first of the items. IDs are shown whether there is such a record or not; a file is not read yet. */
+/** The first items. IDs are shown whether their records exist or not; a file is not read yet. */
 async function sampleOf(
   { ids }: BulkBody,
   { table, filter }: CheckedRequest,

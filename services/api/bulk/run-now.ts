@@ -32,14 +32,14 @@ import { isSourceAway } from './source-errors.ts';
  */
 const STATEMENT_MARGIN_MS = 100;
 
-/** Longer than any request takes, so that a hold expires by itself only after its process has died. */
+/** Longer than any request, so that a hold expires only after its process has died. */
 const HOLD_SECONDS = 60;
 
 export interface RunNowDeps {
-  /** The control store, for holds that must be visible outside the request's own transaction. */
+  /** The control store, for quota holds that must be visible outside the request's own transaction. */
   readonly pool: Pool;
   readonly source: Pool;
-  /** Time for all items together: the response must come before connections on its way time out. */
+  /** Time limit for all items together: the response must come before connections on its way time out. */
   readonly limitMs: number;
 }
 
@@ -75,7 +75,7 @@ export async function runNow(
   const readAll = () => readResults(source, ledgerId, { status: undefined, afterSeq: -1, limit: SWEEP_ROWS });
   const done = await readAll();
   const { decided, open } = await numberItems(run, source, done);
-  // Items that an earlier attempt changed are charged too, though they are no longer open.
+  // Items that an earlier attempt changed are charged too, though they are not open any more.
   const isOpen = new Set(open.map(({ seq }) => seq));
   const earlier = done.filter((result) => costsQuota(result) && !isOpen.has(result.seq)).length;
   const span = await holdForRun(pool, run, open.length + earlier, nowMs);
@@ -109,7 +109,7 @@ export async function holdForRun(
   nowMs: number,
 ): Promise<BulkQuota['span']> {
   return inTransaction(pool, async (short) => {
-    // A hold of an earlier attempt.
+    // Releases the hold of an earlier attempt.
     await releaseHold(short, ledgerId);
     const { span } = await requireQuota(short, accountId, items, nowMs);
     await holdQuota(short, { id: ledgerId, accountId, span, items }, HOLD_SECONDS);
@@ -117,12 +117,12 @@ export async function holdForRun(
   });
 }
 
-/** The hold would expire by itself, but would block the retry until then. */
+/** The hold would expire by itself, but would block a retry until then. */
 export async function dropHold(pool: Pool, { ledgerId }: RunNow): Promise<void> {
   await releaseHold(pool, ledgerId).catch(() => undefined);
 }
 
-/** Afterwards each item has a result. */
+/** Applies the operation within the time limit. Afterwards each item has a result. */
 async function applyInTime(
   source: Pool,
   run: RunNow,
@@ -147,7 +147,7 @@ async function applyInTime(
     if (!signal.aborted) reason = 'the source database refused further statements';
     const known = await doneItems(source, run.ledgerId, 0, SWEEP_ROWS);
     const left = items.filter(({ seq }) => !known.has(seq));
-    // With nothing done, the client can send the same request again.
+    // Nothing was done, so the client can send the same request again.
     if (!signal.aborted && left.length === items.length) throw error;
     const message = `The record is unchanged, because ${reason}. Send the item again, or use async: true.`;
     const fault = { status: 'failed' as const, code: NOT_ATTEMPTED, message };
@@ -159,14 +159,14 @@ async function applyInTime(
   }
 }
 
-/** What a synchronous request does to its rows. Its filter was just evaluated and is not evaluated again. */
+/** The change that a synchronous request makes. Its filter was just evaluated and is not evaluated again. */
 export function applicationOf({ ledgerId, sourceId, body, checked }: RunNow): Application {
   const { table, operation } = checked;
   const params = toColumnParams(table.resource, operation, body.params);
   return { jobId: ledgerId, table, operation, params, liveFilter: undefined, sourceId };
 }
 
-/** Once the response is kept, the ledger's rows have no reader. */
+/** Once the response is stored, nobody reads the ledger's rows. */
 export async function forgetRun(source: Pool, ledgerId: string): Promise<void> {
   await sweepLedger(source, ledgerId, SWEEP_ROWS);
 }

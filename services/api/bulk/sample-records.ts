@@ -16,13 +16,15 @@ export interface SampleItem {
   readonly record?: unknown;
 }
 
-/** Characters of a value that is shown: one that is stored compressed may be much longer than it seems. */
+/** Limit of a shown value: a compressed value may be much longer than it is stored. */
 const MAX_SHOWN_CHARACTERS = 2_000;
 
 /** Values as PostgreSQL prints them, which is what files are made from. */
 const AS_TEXT = { getTypeParser: () => (text: string) => text };
 
-/** The first records that a filter finds, in the order of a job, as files and events write them, without long values. */
+/**
+ * The first records that match a filter, in the order of a job, in the form of files and events, with long values cut.
+ */
 export async function sampleRecords(
   source: Pool,
   table: BulkTable,

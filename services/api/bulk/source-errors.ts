@@ -8,8 +8,8 @@ import { classifyTransient } from '../../../shared/runtime/transient.ts';
 const RETRY_AFTER_SECONDS = 5;
 
 /**
- * Turns an error of a source that is down, busy or not prepared into `unavailable`, which the client may
- * retry. Other errors are faults of Tandem.
+ * Turns an error of a source that is down, busy or not prepared into `unavailable`, which the client may retry. Other
+ * errors are Tandem's fault.
  */
 export async function whenSourceResponds<T>(work: () => Promise<T>): Promise<T> {
   try {
@@ -25,7 +25,7 @@ export async function whenSourceResponds<T>(work: () => Promise<T>): Promise<T> 
   }
 }
 
-/** Whether the source does not work now, and may later. */
+/** Whether the source does not work now, but may later. */
 export function isSourceAway(error: unknown): boolean {
   if (error instanceof NotOursError || error instanceof SetupError || error instanceof PoolBusyError)
     return true;
@@ -39,7 +39,7 @@ export function isSourceAway(error: unknown): boolean {
  */
 const REFUSED = /^(22|23|42)/;
 
-/** SQLSTATEs that only a request can cause: a value too long for any row, a statement too complex. */
+/** SQLSTATEs that only the request can cause: a value too long for any row, a statement too complex. */
 const TOO_MUCH: ReadonlySet<string> = new Set(['54000', '54001', '54023']);
 
 /** Whether the source accepts a statement with these values. Throws errors other than a refusal. */

@@ -10,8 +10,8 @@ import {
 import type { BulkBody } from './request.ts';
 
 /**
- * Synchronous operations with a handler that run at once. Each holds a connection of the control store while its handler
- * works, and other requests need connections too.
+ * Limits of concurrent synchronous operations with a handler. Each uses a connection of the control store while its
+ * handler works, and other requests need connections too.
  */
 const HANDLER_LIMITS = { max: 8, perAccount: 2 };
 
@@ -31,10 +31,10 @@ export function createHandlerLimiter(): ConcurrencyLimiter {
 }
 
 /**
- * Limits synchronous operations that change rows themselves: each holds a connection of the control store for as long as
- * the source takes. Other requests pass; those with a handler have the limiter above.
+ * Limits synchronous operations that change rows themselves: each uses a connection of the control store for as long as
+ * the source takes. Operations with a handler have the limiter above, and other requests are not limited here.
  *
- * @throws AppError `too_many` when the account's own requests are at its limit, `unavailable` when all requests are
+ * @throws AppError `too_many` when the account is at its own limit, `unavailable` when all accounts together are
  */
 export function createApplyLimiter(
   limits: ConcurrencyLimits,

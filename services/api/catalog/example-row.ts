@@ -4,7 +4,7 @@ import { createRowJson, toWireTexts } from '../../../shared/values/json-text.ts'
 import type { PublicShape } from '../../../shared/values/public-shape.ts';
 import { bareName } from './field-types.ts';
 
-/** Example values as PostgreSQL prints them, so that they take the same way into JSON as a table's. */
+/** Example values as PostgreSQL prints them, so that they are converted to JSON like a table's values. */
 const TEXTS: Readonly<Record<string, string>> = {
   bool: 't',
   int2: '7',
@@ -42,14 +42,17 @@ const TEXTS: Readonly<Record<string, string>> = {
   point: '(1,2)',
 };
 
-/** What an example needs to know of a column besides its type. */
+/** Facts about a column for its example, besides its type. */
 export interface ColumnHints {
   /** Labels of an enum; null for other types. */
   readonly labels: readonly string[] | null;
   readonly maxLength: number | null;
 }
 
-/** A row made from the types of its columns, as the files and events write one. Columns without an example are null. */
+/**
+ * An example row built from the types of its columns, in the form of files and events. Columns without an example are
+ * null.
+ */
 export function exampleRow(
   rowType: RowType,
   shape: PublicShape,
@@ -66,14 +69,14 @@ export function exampleRow(
   return JSON.parse(createRowJson(shape.rowType).toJson(shown)) as Record<string, unknown>;
 }
 
-/** The example of a column says nothing of what a map or a path makes of the column. */
+/** The example of a field that a map or a path derives from a column. */
 function madeExample(field: PublicField, text: string | null): string | null {
   if ('map' in field) return String(Object.values(field.map)[0]);
   if ('path' in field) return field.type === 'json' ? '"text"' : 'text';
   return text;
 }
 
-/** Another value of the column, as an earlier one; undefined where the type has a single example. */
+/** Another value of the column, used as an earlier one; undefined where the type has only one example. */
 export function exampleBefore({ type }: Column, value: unknown): unknown {
   if (type.kind === 'boolean') return value !== true;
   if (typeof value === 'number') return value - 1;

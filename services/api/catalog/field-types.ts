@@ -19,7 +19,10 @@ export interface TypeTraits {
   readonly labels: readonly string[] | null;
 }
 
-/** A type is compared by its default operator classes, or by those of a type that it is converted to as it is; an array by its elements. */
+/**
+ * The default operator classes of a type decide how it is compared. A type that is binary-compatible with another uses
+ * that one's, and an array uses its elements'.
+ */
 const READ_TRAITS = `
 select coalesce(json_agg(json_build_object('oid', t.oid::int8, 'hasEquality', has.btree or has.hash, 'hasOrder', has.btree,
   'labels', (select json_agg(e.enumlabel order by e.enumsortorder) from pg_enum e where e.enumtypid = v.oid))), '[]')::text as traits
@@ -34,7 +37,7 @@ cross join lateral (
 ) has
 where t.oid = any($1::int8[]::oid[])`;
 
-/** By the OID of the type, which is under a domain if there is one. */
+/** By the OID of the type; for a domain, of its base type. */
 export async function readTypeTraits(
   db: Queryable,
   typeOids: readonly number[],
@@ -57,7 +60,7 @@ const FORMAT_BY_NAME: ReadonlyMap<string, Format> = new Map([
 
 const ANY_JSON: ReadonlySet<string> = new Set(['json', 'jsonb']);
 
-/** How values of a type are in JSON. */
+/** The JSON form of a type's values. */
 export function jsonTypeOf({ kind, pgName }: ValueType): { jsonType: JsonType; format: Format | null } {
   return { jsonType: jsonTypeOfKind(kind, pgName), format: FORMAT_BY_NAME.get(bareName(pgName)) ?? null };
 }
@@ -91,13 +94,13 @@ const TEXT_TYPES: ReadonlySet<number> = new Set([25, 1043, 1042]);
 
 const JSON_OID = 114;
 
-/** The conditions that a filter may have on a column. */
+/** The filter conditions that a column supports. */
 export function filterOperatorsOf(
   { baseTypeOid }: Pick<ColumnDescription, 'baseTypeOid'>,
   jsonType: JsonType,
   traits: TypeTraits | undefined,
 ): FilterOperator[] {
-  // A composite is compared by its attributes, which need not be comparable.
+  // A composite is compared by its attributes, which may not be comparable.
   const isComparable = jsonType !== 'object' && baseTypeOid !== JSON_OID;
   const hasEquality = isComparable && traits?.hasEquality === true;
   const hasOrder = isComparable && traits?.hasOrder === true;

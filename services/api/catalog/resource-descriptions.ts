@@ -39,7 +39,7 @@ import {
 } from './field-types.ts';
 import type { ShownField, ShownOperation, ShownResource } from './schemas.ts';
 
-/** A resource as customers see it, without whether its table fits, and the row type of its files. */
+/** A resource as customers see it, except for whether its table fits, with the row type of its files. */
 export interface ResourceDescription {
   readonly shown: Omit<ShownResource, 'unfit'>;
   readonly rowType: RowType;
@@ -52,7 +52,7 @@ export interface ResourceDescription {
  */
 export type DescribeResources = (resources: readonly Resource[]) => Promise<readonly ResourceDescription[]>;
 
-/** How long a description is kept: pages that build several forms ask once, and an altered table shows soon. */
+/** Lifetime of a cached description: pages that build several forms query once, and an altered table shows soon. */
 const KEPT_MS = 10_000;
 
 export function createResourceDescriber(
@@ -68,7 +68,7 @@ export function createResourceDescriber(
       const facts = await readFacts(source, missing);
       for (const resource of missing) {
         known.set(resource.name, { atMs: now(), description: describe(resource, facts, catalog) });
-        // Other requests run between: a catalog may have hundreds of resources.
+        // Lets other requests run in between: a catalog may have hundreds of resources.
         await setImmediate();
       }
     }
@@ -82,7 +82,7 @@ interface Facts {
   readonly traits: ReadonlyMap<number, TypeTraits>;
 }
 
-/** Tables per query: on a busy machine, too, it takes less than the API waits for the source. */
+/** Tables per query, so that it is faster than the api's timeout even on a busy machine. */
 const TABLES_PER_QUERY = 25;
 
 function readFacts(source: Pick<SourceFacts, 'read'>, resources: readonly Resource[]): Promise<Facts> {
@@ -97,7 +97,7 @@ function readFacts(source: Pick<SourceFacts, 'read'>, resources: readonly Resour
   });
 }
 
-/** A table that is gone has no columns: its resource is still there. */
+/** A missing table has no columns, and its resource still exists. */
 const NO_TABLE = { columns: [], relations: [] } as unknown as TableDescription;
 
 function describe(
@@ -108,7 +108,7 @@ function describe(
   const found = findTable(tables, resource.table);
   const table = found ?? NO_TABLE;
   const columns = visibleColumns(table, resource);
-  // Without its table, nothing is known of a resource's fields either.
+  // Without its table, a resource's fields are unknown too.
   const shownResource = found === undefined ? { ...resource, fields: undefined } : resource;
   const rowType = rowTypeOf(table, shownResource, types);
   const shape = createPublicShape(rowType);
@@ -178,7 +178,7 @@ const MEMBER_FILTERS: Record<PathType, FilterOperator[]> = {
   json: ['eq', 'ne', 'in', 'gt', 'gte', 'lt', 'lte', 'is_null'],
 };
 
-/** Types of what the catalog makes, as PostgreSQL calls them. */
+/** PostgreSQL's names of the types that the catalog's own fields have. */
 const MADE_TYPES: Partial<Record<JsonType, string>> = {
   string: 'text',
   integer: 'bigint',
@@ -289,7 +289,7 @@ function describeNamed(
   };
 }
 
-/** What customers see when a column is set to the value; nothing for a hidden one. */
+/** The published fields after a column is set to the value; none for a hidden column. */
 function publishedValues(
   resource: Resource,
   column: string,

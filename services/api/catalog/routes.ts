@@ -35,8 +35,8 @@ export interface CatalogDeps {
 }
 
 /**
- * What records, events and requests may hold: pages and clients build their forms from it. It is the same for every
- * account, and shows nothing that does not leave the source.
+ * What records, events and requests may hold. Pages and clients build forms from it. It is the same for every account,
+ * and shows only what is published.
  */
 export function catalogRoutes({ catalog, source, unfit, cursorSigner, now }: CatalogDeps): Route[] {
   const describe = createResourceDescriber(catalog, { source, now });
@@ -126,7 +126,7 @@ interface PageQuery {
   readonly cursor?: string | undefined;
 }
 
-/** A page of what is in memory. A cursor is the number of items before it. */
+/** A page of an array in memory. A cursor is the number of items before it. */
 function pageOfItems<Item>(
   signer: Signer,
   list: string,
@@ -173,7 +173,7 @@ function presentType(
   };
 }
 
-/** The types are known without the source, and a form that lists them can do without examples. */
+/** Types are known without the source, and a form that lists them can do without examples. */
 async function describeIfPossible(
   resources: readonly Resource[],
   describe: DescribeResources,

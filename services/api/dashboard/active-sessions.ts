@@ -10,7 +10,7 @@ export interface ActiveSessionsDeps {
   readonly adminKey: Secret;
 }
 
-/** Finds those of some sessions that have not ended, whatever their kind: one statement for each kind that is among them. */
+/** Returns those of some sessions of any kind that have not ended, with one statement per kind. */
 export function createActiveSessions({ reservedPool, idleSeconds, adminKey }: ActiveSessionsDeps) {
   return async (sessionIds: readonly string[]): Promise<ReadonlySet<string>> => {
     const operators = sessionIds.filter((id) => id.startsWith('ops_'));

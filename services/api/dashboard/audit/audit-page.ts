@@ -27,7 +27,7 @@ const SECTION = '/dashboard/audit';
 const STYLES = 'events.css';
 const PAGE_SIZE = 50;
 
-/** Keys whose names are shown: as many as an account has in use, and the last that were revoked. */
+/** Limit of keys whose names are shown: as many as an account may use, and those revoked last. */
 const MAX_KEYS = 200;
 
 const SEARCH_FIELDS = ['action', 'actor', 'from', 'to'] as const;
@@ -38,7 +38,7 @@ interface AuditList {
   readonly error?: AppError;
 }
 
-/** The account's part of the audit log. The operation checks the scopes, which are several. */
+/** The account's part of the audit log. The operation checks the scopes, because several allow it. */
 export function auditPages(deps: Pick<VisitDeps, 'frameAncestors'>): DashboardPage[] {
   return [
     {
@@ -68,7 +68,7 @@ async function readList(visit: Visit): Promise<AuditList> {
     return { keys: await readKeyNames(visit), found };
   } catch (error) {
     const refused = refusalOf(error);
-    // Without the right to the log there is no form that could be changed.
+    // Without the right to read the log, no filter form is shown.
     if (refused.code === 'forbidden') throw refused;
     return { keys: await readKeyNames(visit), found: undefined, error: refused };
   }
@@ -119,7 +119,7 @@ function isNamed(actor: string, keys: KeyNames): boolean {
   return actor === 'operator' || actor === 'link' || keys.has(actor);
 }
 
-/** Pages of what an entry is about, by the beginnings of IDs. */
+/** The page of an entry's subject, by the prefix of its ID. */
 const PAGES: Readonly<Record<string, string>> = {
   exp: '/dashboard/exports/',
   whk: '/dashboard/webhooks/',

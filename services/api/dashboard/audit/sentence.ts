@@ -13,18 +13,18 @@ export interface Entry {
 /** Names of keys, by their IDs. */
 export type KeyNames = ReadonlyMap<string, string>;
 
-/** How a page shows entries: an account its own, the operator all. */
+/** How entries are shown: an account sees its own, the operator sees all. */
 export interface EntryLook {
   readonly names: KeyNames;
   /** Sentences by action: `{actor}` did something with `{subject}`. */
   readonly sentences: Readonly<Record<string, string>>;
-  /** Leads to everything that somebody did. */
+  /** The URL of everything that the actor did. */
   actorHref(actor: string): string;
-  /** Leads to what the entry is about. Undefined: it has no page. */
+  /** The URL of the entry's subject; undefined without a page. */
   subjectHref(entry: Entry): string | undefined;
 }
 
-/** Characters of a detail. */
+/** Limit of a detail's length. */
 const MAX_DETAIL = 300;
 
 /** Who did what, as a sentence with links. An action that this release does not know is shown by its name. */
@@ -39,7 +39,7 @@ export function sentenceOf(entry: Entry, look: EntryLook, visit: Visit): Html {
   return html`${template.split(/\{(\w+)\}/).map((part, index): Content => (index % 2 === 0 ? part : parts[part]?.()))}`;
 }
 
-/** Sentences about all of a kind at once. */
+/** Sentences about all subjects of a kind at once. */
 function wholeSubject(
   { action, subject_id: subject }: Entry,
   { text }: Pick<Visit, 'text'>,
@@ -49,7 +49,7 @@ function wholeSubject(
   return undefined;
 }
 
-/** Who it was, in words. */
+/** The actor in words. */
 export function actorName(actor: string, names: KeyNames, { text }: Pick<Visit, 'text'>): string {
   const { actors } = text.audit;
   if (actor === 'operator' || actor === 'link') return actors[actor];
@@ -67,7 +67,7 @@ function subjectLink(entry: Entry, look: EntryLook): Html {
   return href === undefined ? html`<code>${id}</code>` : html`<a class="id" href="${href}">${id}</a>`;
 }
 
-/** The action's sentence without who and what. */
+/** The action's sentence without actor and subject. */
 export function actionName(action: string, sentences: EntryLook['sentences']): string {
   return (sentences[action] ?? action)
     .replace('{actor}', '…')
@@ -81,13 +81,13 @@ export function groupOf(action: string, { text }: Visit): string {
   return groups[action.split('.', 1)[0] ?? ''] ?? action;
 }
 
-/** What else is known of it: `Format: csv`. */
+/** The other details of an entry: `Format: csv`. */
 export function detailsOf(
   { details, subject_id: subject }: Entry,
   { names }: Pick<EntryLook, 'names'>,
   visit: Visit,
 ): Html | null {
-  // The sentence has the name of a key already.
+  // The sentence already has the name of the key.
   const isNew = (name: string) => name !== 'name' || !names.has(subject);
   const entries = Object.entries(details).filter(
     ([name, value]) => value !== null && value !== undefined && isNew(name),

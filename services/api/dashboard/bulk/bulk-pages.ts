@@ -4,16 +4,16 @@ import { JOBS_PATH, JOBS_PER_PAGE, type JobList, jobListBody } from './job-list.
 import { isEnded, isMoving, type Job, type JobFacts, jobBody, type Result } from './job-page.ts';
 import { resultsFile, resultsPage } from './results-page.ts';
 
-/** How often a page asks for what has changed. */
+/** Interval of a page's requests for changes. */
 const LIST_SECONDS = 5;
 const MOVING_SECONDS = 1;
 const STILL_SECONDS = 15;
 
-/** Codes that have examples, and how many. */
+/** Limits of codes with examples, and of examples. */
 const MAX_SAMPLED_CODES = 5;
 const SAMPLES = 3;
 
-/** The bulk jobs of an account, and each of them while it runs and afterwards. */
+/** The list of an account's bulk jobs, and the page of each job. */
 export function bulkPages(deps: Pick<VisitDeps, 'frameAncestors'>): DashboardPage[] {
   const read = { needs: 'bulk:read', section: JOBS_PATH, styles: 'bulk.css' } as const;
   const path = `${JOBS_PATH}/{id}`;

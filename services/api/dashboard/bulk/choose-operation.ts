@@ -4,7 +4,7 @@ import { newJobPath } from './job-page.ts';
 import type { Operation, Resource } from './job-request.ts';
 import { type Account, limitsCard } from './limits.ts';
 
-/** Parameters that a description names. */
+/** Limit of parameters named in a description. */
 const MAX_NAMED = 6;
 
 /** The operations of the catalog, by resource. */

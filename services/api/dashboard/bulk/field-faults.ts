@@ -1,7 +1,7 @@
 import { type Html, html } from '../../pages/html.ts';
 import type { Fault } from './job-request.ts';
 
-/** What is wrong with a part of the form, beside it. */
+/** The errors of one part of the form, shown beside it. */
 export function faultHtml(faults: readonly Fault[], place: string): Html | null {
   const found = faults.filter((fault) => fault.place === place);
   return found.length === 0

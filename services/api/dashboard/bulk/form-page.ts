@@ -13,18 +13,18 @@ export interface PageFacts {
   readonly operation: Operation;
   readonly account: Account;
   readonly by: Selection;
-  /** Of `failed`. */
+  /** Set for the selection `failed`. */
   readonly failedOf: { readonly job: Job; readonly ids: readonly string[] } | undefined;
 }
 
 /** Everything that the page of a new job shows. */
 export interface FormPage extends PageFacts {
-  /** As it was sent; empty at first. */
+  /** The submitted form; empty at first. */
   readonly form: URLSearchParams;
   readonly faults?: readonly Fault[];
-  /** What the API refused the request with. */
+  /** The API's refusal of the request. */
   readonly error?: AppError;
-  /** `print` names the request that was previewed. `hasChanged`: another one was to be started. */
+  /** `print` identifies the previewed request. `hasChanged`: the submitted request was another one. */
   readonly preview?: { readonly run: DryRun; readonly print: string; readonly hasChanged: boolean };
   /** A file of IDs that was just uploaded. */
   readonly file?: z.output<typeof bulkFileSchema>;

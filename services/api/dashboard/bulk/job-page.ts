@@ -12,7 +12,7 @@ export type Result = z.output<typeof itemResultSchema>;
 
 export interface JobFacts {
   readonly job: Job;
-  /** Of a job that has ended: failed items of its most frequent codes. */
+  /** For an ended job: failed items of its most frequent codes. */
   readonly samples: ReadonlyMap<string, readonly Result[]>;
 }
 
@@ -23,7 +23,7 @@ const FILE_FORMATS = ['csv', 'jsonl', 'parquet'] as const;
 
 const FORMAT_NAMES = { csv: 'CSV', jsonl: 'JSON Lines', parquet: 'Parquet' } as const;
 
-/** Codes of errors in the table, and failures of a running job. */
+/** Limit of error codes in the table, and of a running job's failures. */
 const MAX_CODES = 20;
 const MAX_LATEST = 5;
 
@@ -31,12 +31,12 @@ export function isEnded({ status }: Pick<Job, 'status'>): boolean {
   return status === 'completed' || status === 'failed' || status === 'cancelled';
 }
 
-/** Whether it changes by itself within seconds. */
+/** Whether the job changes by itself within seconds. */
 export function isMoving({ status }: Pick<Job, 'status'>): boolean {
   return status === 'pending' || status === 'running';
 }
 
-/** Where the results of a job are, with a filter. */
+/** The URL of a job's results, with a filter. */
 export function resultsPath(id: string, query: Readonly<Record<string, string>> = {}): string {
   const search = new URLSearchParams(query).toString();
   return `${JOBS_PATH}/${encodeURIComponent(id)}/results${search === '' ? '' : `?${search}`}`;
@@ -76,7 +76,7 @@ function progress(job: Job, live: Live, visit: Visit): Html | null {
   }
   if (job.status === 'pending') return html`<p>${text.listing}</p>`;
   const share = job.total === 0 ? (isEnded(job) ? 1 : 0) : job.processed / job.total;
-  // With live semantics further records may join, so the total is not known, and a share would run backwards.
+  // With live semantics more records may join, so the total is unknown and a percentage could decrease.
   const isOpen = job.semantics === 'live' && !isEnded(job);
   const items = (isOpen ? text.itemsAbout : text.items)(number(job.processed), number(job.total));
   const left = job.eta_seconds === null || isEnded(job) ? '' : text.timeLeft(duration(job.eta_seconds));
@@ -123,7 +123,7 @@ ${
 }</div>`;
 }
 
-/** Where a new job of an operation is made. */
+/** The URL of the form for a new job of the same operation. */
 export function newJobPath({ resource, operation }: Pick<Job, 'resource' | 'operation'>): string {
   return `${JOBS_PATH}/new/${encodeURIComponent(resource)}/${encodeURIComponent(operation)}`;
 }
@@ -133,7 +133,7 @@ function errors(job: Job, samples: JobFacts['samples'], live: Live, visit: Visit
   const { number, percent } = visit.formats;
   const codes = job.error_summary.slice(0, MAX_CODES);
   if (codes.length === 0) return null;
-  // The order of a running job's codes would change its shape again and again.
+  // Sorted by code while the job runs, because another order would change the page's structure again and again.
   const inOrder = isEnded(job) ? codes : codes.toSorted((a, b) => (a.code < b.code ? -1 : 1));
   return html`<section><h2>${text.errors}</h2>
 <table class="list"><thead><tr><th scope="col">${text.errorColumns.code}</th><th scope="col" class="number">${text.errorColumns.items}</th><th scope="col" class="number wide">${text.errorColumns.share}</th></tr></thead>

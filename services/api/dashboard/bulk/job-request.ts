@@ -12,35 +12,35 @@ export type Param = Operation['params'][number];
 export const SELECTIONS = ['filter', 'ids', 'file', 'all', 'failed'] as const;
 export type Selection = (typeof SELECTIONS)[number];
 
-/** A condition of the filter as the form has it. */
+/** A condition of the filter, in the form's fields. */
 export interface Row {
   readonly field: string;
   readonly operator: string;
   readonly value: string;
 }
 
-/** Conditions of one form. */
+/** Limit of a form's conditions. */
 export const MAX_ROWS = 20;
 
-/** What is wrong, and with which part of the form; an empty place is the whole form. */
+/** An error and the part of the form that it is about; an empty place means the whole form. */
 export interface Fault {
   readonly place: string;
   readonly detail: string;
 }
 
-/** What the form of a new job says. */
+/** The form's input for a new job. */
 export interface FormFacts {
   readonly resource: Resource;
   readonly operation: Operation;
   readonly by: Selection;
-  /** Of `failed`. */
+  /** Set for the selection `failed`. */
   readonly failedIds: readonly string[];
   readonly maxIds: number;
   readonly text: Messages['bulk']['create'];
   readonly number: (value: number) => string;
 }
 
-/** The request that the form stands for, as `POST /bulk/operations` takes it, and what the form lacks. */
+/** Converts the form to a request for `POST /bulk/operations`, or to the errors in the form. */
 export function readJobRequest(
   form: URLSearchParams,
   facts: FormFacts,
@@ -120,10 +120,10 @@ function conditionOf({ field, operator, value }: Row): Record<string, unknown> {
   return { [field]: { [operator]: operator === 'in' ? splitList(value) : value } };
 }
 
-/** A part in double quotes, which are doubled within it. */
+/** An item in double quotes; a quote inside is doubled. */
 const QUOTED = /\s*"([^"]*(?:""[^"]*)*)"\s*(?:,|$)/y;
 
-/** `a, "b, c"` → `a` and `b, c`. Reads the text once, whatever is in it. */
+/** `a, "b, c"` → `a` and `b, c`. Linear in the length of any text. */
 export function splitList(text: string): string[] {
   const parts: string[] = [];
   for (let at = 0; at < text.length; ) {
@@ -143,7 +143,7 @@ export function splitList(text: string): string[] {
   return parts;
 }
 
-/** One in each line. Numbers and UUIDs hold no blanks or commas, so they may stand between IDs too. */
+/** One ID per line. Numbers and UUIDs contain no blanks or commas, so these may separate IDs too. */
 export function splitIds(text: string, { key, fields }: Pick<Resource, 'key' | 'fields'>): string[] {
   const [only] = key.length === 1 ? fields.filter(({ name }) => key.includes(name)) : [];
   const isWord = only?.json_type === 'integer' || only?.format === 'uuid';
@@ -185,12 +185,12 @@ function readParams(
   return params;
 }
 
-/** A list always has something chosen. */
+/** Whether the parameter is shown as a list, which always has a selected value. */
 export function isChoice({ values, json_type: type }: Pick<Param, 'values' | 'json_type'>): boolean {
   return (values !== null && type !== 'array') || type === 'boolean';
 }
 
-/** What happens to a parameter. An operation with only one sets it. */
+/** The chosen mode of a parameter. An operation with only one mode determines it. */
 export function modeOf(
   form: URLSearchParams,
   { params }: Operation,
@@ -201,13 +201,13 @@ export function modeOf(
   return mode === null && params.length === 1 ? 'set' : 'keep';
 }
 
-/** A value, or what is wrong with it. Without both it is no JSON. */
+/** A value, or an error. Neither means that the text is not JSON. */
 interface Typed {
   readonly value?: unknown;
   readonly fault?: string;
 }
 
-/** Texts keep the digits of numbers; the API reads them by the column's type. */
+/** Keeps the digits of numbers as text; the API reads them by the column's type. */
 function typedValue(text: string, { json_type: type }: Param): Typed {
   if (type === 'boolean') return { value: text === 'true' };
   if (type === 'any' || type === 'object') return parseJson(text);
@@ -218,7 +218,7 @@ function typedValue(text: string, { json_type: type }: Param): Typed {
   return { value: type === 'string' ? text : text.trim() };
 }
 
-/** Values of a JSON text, as of a body. */
+/** Limit of values in a JSON text, like in a request body. */
 const MAX_JSON_VALUES = 5_000;
 
 function parseJson(text: string): Typed {
@@ -230,7 +230,7 @@ function parseJson(text: string): Typed {
   }
 }
 
-/** Which parts of the form the errors of a request are about. */
+/** Assigns a request's errors to parts of the form. */
 export function placeFaults(errors: readonly FieldError[], form: URLSearchParams): Fault[] {
   const rows = usedRows(form);
   return errors.map(({ pointer, detail }) => {

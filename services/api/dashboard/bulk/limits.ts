@@ -5,14 +5,14 @@ import type { Visit } from '../frame/visit.ts';
 
 export type Account = z.output<typeof accountOverviewSchema>;
 
-/** The limits of a new job, shown before anybody fills in a form. */
+/** The limits of a new job, shown before the form is filled in. */
 export function limitsCard(
   { bulk_quota: quota, bulk_operations: jobs, limits }: Account,
   visit: Visit,
 ): Html | null {
   const text = visit.text.bulk.create;
   const { number, time } = visit.formats;
-  // A session may start jobs without seeing them.
+  // A session may have the right to start jobs without the right to see them.
   if (quota === null || jobs === null) return null;
   const running = jobs.running + jobs.paused;
   const isFull = jobs.queued >= limits.max_queued_bulk_operations;

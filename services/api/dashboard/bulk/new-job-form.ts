@@ -13,12 +13,15 @@ import { limitsCard } from './limits.ts';
 import { paramFields } from './param-fields.ts';
 import { selectionFields, uploadForm } from './selection-fields.ts';
 
-/** Rows and columns of the sample, and characters of a value in it. */
+/** Limits of the sample: rows, columns and characters of a value. */
 const MAX_SAMPLE = 5;
 const MAX_COLUMNS = 7;
 const MAX_VALUE = 60;
 
-/** The form of a new job. Its first button previews; it starts what was previewed, once for each page that shows it. */
+/**
+ * The form of a new job. Its first button previews the request; the second starts the previewed request, once per
+ * rendered page.
+ */
 export function newJobBody(page: FormPage, visit: Visit): Html {
   const { bulk } = visit.text;
   const text = bulk.create;
@@ -55,7 +58,7 @@ ${faultHtml(faults, 'max_failures')}</fieldset>
 }`;
 }
 
-/** What is wrong, with the part of the form that it is about. */
+/** The errors, with the parts of the form that they are about. */
 function problem(faults: readonly Fault[], error: AppError | undefined, visit: Visit): Html | null {
   const text = visit.text.bulk.create;
   if (faults.length === 0 && error === undefined) return null;
@@ -69,7 +72,7 @@ function problem(faults: readonly Fault[], error: AppError | undefined, visit: V
 ${said.length === 0 ? null : html`<ul>${said}</ul>`}</div>`;
 }
 
-/** The ways to select records, as links, so that each has a page of its own. */
+/** The ways to select records, as links, because each is a page of its own. */
 function tabs({ by, resource, failedOf }: FormPage, path: string, visit: Visit): Html {
   const text = visit.text.bulk.create;
   const ways = resource.selectable_by_ids
@@ -109,7 +112,7 @@ ${
 ${sampleSection(page, sample.slice(0, MAX_SAMPLE), visit)}</section>`;
 }
 
-/** The first records: all that they have in common with the form comes first. Without the right to read them, their IDs. */
+/** The first records, with the form's fields first. Without the right to read records, their IDs. */
 function sampleSection(
   { resource, operation, form }: FormPage,
   sample: NonNullable<FormPage['preview']>['run']['sample'],

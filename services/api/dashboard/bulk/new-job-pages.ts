@@ -24,18 +24,18 @@ import {
 import type { Account } from './limits.ts';
 import { newJobBody } from './new-job-form.ts';
 
-/** Resources that the page of operations lists: more than a catalog has. */
+/** Limit of resources on the page of operations: more than a catalog has. */
 const MAX_RESOURCES = 200;
 
-/** The largest number of IDs that a request may name, as UUIDs, as a form sends them. */
+/** Size of a form with the largest number of UUIDs that a request may name. */
 const MAX_FORM_BYTES = 524_288;
 
-/** Results of one request. */
+/** Results per request. */
 const RESULTS_PER_PAGE = 1_000;
 
 type DryRun = z.output<typeof bulkDryRunSchema>;
 
-/** What to do, then with which records. Nothing starts that was not previewed as it is. */
+/** Pages to choose an operation and then its records. Only a previewed request can be started. */
 export function newJobPages(deps: Pick<VisitDeps, 'frameAncestors'>): DashboardPage[] {
   const write = { needs: 'bulk:write' } as const;
   const path = `${JOBS_PATH}/new/{resource}/{operation}`;
@@ -85,7 +85,10 @@ export async function readPage(visit: Visit, chosen: URLSearchParams): Promise<P
   return { resource, operation, account, by, failedOf };
 }
 
-/** The failed items of a job, as many as a request may name. IDs that no record can have would fail again. */
+/**
+ * The failed items of a job, as many as a request may name. IDs that no record can have are left out, because they
+ * would fail again.
+ */
 async function readFailed(
   visit: Visit,
   id: string,
@@ -104,13 +107,13 @@ async function readFailed(
       { params, query },
     );
     ids.push(...page.data.flatMap(({ item_id: item, code }) => (code === 'invalid_id' ? [] : [item])));
-    // The pages of a job that still runs have no end.
+    // The results of a running job never reach a last page.
     cursor = page.data.length === 0 ? null : page.next_cursor;
   }
   return { job, ids };
 }
 
-/** What became of a form that was sent. */
+/** The result of a submitted form. */
 type Outcome = Pick<FormPage, 'faults' | 'error' | 'preview' | 'file'> & { readonly status?: number };
 
 export function showForm(
@@ -150,7 +153,7 @@ async function handleForm(
     number: visit.formats.number,
   });
   if (faults.length > 0) {
-    // A JSON text of the form is read as the API reads one.
+    // The form's JSON is parsed like a request body.
     const said = faults.map(({ place, detail }) => ({ place, detail: faultWords(detail, visit.text) }));
     return showForm(facts, { faults: said, status: PROBLEMS.invalid.status }, visit, deps);
   }
@@ -176,7 +179,7 @@ async function handleForm(
   }
 }
 
-/** Adds an empty condition, or removes one and moves up those behind it. */
+/** Adds an empty condition, or removes one. */
 function changeRows(form: URLSearchParams, removed: number | undefined): void {
   const names = ['field', 'operator', 'value'];
   let last = 0;

@@ -4,10 +4,10 @@ import { faultHtml } from './field-faults.ts';
 import type { FormPage } from './form-page.ts';
 import { isChoice, modeOf, type Param } from './job-request.ts';
 
-/** Texts that hold more are typed in a larger field. */
+/** Texts longer than this get a larger field. */
 const LONG_TEXT = 200;
 
-/** What the operation takes besides records, by its own description. */
+/** The operation's parameters besides records, from its description. */
 export function paramFields(page: FormPage, visit: Visit): Html | null {
   const text = visit.text.bulk.create;
   const { operation, form, faults = [] } = page;

@@ -13,12 +13,12 @@ interface Results {
 
 const PAGE_SIZE = 50;
 
-/** Codes in the filter. */
+/** Limit of codes in the filter. */
 const MAX_CODES = 20;
 
 const TONES = { succeeded: 'green', failed: 'red', skipped: '' } as const;
 
-/** The filter in the address. An empty one is none. */
+/** The filter in the URL, without empty fields. */
 function filterOf({ query }: Visit): Record<string, string> {
   return Object.fromEntries(
     ['status', 'code'].flatMap((name) => {
@@ -28,7 +28,7 @@ function filterOf({ query }: Visit): Record<string, string> {
   );
 }
 
-/** The results of a job, page by page. They are final, so nothing of it moves. */
+/** The results of a job, page by page. They are final, so the page does not update. */
 export async function resultsPage(
   visit: Visit,
   deps: Pick<VisitDeps, 'frameAncestors'>,
@@ -47,7 +47,7 @@ export async function resultsPage(
   return pageResponse(dashboardPage(visit, visit.session, page), deps);
 }
 
-/** The same as one file. A spreadsheet evaluates nothing of it. */
+/** The same results as one file. A spreadsheet evaluates none of its cells. */
 export function resultsFile(visit: Visit): Promise<ApiResponse> {
   const format = visit.query.get('format') ?? 'csv';
   const { status } = filterOf(visit);

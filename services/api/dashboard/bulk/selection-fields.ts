@@ -10,7 +10,7 @@ import { MAX_ROWS, type Resource, type Row, readRows } from './job-request.ts';
 
 const OPERATORS = ['eq', 'ne', 'in', 'gt', 'gte', 'lt', 'lte', 'prefix', 'is_null', 'is_not_null'] as const;
 
-/** Which records the job is about. */
+/** The fields that select the job's records. */
 export function selectionFields(page: FormPage, visit: Visit): Html | null {
   switch (page.by) {
     case 'filter':
@@ -61,7 +61,7 @@ ${faultHtml(faults, `row.${index}`)}
 </li>`;
 }
 
-/** What a filter may compare, for whoever does not know the fields. */
+/** The fields that a filter may use, for visitors who don't know them. */
 function fieldTable({ fields }: Resource, visit: Visit): Html {
   const text = visit.text.bulk.create;
   const valuesOf = ({ values, format, json_type: type }: Resource['fields'][number]) => {
@@ -85,7 +85,7 @@ function idFields({ resource, account, form, faults = [] }: FormPage, visit: Vis
 ${faultHtml(faults, 'ids')}</fieldset>`;
 }
 
-/** Uploads a file of IDs by itself, so that the form behind it stays small. */
+/** A form of its own for the upload of IDs, so that the main form stays small. */
 export function uploadForm({ account, form, file, faults = [] }: FormPage, path: string, visit: Visit): Html {
   const text = visit.text.bulk.create;
   const hasFile = file !== undefined || form.has('file_id');

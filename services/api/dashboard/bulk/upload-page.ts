@@ -6,7 +6,7 @@ import type { DashboardPage, VisitDeps } from '../frame/visit.ts';
 import { JOBS_PATH } from './job-list.ts';
 import { readPage, showForm } from './new-job-pages.ts';
 
-/** Takes a file of IDs, and shows the form of the job with what is in the file. */
+/** Receives a file of IDs, and shows the job's form with the file's contents. */
 export function uploadPage(deps: Pick<VisitDeps, 'frameAncestors'>): DashboardPage {
   return {
     method: 'POST',

@@ -35,16 +35,16 @@ export interface EntryDeps extends VisitDeps {
   readonly lifetimeSeconds: number;
   readonly refreshUrl: string | undefined;
   readonly limiter: VisitLimiter;
-  /** For a form that somebody without a session sends. */
+  /** Time limit of a form from a visitor without a session. */
   readonly entryFormMs: number;
-  /** Opens the operator's pages for a form with the operator's key. */
+  /** Opens an operator session for a form with the operator's key. */
   enterAsOperator(request: ApiRequest, form: OwnForm): Promise<ApiResponse>;
 }
 
-/** Of a form that somebody without a session sends: a key or a code, and where to go. */
+/** Size limit of a form from a visitor without a session: a key or code, and the next page. */
 const MAX_ENTRY_BYTES = 4_096;
 
-/** The ways in: by API key, and by the link that the product's backend makes. Everybody may ask for these pages. */
+/** The public sign-in pages: by API key, or by a link from the product's backend. */
 export function entryRoutes(deps: EntryDeps): Route[] {
   const show = (view: View, page: PageText, status?: number, headers?: Readonly<Record<string, string>>) =>
     pageResponse(dashboardPage(view, undefined, page), deps, status, headers);
@@ -107,7 +107,7 @@ export function entryRoutes(deps: EntryDeps): Route[] {
         show(view, enterPage(view, deps.refreshUrl, fault), status);
       if (form === undefined) return refuse(foreign(view), 403);
       const code = form.fields.get('code')?.trim() ?? '';
-      // Everybody may send codes: only that of an open link begins a transaction.
+      // Anybody may send codes, so only an open link's code starts a transaction.
       const link = await deps.sessions.findLink(code);
       if (link === undefined) return refuse(view.text.entry.enter.invalid, 401);
       const entry = await entryOf(request);
@@ -121,12 +121,12 @@ export function entryRoutes(deps: EntryDeps): Route[] {
   ];
 }
 
-/** Where the foot of an account's pages sends the choice of a language. */
+/** The target of the language choice in an account page's footer. */
 export function languagePage({ sessions }: Pick<EntryDeps, 'sessions'>): DashboardPage {
   return languageChoice('/dashboard/language', (session, locale) => sessions.setLocale(session, locale));
 }
 
-/** The sessions that the browser names, also those that are over. */
+/** The sessions of the browser's cookies, including ended ones. */
 export function sessionsOf(
   request: ApiRequest,
   { cookies, sessions }: Pick<EntryDeps, 'cookies' | 'sessions'>,
@@ -134,19 +134,19 @@ export function sessionsOf(
   return sessions.find(cookies.read(request.header('cookie')));
 }
 
-/** Names of the account that the visitor is in, and of that of the link. */
+/** The names of the visitor's present account and of the link's account. */
 interface Change {
   readonly from: string;
   readonly to: string;
 }
 
-/** Somebody else may have made the visitor follow a link: it changes no account without a question. */
+/** Another site may have sent the visitor to the link, so a change of account needs a confirmation. */
 function otherAccount(link: OpenPortalLink, { replaced }: Entry): Change | undefined {
   const from = replaced.find(({ accountId }) => accountId !== link.accountId);
   return from && { from: from.accountName, to: link.accountName };
 }
 
-/** @returns undefined for one that another site has sent */
+/** @returns undefined for a form from another site */
 async function readOwnForm(
   request: ApiRequest,
   { publicOrigin, entryFormMs }: Pick<EntryDeps, 'publicOrigin' | 'entryFormMs'>,
@@ -165,12 +165,12 @@ async function readOwnForm(
   }
 }
 
-/** Browsers say where the page that they ask for will stand. */
+/** Browsers state where a requested page will be shown. */
 function isFramed(request: ApiRequest): boolean {
   return ['iframe', 'frame', 'embed', 'object'].includes(request.header('sec-fetch-dest') ?? '');
 }
 
-/** Where to go after signing in: a page of the dashboard, and nowhere else. */
+/** The page after signing in: only a page of the dashboard. */
 function nextOf(querystring: string): string {
   return ownPlace(new URLSearchParams(querystring).get('next'));
 }
@@ -193,8 +193,8 @@ ${fault && html`<p class="fault" role="alert" id="fault">${fault}</p>`}
 }
 
 /**
- * The code is in the fragment of the address, so no server and no log sees it before the form is sent: a module takes it
- * from there, and without JavaScript the visitor does.
+ * The code is in the fragment of the URL, so no server and no log sees it before the form is sent. A module puts it
+ * into the form; without JavaScript the visitor does.
  */
 function enterPage(view: View, refreshUrl: string | undefined, fault?: string): PageText {
   const text = view.text.entry.enter;
@@ -216,7 +216,7 @@ ${
   };
 }
 
-/** Asks before a link takes the visitor from one account to another. Only the button says yes: no module presses it. */
+/** Asks before a link changes the visitor's account. Only the visitor can press the button, no module does. */
 function replacePage(view: View, code: string, accounts: Change): PageText {
   const text = view.text.entry.replace;
   return {
@@ -233,7 +233,7 @@ function replacePage(view: View, code: string, accounts: Change): PageText {
   };
 }
 
-/** What somebody sees whose session has ended. */
+/** The page for a visitor whose session has ended. */
 export function overResponse(request: ApiRequest, session: Session, deps: EntryDeps): ApiResponse {
   const view = viewOf(request, session, deps.to);
   const text = view.text.entry.over;

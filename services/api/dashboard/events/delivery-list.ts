@@ -21,11 +21,11 @@ const TONES: Readonly<Record<Delivery['state'], string>> = {
   passed: '',
 };
 
-/** What became of the event at each endpoint. */
+/** The deliveries of the event at each endpoint. */
 export function deliveryList(id: string, deliveries: readonly Delivery[], live: Live, visit: Visit): Html {
   const text = visit.text.events.deliveries;
   if (deliveries.length === 0) return html`<p class="muted">${text.none}</p>`;
-  // Those that the event does not concern come last.
+  // Endpoints that do not receive the event come last.
   const ordered = deliveries.toSorted(
     (a, b) => Number(a.state === 'not_subscribed') - Number(b.state === 'not_subscribed'),
   );
@@ -36,7 +36,7 @@ function entry(id: string, delivery: Delivery, live: Live, visit: Visit): Html {
   const text = visit.text.events.deliveries;
   const { webhook_id: webhookId, url, state, failed_attempts: failed, next_attempt_at: next } = delivery;
   const { label, meaning } = text.states[state];
-  // An endpoint that does not subscribe to the type refuses the event.
+  // An endpoint that does not subscribe to the type refuses a replay of the event.
   const mayDeliver = visit.may('webhooks:write') && state !== 'not_subscribed';
   return html`<li>
 <div class="delivery"><a class="clip" href="${visit.href(`/dashboard/webhooks/${webhookId}`)}">${url}</a> <span class="badge" data-tone="${TONES[state]}">${label}</span>

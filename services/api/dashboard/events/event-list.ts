@@ -13,20 +13,20 @@ export type EventType = z.output<typeof eventTypeSchema>;
 
 export const SECTION = '/dashboard/events';
 
-/** Fields of the form, by their names in the address. */
+/** Names of the form's fields in the URL. */
 export const SEARCH_FIELDS = ['type', 'key', 'from', 'to'] as const;
 
-/** Names of changed fields that a row shows. */
+/** Limit of changed fields named in a row. */
 const MAX_FIELDS = 4;
 
 export interface EventList {
   readonly types: readonly EventType[];
   readonly found: { readonly data: readonly Event[]; readonly next_cursor: string | null } | undefined;
-  /** Why there was no search. */
+  /** Why no search was made. */
   readonly error?: AppError | undefined;
 }
 
-/** The form, and what was found. */
+/** The search form and its results. */
 export function eventListBody({ types, found, error }: EventList, visit: Visit): Html {
   const text = visit.text.events.list;
   return html`<h1>${text.title}</h1>

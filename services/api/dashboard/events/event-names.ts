@@ -7,24 +7,24 @@ interface Named {
   readonly key?: unknown;
 }
 
-/** Characters of a record's key that a title shows. */
+/** Limit of a key's length in a title. */
 const MAX_KEY = 80;
 
-/** `invoices 1001`. An event without a record, such as a reset of the feed, is named by its type. */
+/** `invoices 1001`. An event without a record, such as a reset, is named by its type. */
 export function describeRecord({ type, resource, key }: Named): string {
   if (typeof key !== 'object' || key === null) return type;
   const values = Object.values(key).map((part) => (typeof part === 'string' ? part : JSON.stringify(part)));
   return `${resource} ${shortened(values.join(', '), MAX_KEY)}`;
 }
 
-/** The key as a search takes it. Undefined for an event without a record. */
+/** The key in the form of the search; undefined for an event without a record. */
 export function searchKeyOf({ key }: Pick<Named, 'key'>): string | undefined {
   if (typeof key !== 'object' || key === null) return undefined;
   const values = Object.values(key).map((part) => (typeof part === 'string' ? part : JSON.stringify(part)));
   return values.length === 1 ? values[0] : JSON.stringify(values);
 }
 
-/** The text, or its beginning with a mark that it goes on. */
+/** The text, cut to a length with an ellipsis. */
 export function shortened(text: string, characters: number): string {
   return text.length > characters ? `${text.slice(0, characters).toWellFormed()}…` : text;
 }
@@ -36,7 +36,7 @@ const TONES: Readonly<Record<string, string>> = {
   reset: 'amber',
 };
 
-/** What happened, in a word and a colour. */
+/** The kind of change as a coloured word. */
 export function verbBadge({ type }: Pick<Named, 'type'>, { text }: Pick<Visit, 'text'>): Html {
   const words: Readonly<Record<string, string>> = text.events.verbs;
   const verb = type.split('.').at(-1) ?? type;

@@ -10,7 +10,7 @@ import { describeRecord, searchKeyOf, verbBadge } from './event-names.ts';
 import { changesOf, changeTable } from './field-changes.ts';
 import { jsonHtml } from './json-html.ts';
 
-/** An event with the digits of its numbers. */
+/** An event with numbers that keep their digits. */
 export interface ExactEvent {
   readonly id: string;
   readonly type: string;

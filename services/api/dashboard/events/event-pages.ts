@@ -19,14 +19,14 @@ const STYLES = 'events.css';
 
 const PAGE_SIZE = 25;
 
-/** Pages of event types that the form reads: a thousand types. */
+/** Limit of pages of event types that are read: a thousand types. */
 const MAX_TYPE_PAGES = 5;
 const TYPES_PER_PAGE = 200;
 
-/** Deliveries change while somebody looks. */
+/** Update interval: deliveries change while the page is open. */
 const EVERY_SECONDS = 5;
 
-/** The search for events, and each event with what became of it. */
+/** The search for events, and the page of each event with its deliveries. */
 export function eventPages(deps: Pick<VisitDeps, 'frameAncestors'>): DashboardPage[] {
   const read = { needs: 'events:read' } as const;
   return [
@@ -98,7 +98,7 @@ async function readList(visit: Visit): Promise<EventList> {
   const { type, key, from, to } = searchFields(visit, SEARCH_FIELDS);
   const { cursor } = searchFields(visit, ['cursor']);
   try {
-    // A key is of a resource, which the type tells.
+    // A key belongs to a resource, which follows from the event type.
     const resource = types.find((each) => each.type === type || each.pattern === type)?.resource ?? undefined;
     if (key !== undefined && resource === undefined) {
       throw new AppError('invalid', visit.text.events.list.keyNeedsType);
@@ -112,7 +112,7 @@ async function readList(visit: Visit): Promise<EventList> {
   }
 }
 
-/** The types of the feed that the form offers. */
+/** The feed's event types for the form. */
 async function readTypes(visit: Visit): Promise<EventType[]> {
   const types: EventType[] = [];
   let cursor: string | null = null;

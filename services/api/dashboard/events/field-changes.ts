@@ -10,10 +10,10 @@ export interface FieldChange {
   readonly after: unknown;
 }
 
-/** Fields that the table shows. A table of PostgreSQL has up to 1,600 columns. */
+/** Limit of fields in the table. A table of PostgreSQL has up to 1,600 columns. */
 const MAX_FIELDS = 200;
 
-/** Characters of a value. The payload below has more of it. */
+/** Limit of a value's length. The payload shows more of it. */
 const MAX_VALUE = 1_000;
 
 /** The fields that changed, in the order of the record. */
@@ -28,8 +28,8 @@ export function changesOf(
 }
 
 /**
- * What two texts have in common at their beginning and end, and what is between: `paid today` and `sent today` differ in
- * `paid` and `sent`. Never cuts a character in two.
+ * Splits two texts into a common start, a common end and the difference: `paid today` and `sent today` differ in `paid`
+ * and `sent`. Never splits a surrogate pair.
  */
 export function splitDifference(
   before: string,
@@ -45,7 +45,7 @@ export function splitDifference(
   return { start, beforeEnd: before.length - same, afterEnd: after.length - same };
 }
 
-/** Between the halves of a surrogate pair. */
+/** Whether the index is inside a surrogate pair. */
 function isInside(text: string, index: number): boolean {
   return (
     index > 0 &&

@@ -1,12 +1,14 @@
 import { type Html, html } from '../../pages/html.ts';
 
-/** Characters of a document that a page shows: whoever wants all of a larger one downloads it. */
+/** Limit of a shown document. Larger ones can be downloaded. */
 const MAX_CHARACTERS = 20_000;
 
-/** A text with the colon behind it, if it is a name; a number; a word. A text that was cut ends with the document. */
+/**
+ * A string, with the colon after a property name; a number; a keyword. A string that was cut ends with the document.
+ */
 const TOKEN = /"(?:[^"\\]|\\.)*(?:"(\s*:)?|$)|-?\d[\d.eE+-]*|\b(?:true|false|null)\b/g;
 
-/** JSON with its parts marked by classes, digits as they are. `isCut`: only the beginning is shown. */
+/** JSON with CSS classes for its tokens; numbers keep their digits. `isCut`: only the start is shown. */
 export function jsonHtml(value: unknown): { readonly code: Html; readonly isCut: boolean } {
   const whole = JSON.stringify(value, null, 2);
   const isCut = whole.length > MAX_CHARACTERS;

@@ -8,24 +8,24 @@ import type { WebhookWithSecret } from '../webhooks/form-pages.ts';
 import { followCode } from './export-files.ts';
 import type { Export, Resource } from './export-types.ts';
 
-/** A form to a new endpoint that was refused. */
+/** A refused form for a new endpoint. */
 export interface RefusedEndpoint {
   readonly url: string;
   readonly error: AppError;
 }
 
-/** Filters that one endpoint may have. With more resources it gets all events. */
+/** Limit of an endpoint's filters. With more resources it gets all events. */
 const MAX_FILTERS = 50;
 
 /** Within this time the same form is the same request. */
 const SAME_REQUEST_MS = 10 * 60_000;
 
-/** Whether changes can be delivered from where this export ends. */
+/** Whether an endpoint can start where this export ends. */
 export function canContinue({ status, snapshot }: Export): boolean {
   return snapshot !== null && (status === 'completed' || status === 'expired');
 }
 
-/** A form that makes the endpoint which receives what the files do not hold, and code that reads it. */
+/** The form for an endpoint that starts where the export ends, with receiver code. */
 export function continueSection(
   details: Export,
   refused: RefusedEndpoint | undefined,
@@ -58,7 +58,11 @@ function faultText({ message, errors }: AppError): string {
   return errors.length === 0 ? message : errors.map(({ detail }) => detail).join('. ');
 }
 
-/** Makes an endpoint that starts where the export ends, for the events of its resources. @throws AppError what is refused */
+/**
+ * Creates an endpoint that starts where the export ends, for the events of its resources.
+ *
+ * @throws AppError when the API refuses it
+ */
 export async function createEndpoint(details: Export, url: string, visit: Visit): Promise<WebhookWithSecret> {
   return visit.ask<WebhookWithSecret>('createWebhook', {
     body: { url, events: await eventsOf(details, visit), start: { after_export: details.id } },
@@ -66,7 +70,7 @@ export async function createEndpoint(details: Export, url: string, visit: Visit)
   });
 }
 
-/** What happens to the records of the export, and what tells that it has to be taken again. */
+/** The event types of the export's records, and those that require a new export. */
 async function eventsOf({ resources }: Export, visit: Visit): Promise<string[]> {
   if (resources.length >= MAX_FILTERS) return ['*'];
   const groups = new Set<string>();
@@ -77,7 +81,10 @@ async function eventsOf({ resources }: Export, visit: Visit): Promise<string[]> 
   return groups.size === 0 ? ['*'] : [...groups, 'feed.*'];
 }
 
-/** A form that is sent twice makes one endpoint. It has no field of its own for that, since its page is compared as it moves. */
+/**
+ * The idempotency key, so that a form sent twice creates one endpoint. Not a form field, because the page's content is
+ * compared for changes.
+ */
 function requestKey(id: string, url: string, { session }: Visit): string {
   const time = Math.floor(Date.now() / SAME_REQUEST_MS);
   return createHash('sha256')

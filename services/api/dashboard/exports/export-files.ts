@@ -3,12 +3,12 @@ import { type Html, html } from '../../pages/html.ts';
 import type { Visit } from '../frame/visit.ts';
 import type { Export, ExportFile } from './export-types.ts';
 
-/** An export of many resources has a file of each. The manifest names all. */
+/** Limit of listed files. The manifest lists all. */
 const MAX_FILES = 100;
 const MAX_CURL_FILES = 10;
 const MAX_MEMBERS = 100;
 
-/** The files with what checks them, and code that gets them. */
+/** The files with their checksums, and code that downloads them. */
 export function exportFiles(details: Export, visit: Visit): Html | null {
   const text = visit.text.exports.details;
   if (details.status !== 'completed') return null;
@@ -49,7 +49,7 @@ function baseUrlOf({ id, files }: Export): string {
   return url.split(`/exports/${id}/`, 1)[0] ?? '';
 }
 
-/** Code that works for as long as the files are kept: it needs a key, and gets new links by itself. */
+/** Code that works as long as the files are retained: it uses a key, and requests new links. */
 function downloadCode(details: Export): Tab[] {
   const { id, files } = details;
   const url = JSON.stringify(baseUrlOf(details));
@@ -86,7 +86,7 @@ print(*paths)`,
   ];
 }
 
-/** The link needs the key, and leads to a new presigned one. */
+/** The link needs a key, and redirects to a new presigned one. */
 function curlOf({ name, content_url: url }: ExportFile): string {
   return [
     'curl --fail --location --header "Authorization: Bearer $TANDEM_KEY"',
@@ -95,7 +95,7 @@ function curlOf({ name, content_url: url }: ExportFile): string {
   ].join(' \\\n  ');
 }
 
-/** Code that reads every change which the export does not hold. */
+/** Code that reads every change after the export. */
 export function followCode(details: Export): Tab[] {
   const { id } = details;
   const base = baseUrlOf(details);

@@ -3,29 +3,29 @@ import { AppError } from '../../../../shared/runtime/errors.ts';
 import type { Visit } from '../frame/visit.ts';
 import type { Export } from './export-types.ts';
 
-/** What an export holds: the records of now, those of a earlier time, or what changed since an earlier export. */
+/** The kinds of export: present state, an earlier state, or the changes since an earlier export. */
 export const KINDS = ['now', 'as_of', 'changes'] as const;
 export type Kind = (typeof KINDS)[number];
 
 /** Options that are on or off. */
 export const BOXES = ['include_deleted', 'include_related', 'zip', 'csv_safe'] as const;
 
-/** The fields that are chosen of a resource. None: all of them. */
+/** The name of a resource's field selection. No selected field means all. */
 export const fieldsName = (resource: string) => `field:${resource}`;
 
 export function kindOf(form: URLSearchParams): Kind {
   return KINDS.find((kind) => kind === form.get('kind')) ?? 'now';
 }
 
-/** Whether the form says enough to be estimated. */
+/** Whether the form is complete enough for an estimate. */
 export function isChosen(form: URLSearchParams): boolean {
   return kindOf(form) === 'changes' ? (form.get('changes_since') ?? '') !== '' : form.has('resource');
 }
 
 /**
- * The request that the form stands for.
+ * Converts the form to a request.
  *
- * @throws AppError `invalid` when nothing is chosen, and what the earlier export is refused with
+ * @throws AppError `invalid` when nothing is chosen, or the refusal of the earlier export
  */
 export async function requestOf(
   form: URLSearchParams,
@@ -40,7 +40,7 @@ export async function requestOf(
     format,
     compression: form.get('compression') ?? EXPORT_COMPRESSIONS[0],
     ...(isOn(form, 'zip') ? { archive: 'zip' } : {}),
-    // The box is there for every format; the others have no use for it.
+    // The checkbox exists for every format, and only applies to this one.
     csv_safe: format === 'csv' && isOn(form, 'csv_safe'),
     ...(rate === '' ? {} : { max_rows_per_second: Number(rate) }),
     dry_run: isEstimate,
@@ -78,7 +78,7 @@ function scopeOf(form: URLSearchParams, kind: Kind, { text }: Visit) {
   };
 }
 
-/** Changes are known for the records that the earlier export has, so the rest of the scope is that export's. */
+/** Changes are known for the records of the earlier export, so its scope applies. */
 async function scopeOfEarlier(form: URLSearchParams, visit: Visit) {
   const id = form.get('changes_since') ?? '';
   if (id === '') throw new AppError('invalid', visit.text.exports.create.noEarlierChosen);
@@ -92,18 +92,18 @@ async function scopeOfEarlier(form: URLSearchParams, visit: Visit) {
   };
 }
 
-/** `2026-11-30T02:23`, as a browser's field for a time has it, is UTC here. What is no time is for the API to refuse. */
+/** A browser's time field such as `2026-11-30T02:23` is UTC here. The API refuses anything else. */
 export function instantOf(local: string): string {
   if (/T\d\d:\d\d$/.test(local)) return `${local}:00Z`;
   return /T\d\d:\d\d:\d\d(?:\.\d+)?$/.test(local) ? `${local}Z` : local;
 }
 
-/** The other way round, to the second. */
+/** The reverse, to the second. */
 function localOf(instant: string): string {
   return instant.slice(0, 19);
 }
 
-/** The form as it was filled in for this export. */
+/** The form's fields for an existing export. */
 export function formOf(job: Export): URLSearchParams {
   const { date_range: range, fields, archive } = job;
   const form = new URLSearchParams({

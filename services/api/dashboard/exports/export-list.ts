@@ -4,7 +4,7 @@ import { statusBadge, timeOf } from '../frame/parts.ts';
 import type { Visit } from '../frame/visit.ts';
 import type { Export } from './export-types.ts';
 
-/** Names of resources that a row shows. */
+/** Limit of resource names in a row. */
 const MAX_RESOURCES = 3;
 
 /** The table of some exports. */
@@ -28,7 +28,7 @@ function row(each: Export, live: Live, visit: Visit): Html {
 </tr>`;
 }
 
-/** What a job is called: an export by its resources, a check of a replica as what it is. */
+/** The name of a job: an export is named by its resources, a check of a replica as such. */
 export function jobName(
   { resources, format }: Pick<Export, 'resources'> & { readonly format: string },
   visit: Pick<Visit, 'formats' | 'text'>,
@@ -37,7 +37,7 @@ export function jobName(
   return format === 'digest' ? visit.text.verify.details.title(names) : names;
 }
 
-/** Its page. Checks have one of their own. */
+/** The URL of a job's page. Checks have pages of their own. */
 export function jobPath({ id, format }: { readonly id: string; readonly format: string }): string {
   return `/dashboard/${format === 'digest' ? 'verify' : 'exports'}/${id}`;
 }

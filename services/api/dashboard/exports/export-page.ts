@@ -12,20 +12,20 @@ import { failureOf } from './failure.ts';
 
 export interface ExportFacts {
   readonly details: Export;
-  /** Of a running or paused export. */
+  /** For a running or paused export. */
   readonly chunks?: Chunks | undefined;
-  /** Of a waiting export. */
+  /** For a waiting export. */
   readonly ahead?: readonly Ahead[] | undefined;
-  /** Others of the same resources, of an export that has ended. */
+  /** For an ended export: others of the same resources. */
   readonly others?: readonly Export[] | undefined;
 }
 
-/** Whether it changes by itself. */
+/** Whether the export changes by itself. */
 export function isMoving({ status }: Pick<Export, 'status'>): boolean {
   return status === 'pending' || status === 'running' || status === 'cancelling';
 }
 
-/** Everything about one export. */
+/** The page of one export. */
 export function exportBody(
   { details, chunks, ahead, others }: ExportFacts,
   live: Live,
@@ -133,14 +133,14 @@ function actions(
   if (status === 'pending' || status === 'running' || status === 'paused') {
     const button = (path: string, title: string) =>
       html`<form method="post" action="${visit.href(`/dashboard/exports/${id}/${path}`)}">${csrfField(visit.session)}<button>${title}</button></form>`;
-    // A single snapshot that is taken can't be left.
+    // A pause is not possible while a single snapshot is held.
     const isPausable = status !== 'paused' && phase !== 'assembling' && snapshot?.kind !== 'single';
     return html`<div class="choices actions">${isPausable ? button('pause', text.pause) : null}
 ${status === 'paused' ? button('resume', text.resume) : null}
 ${confirmed('cancel', text.cancel, text.confirmCancel)}</div>`;
   }
   const isBase = (status === 'completed' || status === 'expired') && range === null;
-  // The form makes files, and an export of digests has none.
+  // The form only creates files, and an export of digests has none.
   const hasForm = format !== 'digest';
   return html`<div class="actions">${hasForm ? link(`from=${id}`, text.again) : null}
 ${hasForm && isBase ? link(`kind=changes&changes_since=${id}`, text.onlyChanges) : null}

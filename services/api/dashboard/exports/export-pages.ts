@@ -19,11 +19,11 @@ const SECTION = '/dashboard/exports';
 const STYLES = 'exports.css';
 const PAGE_SIZE = 20;
 
-/** Of those, others of the same resources are found and shown. */
+/** Limit of exports searched for others of the same resources. */
 const MAX_SEARCHED = 50;
 const MAX_OTHERS = 5;
 
-/** How often a page asks for what has changed: a running export moves each second. */
+/** Interval of a page's requests for changes: a running export changes every second. */
 const LIST_SECONDS = 5;
 const MOVING_SECONDS = 1;
 const ENDED_SECONDS = 15;
@@ -31,12 +31,12 @@ const ENDED_SECONDS = 15;
 const STATUSES = ['pending', 'running', 'paused', 'completed', 'failed', 'cancelled', 'expired'] as const;
 
 /**
- * A link to a file outlives the session that got it, and the page's button follows it at once: it opens for as long as a
- * slow browser takes to follow.
+ * Validity of a download link. A link outlives its session, and the button follows it at once, so it only covers a slow
+ * browser.
  */
 const LINK_SECONDS = 30;
 
-/** The exports of an account, and each of them while it runs and afterwards. */
+/** The list of an account's exports, and the page of each export. */
 export function exportPages(deps: Pick<VisitDeps, 'frameAncestors'>): DashboardPage[] {
   const read = { needs: 'exports:read' } as const;
   const write = { method: 'POST', needs: 'exports:write' } as const;
@@ -118,7 +118,7 @@ function titleOf({ id, resources }: Export): string {
   return `${resources[0]} · ${id}`;
 }
 
-/** Makes the endpoint that follows the export. Its secret is shown in the response, the only time. */
+/** Creates the endpoint that continues the export. Its secret is shown only in this response. */
 async function continueFrom(visit: Visit, deps: Pick<VisitDeps, 'frameAncestors'>) {
   const text = visit.text.exports.proceed;
   const facts = await readExport(visit);
@@ -156,7 +156,7 @@ async function readExport(visit: Visit): Promise<ExportFacts> {
   }
 }
 
-/** What runs, and what waits before it. */
+/** The jobs that run, and those queued before this one. */
 async function readAhead({ id }: Export, visit: Visit): Promise<Ahead[]> {
   const { exports } = await visit.ask<z.output<typeof accountOverviewSchema>>('getAccount');
   const jobs = exports?.jobs ?? [];
@@ -164,7 +164,7 @@ async function readAhead({ id }: Export, visit: Visit): Promise<Ahead[]> {
   return place === -1 ? [] : jobs.slice(0, place);
 }
 
-/** Newest first: of the same resources, whatever their order. */
+/** Exports of the same set of resources, newest first. */
 async function readOthers({ id, resources }: Export, visit: Visit): Promise<Export[]> {
   const query = { limit: MAX_SEARCHED, kind: 'records', resource: resources[0] ?? '' };
   const { data } = await visit.ask<ExportList>('listExports', { query });
@@ -181,7 +181,7 @@ function readList(visit: Visit): Promise<ExportList> {
   });
 }
 
-/** What the address of the list asks for. */
+/** The list's filter in the URL. */
 function filterOf({ query }: Visit): Record<string, string> {
   return Object.fromEntries(
     ['status', 'resource'].flatMap((name) => {

@@ -22,7 +22,7 @@ export interface Chunks {
   readonly is_planned: boolean;
 }
 
-/** A job that has its turn before this one. */
+/** A job that runs or is queued before this one. */
 export interface Ahead {
   readonly id: string;
   readonly status: string;
@@ -30,7 +30,7 @@ export interface Ahead {
   readonly format: string;
 }
 
-/** Resources whose chunks are shown: those that are not done first. */
+/** Limit of resources with chunks; unfinished ones come first. */
 const MAX_RESOURCES = 20;
 
 const MAX_AHEAD = 5;
@@ -41,7 +41,7 @@ export function stepper({ status, phase }: Export, visit: Visit): Html | null {
   const { step: names, stepState, steps } = visit.text.exports.details;
   const isEnded = status === 'completed' || status === 'expired';
   const isStopped = status === 'failed' || status === 'cancelled';
-  // The phase of an export that was stopped is `done` too: its steps tell nothing.
+  // A stopped export also has the phase `done`, so its steps say nothing.
   if (isStopped && phase === 'done') return null;
   const at = STEPS.indexOf(phase);
   return html`<ol class="steps" aria-label="${steps}">${STEPS.map((name, index) => {
@@ -50,7 +50,7 @@ export function stepper({ status, phase }: Export, visit: Visit): Html | null {
   })}</ol>`;
 }
 
-/** Which jobs a waiting export waits for. */
+/** The jobs that a waiting export waits for. */
 export function queue(details: Export, ahead: readonly Ahead[], live: Live, visit: Visit): Html {
   const text = visit.text.exports.details;
   const { number } = visit.formats;

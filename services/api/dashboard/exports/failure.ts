@@ -2,7 +2,7 @@ import type { Messages } from '../messages/messages.ts';
 
 type Failure = keyof Messages['exports']['details']['failures'];
 
-/** What the codes of a failed export mean for a customer: several that ask for the same are one. */
+/** Customer texts for failure codes; codes with the same remedy share a text. */
 const CODES: Readonly<Record<Failure, readonly string[]>> = {
   locked: ['table_locked'],
   changed: ['table_changed'],

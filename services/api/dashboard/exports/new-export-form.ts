@@ -12,16 +12,16 @@ import type { Estimate, Export, Resource } from './export-types.ts';
 
 const PATH = '/dashboard/exports/new';
 
-/** With more fields than this, only those of the chosen resources are listed: the page stays small. */
+/** With more fields than this, only those of the chosen resources are listed, so that the page stays small. */
 const MAX_LISTED_FIELDS = 400;
 
 export interface FormFacts {
   readonly resources: readonly Resource[];
-  /** Completed exports that changes may be taken since. */
+  /** Completed exports that changes_since may name. */
   readonly earlier: readonly Export[];
-  /** The ID of an earlier export that the form names and the list does not. */
+  /** The ID of an earlier export in the form that is not in the list. */
   readonly unlisted: string | undefined;
-  /** Undefined for a session that may not see it. */
+  /** Undefined for a session without the right to see it. */
   readonly feed: z.output<typeof feedSchema> | undefined;
 }
 
@@ -30,12 +30,12 @@ export interface Outcome {
   readonly error?: AppError;
 }
 
-/** What of the form moves while somebody fills it in. */
+/** The parts of the form that update while it is filled in. */
 export interface OutcomeTexts {
   readonly rows: string;
   readonly size: string;
   readonly duration: string;
-  /** Why it cannot start; null when nothing is in its way. */
+  /** Why the export can't start; null when it can. */
   readonly fault: string | null;
 }
 
@@ -53,7 +53,7 @@ export function outcomeTexts({ estimate, error }: Outcome, visit: Visit): Outcom
   };
 }
 
-/** In the language of the page where the refusal is known, else in the words of the API. */
+/** In the page's language where the error code is known, otherwise the API's text. */
 function faultText({ code, message, errors }: AppError, { text }: Visit): string {
   const { refusals, labels } = text.exports.create;
   const known = code === 'feed_behind' || code === 'too_many' ? refusals[code] : undefined;
@@ -67,7 +67,7 @@ function faultText({ code, message, errors }: AppError, { text }: Visit): string
 
 export function newExportForm(form: URLSearchParams, facts: FormFacts, outcome: Outcome, visit: Visit): Html {
   const text = visit.text.exports.create;
-  // An attempt that was refused is over, so that the next one is another request.
+  // A refused attempt is over, so the next one is another request.
   const request = outcome.error === undefined ? visit.form.get('request') : null;
   return html`<h1>${text.title}</h1>
 ${facts.feed?.stalled == null ? null : html`<p class="note">${text.feedStalled}</p>`}
@@ -154,7 +154,7 @@ ${unfit === null && aside.has(resource.name) ? html`<p class="hint">${text.setAs
   })}</ul></fieldset>`;
 }
 
-/** All fields with their types, to look at and to choose from. Those of the key are always there. */
+/** All fields with their types, to look at and to select. Key fields are always included. */
 function fieldChoice(form: URLSearchParams, { name, fields, key }: Resource, visit: Visit): Html {
   const text = visit.text.exports.create;
   const chosen = new Set(form.getAll(fieldsName(name)));

@@ -11,10 +11,10 @@ import { readResources } from './read-resources.ts';
 
 const PATH = '/dashboard/exports/new';
 
-/** Earlier exports that changes may be taken since. An older one is chosen by its own page. */
+/** Limit of earlier exports offered for changes_since. An older one is chosen on its own page. */
 const MAX_EARLIER = 30;
 
-/** The form that starts an export. It shows beforehand how large that would be, or why it cannot start. */
+/** The form of a new export. It shows the estimated size, or why the export can't start. */
 export function newExportPages(deps: Pick<VisitDeps, 'frameAncestors'>): DashboardPage[] {
   const write = { path: PATH, needs: 'exports:write' } as const;
   const show = async (visit: Visit, form: URLSearchParams, outcome: Outcome) => {
@@ -72,13 +72,13 @@ export function newExportPages(deps: Pick<VisitDeps, 'frameAncestors'>): Dashboa
   ];
 }
 
-/** The form as an earlier export had it (`?from=`), or as a link has it, such as `?changes_since=`. */
+/** The form with the fields of an earlier export (`?from=`), or of a link, such as `?changes_since=`. */
 async function prefilled({ query, ask }: Visit): Promise<URLSearchParams> {
   const id = query.get('from');
   return id === null ? query : formOf(await ask<Export>('getExport', { params: { id } }));
 }
 
-/** @param isAsked whether somebody wants an estimate, and is told what lacks for one */
+/** @param isAsked whether the visitor asked for an estimate, and is told what is missing for one */
 async function estimated(form: URLSearchParams, visit: Visit, isAsked = false): Promise<Outcome> {
   if (!isAsked && !isChosen(form)) return {};
   try {
@@ -101,7 +101,7 @@ async function readFacts(form: URLSearchParams, visit: Visit): Promise<FormFacts
     : undefined;
   return {
     resources: await readResources(visit),
-    // A range leaves out records whose changes would then be reported.
+    // A date range excludes records whose changes would then be reported.
     earlier: data.filter(({ date_range: range }) => range === null),
     unlisted: isListed ? undefined : id,
     feed,

@@ -1,7 +1,7 @@
 import type { Visit } from '../frame/visit.ts';
 import type { Resource } from './export-types.ts';
 
-/** Of one request, and pages of them: more resources than a catalog may have. */
+/** Resources per page, and limit of pages: more than a catalog may have. */
 const RESOURCES_PER_PAGE = 200;
 const MAX_PAGES = 10;
 

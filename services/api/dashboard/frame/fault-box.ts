@@ -2,9 +2,9 @@ import type { AppError } from '../../../../shared/runtime/errors.ts';
 import { type Html, html } from '../../pages/html.ts';
 
 /**
- * What was refused, at its form.
+ * The errors of a form, shown at the form.
  *
- * @param labels names of fields, by what the pointer to them ends in; a field without one is named by its pointer
+ * @param labels names of fields, by the end of their pointer; a field without one is named by its pointer
  */
 export function faultBox(
   lead: string,

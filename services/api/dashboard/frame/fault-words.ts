@@ -4,10 +4,10 @@ import type { Messages } from '../messages/messages.ts';
 
 type FaultCode = keyof typeof WRITTEN;
 
-/** A part of a sentence that differs, or a sentence within it: `{0}`, `{=0}`. */
+/** A placeholder in a sentence, for a value or for another sentence: `{0}`, `{=0}`. */
 const PLACE = /\{(=?)(\d)\}/g;
 
-/** How the API writes each fault. The place of each group, by its order in the sentence. */
+/** The API's sentence for each error, as a pattern, with the order of its placeholders. */
 const PATTERNS = Object.entries(WRITTEN).map(([code, sentence]) => ({
   code: code as FaultCode,
   pattern: new RegExp(`^${sentence.split(PLACE).map(toPattern).join('')}$`, 's'),
@@ -15,16 +15,16 @@ const PATTERNS = Object.entries(WRITTEN).map(([code, sentence]) => ({
   length: sentence.replaceAll(PLACE, '').length,
 }));
 
-/** Sentences that say more of their own first: `is not a {0}` would take many others. */
+/** Longer sentences first, because `is not a {0}` would match many others. */
 PATTERNS.sort((a, b) => b.length - a.length);
 
-/** Texts between the places are at every third index, after a split by `PLACE` with its two groups. */
+/** After splitting by `PLACE` with its two groups, every third element is text between placeholders. */
 function toPattern(part: string, index: number): string {
   if (index % 3 === 0) return part.replaceAll(/[.*+?^${}()|[\]\\]/g, String.raw`\$&`);
   return index % 3 === 1 ? '' : '(.+?)';
 }
 
-/** The code of a fault that the API has written, and the parts of its sentence that differ. */
+/** The code of an error text that the API has written, and the values in it. */
 export function codeOfFault(written: string): { code: FaultCode; parts: readonly string[] } | undefined {
   for (const { code, pattern, places } of PATTERNS) {
     const match = pattern.exec(written);
@@ -36,7 +36,7 @@ export function codeOfFault(written: string): { code: FaultCode; parts: readonly
   return undefined;
 }
 
-/** What the API says of a fault, in another language. A sentence that has none there stays as it is. */
+/** The API's error text in another language. A text without a translation stays as it is. */
 export function faultWords(written: string, text: Pick<Messages, 'faults'>): string {
   if (text.faults === WRITTEN) return written;
   const found = codeOfFault(written);
@@ -48,7 +48,7 @@ export function faultWords(written: string, text: Pick<Messages, 'faults'>): str
   });
 }
 
-/** An error of the API in the language of a page. */
+/** An API error in the page's language. */
 export function inLanguage(error: AppError, text: Pick<Messages, 'faults'>): AppError {
   if (text.faults === WRITTEN) return error;
   const errors = error.errors.map(({ pointer, detail }) => ({ pointer, detail: faultWords(detail, text) }));

@@ -6,13 +6,13 @@ import { requireUtf8 } from '../../http/text-rules.ts';
 import { FORM_TYPE } from '../../pages/define-page.ts';
 import type { Messages } from '../messages/messages.ts';
 
-/** A form has a few fields. */
+/** Limits of a form with a few fields. */
 const FORM_LIMITS = { maxBytes: 65_536, jsonBodyMs: 15_000 };
 
-/** More than a form about a table of 1,600 columns has, and few enough to look through them for each. */
+/** Limit of fields: more than a form about a table of 1,600 columns has, and few enough to search them for each. */
 const MAX_FIELDS = 5_000;
 
-/** A form that a page of this dashboard has sent. */
+/** A form sent by a page of this dashboard. */
 export interface OwnForm {
   readonly fields: URLSearchParams;
   /** The page that sent it was loaded over https. */
@@ -20,11 +20,11 @@ export interface OwnForm {
 }
 
 /**
- * Reads a form that a page of this dashboard has sent. Browsers name the origin of a form by themselves, so no other site
- * can send one.
+ * Reads a form sent by a page of this dashboard. Browsers add a form's origin themselves, so other sites can't send
+ * one.
  *
- * @param publicOrigin undefined where `PUBLIC_URL` is not set
- * @throws AppError `forbidden` for another origin, and what is wrong with the body
+ * @param publicOrigin undefined without `PUBLIC_URL`
+ * @throws AppError `forbidden` for another origin, and the errors of the body
  */
 export async function readForm(
   request: ApiRequest,
@@ -54,7 +54,7 @@ export async function readForm(
   };
 }
 
-/** @throws AppError `unauthorized` for a session that has ended while its form arrived */
+/** @throws AppError `unauthorized` for a session that has ended while its form was received */
 export async function requireStillActive(
   readsFromMs: number,
   stateOf: () => Promise<'active' | 'expired' | 'revoked' | undefined>,
@@ -77,8 +77,8 @@ export function requireOwnOrigin(
 }
 
 /**
- * With a public origin nothing else is own: a page of the same host over http is whoever's is on the network. Without one
- * the host is what the browser was told, and a proxy in front may speak https.
+ * With a public origin, only that counts: over http anybody on the network may serve a page of the same host. Without
+ * one, the request's host counts, because a proxy in front may use https.
  */
 export function isOwnOrigin(
   origin: string | undefined,

@@ -1,7 +1,7 @@
 import { type Html, html } from '../../pages/html.ts';
 import type { Language } from '../messages/messages.ts';
 
-/** Numbers and times as people of a locale read them. Times are in UTC. */
+/** Formats numbers and times for a locale. Times are in UTC. */
 export interface Formats {
   number(value: number): string;
   percent(share: number): string;
@@ -12,9 +12,9 @@ export interface Formats {
   utc(at: string): string;
   /** `3 minutes ago` */
   relative(at: string): string;
-  /** The same for a time that many seconds ago. */
+  /** Like `relative`, for a time that many seconds ago. */
   ago(seconds: number): string;
-  /** Relative, with the time in UTC at hand. */
+  /** Relative, with the time in UTC as a tooltip. */
   time(at: string | null): Html | string;
 }
 

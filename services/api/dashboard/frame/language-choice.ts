@@ -3,7 +3,7 @@ import { chosenLocale } from '../messages/messages.ts';
 import { type DashboardPage, seeOther } from './visit.ts';
 import type { Visitor } from './visitor.ts';
 
-/** Where the foot of each page sends the choice of a language. It holds as long as the session. */
+/** The target of the language choice in each page's footer. The choice lasts as long as the session. */
 export function languageChoice(
   path: string,
   setLocale: (session: Pick<Visitor, 'id'>, locale: string) => Promise<void>,
@@ -20,7 +20,7 @@ export function languageChoice(
   };
 }
 
-/** A page of the dashboard with its parameters, such as a filter; the overview for anything else. */
+/** A dashboard page with its parameters, such as a filter; the overview for anything else. */
 export function ownPlace(next: string | null): string {
   const [path = '', query] = (next ?? '').split('?', 2);
   if (!DASHBOARD_PATH.test(path)) return '/dashboard';

@@ -5,28 +5,28 @@ import { LANGUAGE_NAMES, type Language } from '../messages/messages.ts';
 import type { LiveState } from './live.ts';
 import { homeOf, OPERATOR_HOME, type Visitor } from './visitor.ts';
 
-/** Where things are, with the public prefix in front. */
+/** URLs with the public prefix. */
 export interface Hrefs {
   href(path: string): string;
   asset(name: string): string;
 }
 
-/** Where things are, and in which language they are named. */
+/** URLs and the language of the page. */
 export interface View extends Hrefs, Language {
-  /** The address of the page, from its path on. Undefined for the response to a form, which has none of its own. */
+  /** The URL of the page, from its path on. Undefined for the response to a form, which has no URL of its own. */
   readonly at: string | undefined;
 }
 
 export interface PageText {
   readonly title: string;
   readonly body: Content;
-  /** The entry of the menu that the page belongs to. */
+  /** The menu entry of the page. */
   readonly section?: string;
-  /** A page that changes while somebody looks: where its changes are, and how often to ask. */
+  /** For a page that updates while it is open: the URL of its changes, and the interval. */
   readonly live?: { readonly path: string; readonly everySeconds: number; readonly state: LiveState };
-  /** A stylesheet of its own, beside those that every page has. */
+  /** A stylesheet in addition to those of every page. */
   readonly styles?: string;
-  /** A module of its own. */
+  /** A JavaScript module of the page. */
   readonly module?: string;
 }
 
@@ -34,7 +34,7 @@ const HALF_MOON = trusted(
   '<svg width="18" height="18" viewBox="0 0 24 24" fill="none" stroke="currentColor" stroke-width="2" aria-hidden="true"><circle cx="12" cy="12" r="9"/><path d="M12 3a9 9 0 0 1 0 18z" fill="currentColor"/></svg>',
 );
 
-/** A whole page of the dashboard. Without a session it has no menu. */
+/** A complete dashboard page. Without a session it has no menu. */
 export function dashboardPage(to: View, session: Visitor | undefined, page: PageText): Html {
   const asset = (name: string) => to.href(to.asset(name));
   const { live } = page;
@@ -80,7 +80,7 @@ ${session && html`<form method="post" action="${to.href(`${homeOf(session)}/logo
 ${session && menu(to, session, current)}</header>`;
 }
 
-/** Other languages than that of the page. */
+/** The languages other than the page's. */
 function languageSwitch(to: View, session: Visitor, at: string): Html {
   const { language, languages } = to.text.frame;
   return html`<footer class="foot"><form method="post" action="${to.href(`${homeOf(session)}/language`)}">${csrfField(session)}
@@ -93,8 +93,8 @@ function languageSwitch(to: View, session: Visitor, at: string): Html {
 }
 
 /**
- * The pages that the session may see: one line where they fit into it, and a list that opens where they do not.
- * Of the two one is shown.
+ * The pages that the session may see: as a line where they fit, otherwise as a list that opens. One of the two is
+ * shown.
  */
 function menu(to: View, session: Visitor, current: string | undefined): Html {
   const entries = (
@@ -146,19 +146,19 @@ function operatorEntries({ text }: View): MenuEntry[] {
   }).map(([path, title]) => ({ path: OPERATOR_HOME + path, title, isShown: true }));
 }
 
-/** Without it a form is refused. */
+/** Forms without this field are refused. */
 export function csrfField({ csrfToken }: Pick<Visitor, 'csrfToken'>): Html {
   return html`<input type="hidden" name="csrf" value="${csrfToken}">`;
 }
 
-/** A button that asks first. Works without JavaScript. */
+/** A button with a confirmation. Works without JavaScript. */
 export function confirmedForm(
   { session, text }: View & { readonly session: Visitor },
   form: {
     readonly action: string;
     readonly title: string;
     readonly question: string;
-    /** Hidden fields that the form sends too. */
+    /** Hidden fields to send with the form. */
     readonly fields?: Html;
   },
 ): Html {

@@ -4,20 +4,20 @@ import { AppError } from '../../../../shared/runtime/errors.ts';
 import type { LiveState } from './live.ts';
 import type { LiveStream } from './live-stream.ts';
 
-/** What is live on a page now, and in how many seconds it is read again. */
+/** The live parts of a page now, and the seconds until the next read. */
 export interface LiveReading {
   readonly state: LiveState;
   readonly everySeconds: number;
 }
 
-/** Reads what a page shows, as one of those who look at it. @throws AppError what the API refuses with */
+/** Reads what a page shows, for one of its viewers. @throws AppError the API's refusal */
 export type ReadLive = () => Promise<LiveReading>;
 
-/** One page as all who look at it see it: read once in each interval, whatever their number. */
+/** One page for all of its viewers: read once per interval, whatever their number. */
 export interface LiveChannel {
   /** The state of this interval. */
   poll(read: ReadLive): Promise<LiveState>;
-  /** Sends the state to a stream, unless its page has it, and each change from now on. */
+  /** Sends the state to a stream, unless its page already has it, and then every change. */
   join(watcher: Watcher, lastEventId: string | undefined): Promise<void>;
 }
 
@@ -27,23 +27,23 @@ export interface Watcher {
 }
 
 /**
- * Age of a reading that a page which has just been loaded takes. An older one may lack what the page shows already, and then the
- * page would load itself again.
+ * Maximum age of a reading for a page that was just loaded. An older one may lack what the page shows, and then the
+ * page would reload itself.
  */
 const NEW_PAGE_MS = 500;
 
-/** The longest time between readings that fail. */
+/** The longest pause between failing reads. */
 const MAX_PAUSE_MS = 30_000;
 
 interface Latest extends LiveReading {
-  /** Names the state: it is the same for the same state in all processes. */
+  /** Identifies the state: equal states have equal IDs in all processes. */
   readonly id: string;
   readonly atMs: number;
 }
 
 /**
- * @param onUnused nobody has asked for it in an interval: the channel reads no more
- * @param onFailure a reading failed that nobody waits for
+ * @param onUnused called when nobody has used the channel for an interval; it stops reading
+ * @param onFailure called when a read fails that nobody waits for
  */
 export function createLiveChannel(onUnused: () => void, onFailure: (error: unknown) => void): LiveChannel {
   const watchers = new Set<Watcher>();
@@ -53,7 +53,7 @@ export function createLiveChannel(onUnused: () => void, onFailure: (error: unkno
   let failures = 0;
   let timer: NodeJS.Timeout | undefined;
 
-  /** All who ask while a reading runs get its result. */
+  /** All callers during a read share its result. */
   function readOnce(read: ReadLive): Promise<Latest> {
     const run = async () => {
       const atMs = performance.now();
@@ -101,7 +101,7 @@ export function createLiveChannel(onUnused: () => void, onFailure: (error: unkno
       for (const { stream } of watchers) stream.send('state', change, id);
     } catch (error) {
       failures += 1;
-      // The page itself tells that its object is not there any more.
+      // The page itself reports that its object does not exist any more.
       const isGone = error instanceof AppError && error.code === 'not_found';
       for (const { stream } of watchers) {
         if (isGone) stream.end('over');
@@ -120,7 +120,7 @@ export function createLiveChannel(onUnused: () => void, onFailure: (error: unkno
         await readFor(watcher);
       }
       const found = await current(read);
-      // A reading that has ended since is sent to those who have joined before.
+      // A read that ended since is sent to those who joined before.
       const { state, id } = latest ?? found;
       if (id === lastEventId) stream.send('beat');
       else stream.send('state', state, id);
@@ -134,7 +134,7 @@ function idOf(state: LiveState): string {
   return createHash('sha256').update(JSON.stringify(state)).digest('base64url').slice(0, 16);
 }
 
-/** What a page that has the state before lacks. */
+/** The difference between the page's state and the present one. */
 function changeOf(before: LiveState | undefined, now: LiveState): LiveState {
   if (before === undefined || before.shape !== now.shape) return now;
   return {

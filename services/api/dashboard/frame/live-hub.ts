@@ -9,32 +9,32 @@ import { createLiveChannel, type LiveChannel, type LiveReading } from './live-ch
 import { createLiveStream, type LiveStream } from './live-stream.ts';
 import type { Visitor } from './visitor.ts';
 
-/** Somebody who looks at a page that moves. */
+/** A viewer of a page that updates. */
 export interface Viewer {
   readonly session: Visitor;
-  /** Names what is seen, by all that it depends on besides the session: page, query and language. */
+  /** Identifies the content by everything it depends on besides the session: page, query and language. */
   readonly page: string;
-  /** Reads what the page shows, with the rights of the session, as of now. */
+  /** Reads the present content with the rights of the session. */
   read(): Promise<LiveReading>;
 }
 
 /**
- * What moves on the pages that are open. Viewers who see the same share one reading in each interval, whatever their number.
- * The sessions of all streams are checked in one statement.
+ * Updates open pages. Viewers of the same content share one read per interval. The sessions of all streams are checked
+ * in one statement.
  */
 export interface LiveHub {
-  /** What is live now. @throws AppError what the API refuses with */
+  /** The present live parts. @throws AppError the API's refusal */
   poll(viewer: Viewer): Promise<LiveState>;
   /**
-   * A stream of changes. Undefined where no stream is free: the page polls.
+   * Opens a stream of changes. Undefined when no stream is free; then the page polls.
    *
-   * @param lastEventId of a stream that broke off: what its page has is not sent again
-   * @throws AppError what the API refuses with
+   * @param lastEventId of a stream that broke off, so that its last state is not sent again
+   * @throws AppError the API's refusal
    */
   open(viewer: Viewer, lastEventId: string | undefined): Promise<LiveStream | undefined>;
-  /** Ends all streams, and opens no other. */
+  /** Ends all streams, and opens no more. */
   close(): void;
-  /** Closes when the process stops, so that it does not wait for those who look. */
+  /** Closes when the process stops, so that open streams don't delay the stop. */
   readonly worker: Worker;
 }
 
@@ -42,17 +42,17 @@ export interface LiveLimits {
   readonly perSession: number;
   readonly perAccount: number;
   readonly perProcess: number;
-  /** Different pages of one account that are read for more than one request. */
+  /** Limit of different pages of one account that are shared between requests. */
   readonly pagesPerAccount: number;
-  /** Less than a second, in which a revoked session ends. */
+  /** Less than a second, the time within which a revoked session ends. */
   readonly checkEveryMs: number;
-  /** A stream on which nothing was sent for this long shows that it lives. */
+  /** Interval of heartbeats on a quiet stream. */
   readonly beatMs: number;
 }
 
 /**
- * A browser has six connections to a server with HTTP/1.1: three streams leave half of them. All streams together leave
- * half of the listener's connections.
+ * A browser has six HTTP/1.1 connections to a server: three streams leave half of them. All streams together leave half
+ * of the listener's connections.
  */
 export const LIVE_LIMITS: LiveLimits = {
   perSession: 3,
@@ -63,11 +63,11 @@ export const LIVE_LIMITS: LiveLimits = {
   beatMs: 15_000,
 };
 
-/** Checks in a row that fail before all streams end: their sessions may have ended. */
+/** Failed checks in a row after which all streams end, because their sessions may have ended. */
 const MAX_FAILED_CHECKS = 5;
 
 export interface LiveHubDeps {
-  /** Those of these sessions that have not ended. */
+  /** Returns those of these sessions that have not ended. */
   findActive(sessionIds: readonly string[]): Promise<ReadonlySet<string>>;
   readonly limiter: Pick<AccountLimiter, 'run'>;
   readonly log: Log;
@@ -75,7 +75,7 @@ export interface LiveHubDeps {
 }
 
 interface Page {
-  /** Whose pages these are. */
+  /** The account whose pages these are, or the operator. */
   readonly owner: string;
   readonly channel: LiveChannel;
 }
@@ -93,7 +93,7 @@ export function createLiveHub({ findActive, limiter, log, limits = {} }: LiveHub
   let checking: NodeJS.Timeout | undefined;
   let failedChecks = 0;
 
-  /** @returns undefined for one page more of an account than are shared */
+  /** @returns undefined when the account has its limit of shared pages */
   function channelOf({ session, page }: Viewer): LiveChannel | undefined {
     const key = `${sharedBy(session)} ${page}`;
     const known = pages.get(key);
@@ -109,7 +109,7 @@ export function createLiveHub({ findActive, limiter, log, limits = {} }: LiveHub
     return channel;
   }
 
-  /** Readings run within the limit of the account, as its requests do. */
+  /** Reads count towards the account's limits, like its requests. */
   const readingOf = (viewer: Viewer) => async () => {
     const end = await limiter.run(limitedAccountOf(viewer.session.caller));
     try {
@@ -168,7 +168,7 @@ export function createLiveHub({ findActive, limiter, log, limits = {} }: LiveHub
     async open(viewer, lastEventId) {
       const release = await admit(viewer);
       if (release === undefined) return undefined;
-      // Only now: a channel that nobody asks for is never removed.
+      // Only now: a channel that nobody polls would never be removed.
       const channel = isClosed ? undefined : channelOf(viewer);
       if (channel === undefined) {
         release();
@@ -207,14 +207,14 @@ function noStream(): AppError {
   return new AppError('too_many', 'There are as many streams as there may be.');
 }
 
-/** The account of a session. Operators are one of their own. */
+/** The account of a session. All operators share one. */
 function ownerOf({ caller }: Visitor): string {
   return limitedAccountOf(caller) ?? 'operator';
 }
 
 /**
- * All of a session that a page may show, except for what is of one visitor alone and stands in hidden fields: sessions that
- * are equal in it see the same.
+ * Everything about a session that a page may show, except for values in hidden fields: sessions with equal values see
+ * the same page.
  */
 function sharedBy({ caller, accountName, theme, locale, hideNavigation }: Visitor): string {
   const rights = caller.kind === 'account' ? [caller.accountId, ...caller.scopes.toSorted()] : [];

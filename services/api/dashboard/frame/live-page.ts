@@ -4,23 +4,23 @@ import { dashboardPage, type PageText } from './layout.ts';
 import { type Live, renderLive } from './live.ts';
 import { type DashboardPage, pageResponse, type Visit, type VisitDeps } from './visit.ts';
 
-/** A page that moves while somebody looks. */
+/** A page that updates while it is open. */
 export interface LivePage<Facts> {
   readonly path: string;
   readonly needs: Scope | undefined;
-  /** The entry of the menu that the page belongs to. */
+  /** The menu entry of the page. */
   readonly section: string;
-  /** A stylesheet of its own, beside those that every page has. */
+  /** A stylesheet in addition to those of every page. */
   readonly styles?: string;
   title(facts: Facts, visit: Visit): string;
-  /** How often it is read again, once for all who look at it. */
+  /** Interval of the reads, once for all viewers. */
   everySeconds(facts: Facts): number;
-  /** Asks the API for what the page shows. @throws AppError what it refuses with */
+  /** Reads from the API what the page shows. @throws AppError the API's refusal */
   read(visit: Visit): Promise<Facts>;
   body(facts: Facts, live: Live, visit: Visit): Html;
 }
 
-/** The page, and the route beside it that its module asks for what has changed. */
+/** The page, and the route from which its module gets changes. */
 export function livePage<Facts>(
   page: LivePage<Facts>,
   deps: Pick<VisitDeps, 'frameAncestors'>,

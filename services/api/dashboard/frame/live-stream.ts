@@ -4,22 +4,28 @@ import { Readable } from 'node:stream';
 export interface LiveStream {
   readonly body: Readable;
   /**
-   * `state`: what has changed. `stale`: it cannot be told at present. `beat`: nothing has changed. A client that does not
-   * read is dropped.
+   * `state`: a change. `stale`: the present state is unknown. `beat`: no change. A client that does not read is
+   * dropped.
    */
   send(event: 'state' | 'stale' | 'beat', data?: unknown, id?: string): void;
-  /** The last event, where there is one. `over`: the page is to be loaded again, and says why. */
+  /** Ends the stream, with a last event if given. `over`: the page has to be reloaded, which shows the reason. */
   end(event?: 'over'): void;
-  /** Since something was sent. */
+  /** Time since something was sent. */
   quietMs(): number;
-  /** Calls once it has ended or its client has left: at once if it has already. */
+  /** Calls the listener when the stream has ended or its client has left, at once if it already has. */
   onClose(listener: () => void): void;
 }
 
-/** Beyond what the sockets hold. A state has some kB, and one who reads takes each before the next. */
+/**
+ * Limit of unsent bytes besides the socket's buffers. A state has a few kB, and a reading client takes each before the
+ * next.
+ */
 const MAX_WAITING_BYTES = 256 * 1_024;
 
-/** A stream that breaks off is opened again after this time and up to as much more: not all at once. */
+/**
+ * Reconnect delay after a broken stream, plus a random delay of up to the same length, so that not all reconnect at
+ * once.
+ */
 const RETRY_MS = 2_000;
 
 export function createLiveStream(): LiveStream {
@@ -39,7 +45,7 @@ export function createLiveStream(): LiveStream {
   function write(event: string, data: unknown, id: string | undefined): void {
     if (!isOpen) return;
     sentAtMs = performance.now();
-    // Without data a browser drops the event.
+    // A browser drops an event without data.
     const lines = [`event: ${event}`, ...(id === undefined ? [] : [`id: ${id}`])];
     body.push(`${lines.join('\n')}\ndata: ${JSON.stringify(data)}\n\n`);
     if (body.readableLength > MAX_WAITING_BYTES) body.destroy();

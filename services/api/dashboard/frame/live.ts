@@ -4,49 +4,49 @@ import { type Content, type Html, html } from '../../pages/html.ts';
 /** A progress bar, from 0 to 1. */
 export interface Bar {
   readonly value: number;
-  /** What a screen reader names it by. */
+  /** The accessible name. */
   readonly label: string;
 }
 
-/** A column of a chart. Its height changes, its place does not. */
+/** A column of a chart. Its height changes, its position does not. */
 export interface Column {
   readonly x: number;
   readonly width: number;
   readonly y: number;
   readonly height: number;
-  /** What the stylesheet colours it by. */
+  /** Selects its colour in the stylesheet. */
   readonly series: string;
 }
 
 /**
- * What changes on a page while somebody looks. A page puts these pieces into its markup; a module asks for them again and
- * patches their texts. Whatever else has changed, such as files that are there now, makes another shape, and the module
- * loads the page again.
+ * The parts of a page that change while it is open. A page renders these into its markup; a module requests them again
+ * and updates their texts. Any other change, such as new files, changes the page's structure, and the module reloads
+ * the page.
  */
 export interface Live {
   text(name: string, value: string): Html;
   time(name: string, at: string, relative: string, utc: string): Html;
   bar(name: string, bar: Bar): Html;
   column(name: string, column: Column): Html;
-  /** A link that leads elsewhere once there is something newer. `href`: with the public prefix. */
+  /** A link whose target changes when there is something newer. `href`: with the public prefix. */
   link(name: string, href: string, text: string): Html;
 }
 
-/** What the module gets. */
+/** What the module receives. */
 export interface LiveState {
   readonly shape: string;
   readonly texts: Readonly<Record<string, string>>;
   readonly bars: Readonly<Record<string, number>>;
-  /** By name, the place from the top and the height. */
+  /** By name: the distance from the top, and the height. */
   readonly columns: Readonly<Record<string, readonly [y: number, height: number]>>;
-  /** By name, where it leads and its text. */
+  /** By name: the target and the text. */
   readonly links: Readonly<Record<string, readonly [href: string, text: string]>>;
 }
 
-/** What it holds is of one visitor, or of one rendering: a token of the session, the key of a request. */
+/** Hidden fields hold values of one visitor or one rendering, such as the session's token or a request's key. */
 const HIDDEN_FIELD = /<input\b[^>]*\btype="hidden"[^>]*>/g;
 
-/** Renders a page's content, and lists what of it is live. */
+/** Renders a page's content, and collects its live parts. */
 export function renderLive(render: (live: Live) => Html): {
   readonly content: Html;
   readonly state: LiveState;

@@ -13,13 +13,13 @@ const TONES: Readonly<Record<string, string>> = {
   disabled: 'red',
 };
 
-/** The state of a job or an endpoint, in words and in a colour. */
+/** The state of a job or an endpoint as a coloured word. */
 export function statusBadge(status: string, { text }: Pick<Visit, 'text'>): Html {
   const words: Readonly<Record<string, string>> = text.frame.status;
   return html`<span class="badge" data-tone="${TONES[status] ?? ''}">${words[status] ?? status}</span>`;
 }
 
-/** A time that goes on while somebody looks. */
+/** A relative time that is updated. */
 export function timeOf(live: Live, { formats }: Pick<Visit, 'formats'>, name: string, at: string): Html {
   return live.time(name, at, formats.relative(at), formats.utc(at));
 }

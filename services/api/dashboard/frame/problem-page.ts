@@ -9,14 +9,14 @@ import { dashboardPage, type View } from './layout.ts';
 import { pageResponse, type VisitDeps, viewOf } from './visit.ts';
 import { homeOf, isOperatorPath, OPERATOR_HOME, type Visitor } from './visitor.ts';
 
-/** Who has sent a request, from when their session was found: an error beyond the page then has their language and theme too. */
+/** The visitor of a request, once the session is found, so that a later error page has their language and theme. */
 const VISITORS = new WeakMap<object, Visitor>();
 
 export function noteVisitor({ incoming }: Pick<ApiRequest, 'incoming'>, visitor: Visitor): void {
   VISITORS.set(incoming, visitor);
 }
 
-/** A page that says what went wrong to somebody who is in. */
+/** An error page for a visitor with a session. */
 export function problemResponse(
   error: AppError,
   request: ApiRequest,
@@ -34,7 +34,7 @@ export function problemResponse(
   });
 }
 
-/** Problems that no page of the dashboard could tell of: there is none at the address, or none was reached. */
+/** Error pages for requests that reached no page of the dashboard. */
 export function createProblemPage({
   to,
   frameAncestors,

@@ -4,7 +4,7 @@ import type { Visit } from './visit.ts';
 
 type Fields = Readonly<Record<string, string | null | undefined>>;
 
-/** The address of a page with these parameters; those without a value are left out. */
+/** The URL of a page with these parameters, without empty ones. */
 export function searchHref({ href }: Pick<Visit, 'href'>, path: string, fields: Fields = {}): string {
   const given = Object.entries(fields).flatMap(([name, value]): [string, string][] =>
     value ? [[name, value]] : [],
@@ -13,7 +13,7 @@ export function searchHref({ href }: Pick<Visit, 'href'>, path: string, fields: 
   return href(search === '' ? path : `${path}?${search}`);
 }
 
-/** The parameters of these names that the form was sent with; fields that were left empty are not there. */
+/** The submitted parameters with these names, without empty ones. */
 export function searchFields<Name extends string>(
   { query }: Pick<Visit, 'query'>,
   names: readonly Name[],
@@ -27,13 +27,13 @@ export function searchFields<Name extends string>(
 
 const LOCAL_TIME = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(?::\d{2}(?:\.\d{1,6})?)?$/;
 
-/** What a field for a time in UTC sends, as the API takes it. What is no such time stays, for the API to say so. */
+/** A UTC time field's value in the API's form. Any other text stays as it is, and the API refuses it. */
 export function instantOf(text: string | undefined): string | undefined {
   if (text === undefined || !LOCAL_TIME.test(text)) return text;
   return `${text.length === 'YYYY-MM-DDThh:mm'.length ? `${text}:00` : text}Z`;
 }
 
-/** Fields for a range of time in UTC, which take their room only when somebody wants them. */
+/** Fields for a UTC time range, which are shown on demand. */
 export function timeRange(
   { title, from, to }: { readonly title: string; readonly from: string; readonly to: string },
   given: { readonly from?: string | undefined; readonly to?: string | undefined },
@@ -47,7 +47,7 @@ function timeField(name: string, label: string, value: string | undefined): Html
   return html`<div><label for="${name}">${label}</label><input type="datetime-local" id="${name}" name="${name}" step="1" value="${value}"></div>`;
 }
 
-/** What the API refuses a search or a form with, to be said there. @throws what is no fault of what was typed */
+/** The API's refusal of a search or form, to be shown there. @throws errors that the input did not cause */
 export function refusalOf(error: unknown): AppError {
   const isTyped =
     error instanceof AppError &&
@@ -56,12 +56,12 @@ export function refusalOf(error: unknown): AppError {
   return error;
 }
 
-/** Below a list: back to its beginning, and on to its next page. `also`: what stands beside them. */
+/** Links below a list: to its start and to its next page. `also`: further content. */
 export function listLinks(
   visit: Pick<Visit, 'href' | 'query'>,
   list: {
     readonly path: string;
-    /** What the list is filtered by. */
+    /** The parameters that filter the list. */
     readonly fields?: Fields;
     readonly next: string | null;
     readonly words: { readonly first: string; readonly next: string };

@@ -5,8 +5,9 @@ import { createVisit, type LivePart, type VisitDeps } from './visit.ts';
 import type { Visitor } from './visitor.ts';
 
 /**
- * What moves on a page: as server-sent events for a browser that asks for them, else as it is now. Where no stream is free the
- * response is a 204, which a browser takes for the end of the stream and no fault; the module of the page then polls.
+ * Serves a page's live parts: as server-sent events if the browser accepts them, otherwise as the present state. When
+ * no stream is free the response is a 204, which ends a browser's stream without an error; the page's module then
+ * polls.
  */
 export async function serveLive(
   request: ApiRequest,
@@ -37,7 +38,7 @@ export async function serveLive(
     headers: {
       'content-type': 'text/event-stream; charset=utf-8',
       'cache-control': 'no-store',
-      // Proxies would collect events until a buffer is full.
+      // Keeps proxies from buffering the events.
       'x-accel-buffering': 'no',
     },
     body: stream.body,

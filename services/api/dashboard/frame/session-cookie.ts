@@ -1,26 +1,25 @@
-/** How the browser keeps the token of a session. */
+/** The cookies that hold session tokens in the browser. */
 export interface SessionCookies {
-  /** The tokens of a `Cookie` header, the best kept first: a few of them, each once. */
+  /** The tokens of a `Cookie` header, best protected first, without repeats, up to a limit. */
   read(header: string | undefined): string[];
-  /** Values of `Set-Cookie`: the cookie of a new session, and the end of all others that the browser may hold. */
+  /** Values of `Set-Cookie`: the cookie of a new session, and the removal of all others. */
   set(token: string, options: CookieOptions): string[];
   /** Values of `Set-Cookie` that remove the cookies of a `Cookie` header. */
   clear(header: string | undefined): string[];
 }
 
 interface CookieOptions {
-  /** The form came from a page over https. */
+  /** The form came from an https page. */
   readonly isSecure: boolean;
-  /** Within a frame of another site: the cookie is then for that site's frames alone. */
+  /** The dashboard is in a frame of another site. The cookie is then valid only in frames of that site. */
   readonly isFramed: boolean;
   readonly maxAgeSeconds: number;
 }
 
 /**
- * With https the names begin with `__Host-`: no other host can set such a cookie, and no page over http. Browsers refuse
- * that on plain http, where the dashboard is on the machine itself. The cookie of a frame is kept apart by browsers, and
- * comes with the other where the site around the frame is that of the dashboard: with a name of its own one cannot be
- * taken for the other.
+ * With https, cookie names start with `__Host-`: no other host and no http page can set such a cookie. Browsers refuse
+ * that over plain http, which is used for a dashboard on the local machine. Browsers store the cookie of a frame
+ * separately, and send both cookies if the surrounding site is the dashboard's; different names keep the two apart.
  */
 const KINDS = {
   framed: {
@@ -31,10 +30,10 @@ const KINDS = {
   plain: { name: 'tandem_session', attributes: 'Path=/; HttpOnly; SameSite=Lax' },
 } as const;
 
-/** More than a browser holds of this dashboard: each is looked up. */
+/** Limit of tokens per request, because each is looked up. More than a browser holds for this dashboard. */
 const MAX_TOKENS = 4;
 
-/** @param isHttpsOnly whether the public address is known to be https: a cookie without `__Host-` is then another's */
+/** @param isHttpsOnly whether the public URL is https; then a cookie without `__Host-` is not ours */
 export function createSessionCookies(isHttpsOnly: () => boolean): SessionCookies {
   const known = () => [KINDS.framed, KINDS.secure, ...(isHttpsOnly() ? [] : [KINDS.plain])];
   const remove = ({ name, attributes }: (typeof KINDS)[keyof typeof KINDS]) =>

@@ -22,10 +22,10 @@ import { type Caller, hashKey } from '../../http/caller.ts';
 import { createKeyLookup } from '../../http/key-lookup.ts';
 import type { Visitor } from './visitor.ts';
 
-/** A session as its requests see it. */
+/** A session as seen by requests. */
 export interface Session extends PortalSession, Visitor {
   readonly accountName: string;
-  /** By which its requests are counted: all sessions of one key together. */
+  /** The key for rate limits, shared by all sessions of one API key. */
   readonly ratePrint: string;
   readonly caller: Caller & { readonly kind: 'account' };
 }
@@ -36,38 +36,38 @@ export interface OpenedSession {
 }
 
 export interface Sessions {
-  /** Looked up by each request: nothing is cached, so that a revoked session ends at once. */
+  /** Looks sessions up without a cache, so that a revoked session ends at once. */
   find(tokens: readonly string[]): Promise<Session[]>;
-  /** Notes that somebody uses the session. */
+  /** Records that the session is in use. */
   note(session: Session): Promise<void>;
   /** @returns undefined when the link of this code is unknown, used or expired */
   findLink(code: string): Promise<OpenPortalLink | undefined>;
-  /** Opens the session of a portal link. @returns undefined when the link was used or has expired meanwhile */
+  /** Opens the session of a portal link. @returns undefined when the link has been used or has expired */
   openByCode(code: string, entry: Entry): Promise<OpenedSession | undefined>;
-  /** Opens a session that may do what the key may, and ends when that is revoked. */
+  /** Opens a session with the rights of the key, which ends when the key is revoked. */
   openByKey(caller: Caller & { readonly kind: 'account' }, entry: Entry): Promise<OpenedSession>;
-  /** Keeps the language that somebody has chosen, for as long as the session lasts. */
+  /** Stores the visitor's language for the session. */
   setLocale(session: Pick<Visitor, 'id'>, locale: string): Promise<void>;
-  /** Ends the sessions at the request of their user. */
+  /** Ends the sessions at their user's request. */
   end(sessions: readonly Session[]): Promise<void>;
 }
 
-/** How somebody comes in. */
+/** How a visitor signs in. */
 export interface Entry {
   readonly isFramed: boolean;
-  /** What the browser was in before. These sessions end in the same step. */
+  /** The browser's earlier sessions, which end in the same transaction. */
   readonly replaced: readonly Session[];
 }
 
 export interface SessionDeps {
   readonly pool: Pool;
-  /** For lookups, which must not wait behind what requests do. */
+  /** For look-ups, which must not wait for requests' connections. */
   readonly reservedPool: Queryable;
   readonly idleSeconds: number;
   readonly lifetimeSeconds: number;
 }
 
-/** The form of a code: others are not looked up. */
+/** The form of a code; other texts are not looked up. */
 const CODE = /^[\w-]{43}$/;
 
 export function createSessions({ pool, reservedPool, idleSeconds, lifetimeSeconds }: SessionDeps): Sessions {
@@ -101,7 +101,8 @@ export function createSessions({ pool, reservedPool, idleSeconds, lifetimeSecond
       ...found,
       csrfToken: csrfTokenOf(token),
       ratePrint: keyId === null ? keyPrint : `sessions:${keyId}`,
-      // The audit names the session; secrets of a kept response are for the session that got them first.
+      // The audit log names the session. Secrets in a stored response are shown only to the session that got them
+      // first.
       caller: { kind: 'account', accountId, keyId: id, keyPrint, scopes },
     };
   }
@@ -116,7 +117,7 @@ export function createSessions({ pool, reservedPool, idleSeconds, lifetimeSecond
     },
     findLink: async (code) => (CODE.test(code) ? links.findKey(hashKey(code)) : undefined),
     openByCode: (code, { isFramed, replaced }) =>
-      // One transaction: a link whose sessions are revoked at this moment leaves none behind.
+      // One transaction, so that a session of a link revoked at the same time does not survive.
       inTransaction(pool, async (db) => {
         const link = await usePortalLink(db, hashKey(code));
         if (link === undefined) return undefined;
@@ -143,7 +144,7 @@ async function endAll(
   sessions: readonly Session[],
   reason: 'signed_out' | 'replaced',
 ): Promise<void> {
-  // Always in one order: two requests with the same sessions wait for each other, and not in a circle.
+  // Always in one order, so that two requests with the same sessions can't deadlock.
   for (const { id, accountId, state } of sessions.toSorted((a, b) => (a.id < b.id ? -1 : 1))) {
     if (state !== 'active') continue;
     await revokePortalSession(db, accountId, id);

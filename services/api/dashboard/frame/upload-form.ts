@@ -6,7 +6,7 @@ import { textFault } from '../../http/text-rules.ts';
 import type { Messages } from '../messages/messages.ts';
 import { requireOwnOrigin } from './form.ts';
 
-/** The fields of such a form come first, and are few. */
+/** Limits of the fields, which come before the file. */
 const LIMITS = {
   fieldNameSize: 100,
   fieldSize: 1_000,
@@ -22,14 +22,14 @@ const FIELDS_MS = 15_000;
 /** A form with a file, read up to the file. */
 export interface UploadForm extends AsyncDisposable {
   readonly fields: URLSearchParams;
-  /** Undefined: no file was chosen. Its readers limit its size, its pace and its time. */
+  /** Undefined when no file was chosen. Its reader limits size, pace and time. */
   readonly file: RawBody | undefined;
 }
 
 /**
- * Reads a form that a page of this dashboard has sent with a file, `multipart/form-data` with the file as its last part.
+ * Reads a `multipart/form-data` form sent by a page of this dashboard, with the file as its last part.
  *
- * @throws AppError `forbidden` for another origin, and what is wrong with the fields
+ * @throws AppError `forbidden` for another origin, and the errors of the fields
  */
 export async function readUploadForm(
   request: Pick<ApiRequest, 'header' | 'incoming'>,
@@ -55,7 +55,7 @@ export async function readUploadForm(
   });
   parser.on('file', (_name, stream, filename) => {
     part = stream;
-    // An error that nobody waits for yet is thrown once somebody reads.
+    // An error that nobody waits for yet is thrown at the next read.
     stream.on('error', () => undefined);
     if (filename !== '' && filename !== undefined) return resolve(stream);
     stream.resume();
@@ -73,7 +73,7 @@ export async function readUploadForm(
   incoming.pipe(parser);
   try {
     const file = await promise;
-    // The headers describe the whole body, and a part that ends early fails.
+    // The headers describe the whole body. A part that ends early fails.
     return {
       fields,
       file: file && Object.assign(file, { headers: {}, complete: true }),

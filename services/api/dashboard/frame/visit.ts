@@ -12,17 +12,21 @@ import type { Hrefs, View } from './layout.ts';
 import type { LiveReading } from './live-channel.ts';
 import type { Visitor } from './visitor.ts';
 
-/** A request of somebody who is in. */
+/** A request with a session. */
 export interface Visit extends View {
   readonly request: ApiRequest;
   readonly session: Visitor;
   readonly formats: Formats;
   readonly query: URLSearchParams;
   readonly form: URLSearchParams;
-  /** The file of a form that sends one. Undefined: none was chosen. */
+  /** The file of a form with an upload; undefined when none was chosen. */
   readonly file: RawBody | undefined;
   may(scope: Scope): boolean;
-  /** Asks an operation of the API with the rights of the session. @throws AppError what it would refuse with, in the language of the page */
+  /**
+   * Calls an API operation with the rights of the session.
+   *
+   * @throws AppError the operation's refusal, in the page's language
+   */
   ask<Body>(operationId: string, call?: OperationCall): Promise<Body>;
   send(operationId: string, call?: OperationCall): Promise<ApiResponse>;
 }
@@ -30,22 +34,22 @@ export interface Visit extends View {
 interface PageRoute {
   readonly method: 'GET' | 'POST';
   readonly path: string;
-  /** What the session must be allowed. Undefined: every session. The operations that it asks check their own. */
+  /** The scope that the session needs. Undefined: none. Operations that the page calls check their own. */
   readonly needs: Scope | undefined;
 }
 
-/** A page of the dashboard, or what a form of it is sent to. */
+/** A page of the dashboard, or the target of one of its forms. */
 export interface WholePage extends PageRoute {
-  /** The module of a page asks for it by itself: that keeps no session alive, and problems are JSON. */
+  /** The page's module requests it by itself: such requests don't keep the session alive, and problems are JSON. */
   readonly isLive?: boolean;
-  /** A larger form than others. */
+  /** Size limit, for a larger form than usual. */
   readonly maxFormBytes?: number;
-  /** Its form sends a file, which is read while it arrives: with a limiter of its own, not with the account's. */
+  /** Its form has a file, which is read while it is received, under a limit of its own. */
   readonly takesFile?: boolean;
   handle(visit: Visit): Promise<ApiResponse>;
 }
 
-/** What moves on a page. Its module follows it. */
+/** The live parts of a page, requested by its module. */
 export interface LivePart extends PageRoute {
   readonly isLive: true;
   read(visit: Visit): Promise<LiveReading>;
@@ -60,7 +64,7 @@ export interface VisitDeps {
   readonly now: () => number;
 }
 
-/** A session of a portal link has a locale of its own. Others follow the browser. */
+/** A session of a portal link has a locale of its own. Others use the browser's. */
 export function viewOf(request: ApiRequest, session: Pick<Visitor, 'locale'> | undefined, to: Hrefs): View {
   const locale = session?.locale;
   const { method, path, querystring } = request;
@@ -71,7 +75,7 @@ export function viewOf(request: ApiRequest, session: Pick<Visitor, 'locale'> | u
   };
 }
 
-/** The module of a page has loaded it again, since its shape has changed: nobody needs to be there for that. */
+/** Set when the page's module has reloaded it after a change of its structure. The visitor may be absent. */
 const LOADED_BY_ITSELF = 'auto';
 
 export function isLoadedByItself({ method, querystring }: ApiRequest): boolean {
@@ -117,7 +121,7 @@ export function createVisit(
   };
 }
 
-/** How a page is sent: never kept, since it is for this session alone. */
+/** The response of a page. Never cached, because it belongs to this session. */
 export function pageResponse(
   page: Html,
   { frameAncestors }: Pick<VisitDeps, 'frameAncestors'>,
@@ -139,7 +143,7 @@ export function pageResponse(
   };
 }
 
-/** After a form: the browser asks for the page, so that loading it again does not send the form again. */
+/** The response to a form: a redirect to a page, so that a reload does not send the form again. */
 export function seeOther(location: string): ApiResponse {
   return { status: 303, headers: { location, 'cache-control': 'no-store' }, body: undefined };
 }

@@ -1,6 +1,6 @@
 import type { AccountLimiter } from '../../http/account-limiter.ts';
 
-/** The limits that a request of the dashboard is under, as a request with a key. */
+/** The limits for dashboard requests, the same as for requests with a key. */
 export type VisitLimiter = Pick<AccountLimiter, 'countKey' | 'admit' | 'run'>;
 
 /** Runs a task as soon as its account may run one more. */
