@@ -56,6 +56,8 @@ export default defineConfig({
   root,
   test: {
     passWithNoTests: false,
+    // The one line at the end of a run is all that is left of a failure elsewhere: it shows what was there instead.
+    chaiConfig: { truncateThreshold: 400 },
     reporters: ['default', new SummaryReporter()],
     sequence: { sequencer: LongestFirst },
     projects: [

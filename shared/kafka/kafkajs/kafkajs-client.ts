@@ -1,6 +1,7 @@
 import { Kafka, logLevel, Partitioners } from 'kafkajs';
 import type { Log } from '../../runtime/log.ts';
 import { type KafkaConfig, readTls } from '../client-config.ts';
+import { createAdmin } from '../internals/admin.ts';
 import { readApiVersions } from '../internals/broker-versions.ts';
 import { fetchInSessions } from '../internals/fetch-sessions.ts';
 import { acceptLeaderlessTopics } from '../internals/leaderless-topics.ts';
@@ -14,7 +15,6 @@ import {
 } from '../internals/report-throttle.ts';
 import { readTransactionTimes } from '../internals/transaction-times.ts';
 import { openTunedProducers } from '../internals/transactional-producer.ts';
-import { createUncommittedAdmin } from '../internals/uncommitted-admin.ts';
 import type { KafkaClient } from '../kafka-client.ts';
 import { toClientLogin } from '../login/login.ts';
 import { addCodecs } from './codecs.ts';
@@ -56,8 +56,8 @@ export function createKafkaJsClient(config: KafkaConfig, clientId: string, log: 
       },
   });
   return {
-    admin: (options) => kafka.admin(options),
-    uncommittedAdmin: () => createUncommittedAdmin(kafka),
+    admin: (options) => createAdmin(kafka, { log, ...options }),
+    uncommittedAdmin: () => createAdmin(kafka, { log, isUncommitted: true }),
     producer: ({ idempotent = false, retry } = {}) => {
       const create = () =>
         kafka.producer({

@@ -1,7 +1,8 @@
 import { type Admin, Kafka, logLevel } from 'kafkajs';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { createUncommittedAdmin } from '../../../shared/kafka/internals/uncommitted-admin.ts';
+import { createAdmin } from '../../../shared/kafka/internals/admin.ts';
 import { createRecordedChanges } from '../../../shared/kafka/recorded-changes.ts';
+import { silentLog } from '../../../shared/runtime/log.ts';
 import { testStack, topicPrefix } from '../../support/stack.ts';
 
 const GROUP = `${topicPrefix()}.recorder`;
@@ -12,7 +13,7 @@ let admin: Admin;
 
 beforeAll(async () => {
   kafka = new Kafka({ brokers: testStack().kafkaBrokers.split(','), logLevel: logLevel.NOTHING });
-  admin = createUncommittedAdmin(kafka);
+  admin = createAdmin(kafka, { log: silentLog, isUncommitted: true });
   await admin.connect();
   await admin.createTopics({ topics: [{ topic: TOPIC, numPartitions: 2 }], waitForLeaders: true });
 });

@@ -2,7 +2,10 @@ import type { Admin } from 'kafkajs';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { topicsApplyCommand } from '../../../deploy/cli/commands/topics.ts';
 import { fixTopics, reviewTopics } from '../../../deploy/cli/topics/apply-topics.ts';
+import { createKafka } from '../../../shared/kafka/client.ts';
+import { ensureTopics } from '../../../shared/kafka/ensure-topics.ts';
 import { topicsOf } from '../../../shared/kafka/topics.ts';
+import { silentLog } from '../../../shared/runtime/log.ts';
 import { rawKafka } from '../../support/raw-kafka.ts';
 import { runCommand } from '../../support/run-command.ts';
 import { testStack, topicPrefix } from '../../support/stack.ts';
@@ -60,4 +63,23 @@ test('topics that are sized by few brokers are told, with the setting that sizes
   );
   expect(code).toBe(0);
   expect((await apply({ KAFKA_REPLICATION_FACTOR: '1' })).lines.join()).not.toContain('warning');
+});
+
+test('offsets of a topic that was made a moment ago are found, although its brokers do not all lead yet', async () => {
+  const { kafkaBrokers } = testStack();
+  const config = { client: 'tuned', brokers: [kafkaBrokers], ssl: false, sasl: undefined } as const;
+  const client = createKafka(config, 'test', silentLog).admin();
+  await client.connect();
+  try {
+    for (let round = 0; round < 4; round += 1) {
+      const made = topicsOf(`${prefix}.new-${round}`, { name: 'none', resources: [] });
+      await ensureTopics(client, made.declarations);
+      const found = await Promise.all(
+        made.declarations.map(({ name }) => client.fetchTopicOffsets(name).then(({ length }) => length)),
+      );
+      expect(found).toEqual(made.declarations.map(({ partitions }) => partitions));
+    }
+  } finally {
+    await client.disconnect();
+  }
 });
