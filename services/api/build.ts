@@ -43,7 +43,6 @@ import { openHttpListener } from './http/http-listener.ts';
 import { createKeyStore } from './http/key-lookup.ts';
 import { createPublicUrls } from './http/public-urls.ts';
 import { REQUEST_LIMITS } from './http/request-limits.ts';
-import { READER_LIMITS } from './http/slow-reader.ts';
 import { addStatusMetrics } from './metrics.ts';
 import { createOutboxRelay } from './outbox-relay.ts';
 import { openReservedPool } from './reserved-pool.ts';
@@ -220,7 +219,6 @@ export async function buildApi(config: ApiConfig, context: ServiceContext): Prom
       responseBox: createSecretBox(secretKey, 'idempotent-answers', previousKeys),
       maxBodyBytes: config.maxBodyBytes,
       requestLimits: REQUEST_LIMITS,
-      readerLimits: READER_LIMITS,
       urls,
       limiter,
     },

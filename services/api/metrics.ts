@@ -187,23 +187,40 @@ export const STATUS_METRICS = defineMetrics({
   },
 });
 
+/** Begins to measure a request. To be called with its response, or when there will be none. */
+export type BeginRequest = () => (response: {
+  readonly method: string;
+  /** Undefined: none of the routes. */
+  readonly route: string | undefined;
+  readonly status: number;
+}) => void;
+
 /** Counts responses and measures how long they take to begin. Probes too: they say how the API feels to others. */
-export function measureRequests(metrics: Metrics): Middleware {
+export function createRequestMeter(metrics: Metrics): BeginRequest {
   const requests = metrics.counter(HTTP_METRICS.requests);
   const duration = metrics.histogram(HTTP_METRICS.duration);
   let running = 0;
   metrics.gauge(HTTP_METRICS.running, () => [{ value: running }]);
-  return async (ctx, next) => {
+  return () => {
     const startedAtMs = performance.now();
     running += 1;
+    return ({ method: asked, route = 'unmatched', status }) => {
+      running -= 1;
+      const method = METHODS.find((known) => known === asked) ?? 'other';
+      requests.add(1, { method, route, status: String(status) });
+      duration.observe((performance.now() - startedAtMs) / 1_000, { method, route });
+    };
+  };
+}
+
+export function measureRequests(begin: BeginRequest): Middleware {
+  return async (ctx, next) => {
+    const end = begin();
     try {
       await next();
     } finally {
-      running -= 1;
-      const method = METHODS.find((known) => known === ctx.method) ?? 'other';
-      const route = typeof ctx.state.route === 'string' ? ctx.state.route : 'unmatched';
-      requests.add(1, { method, route, status: String(ctx.res.statusCode) });
-      duration.observe((performance.now() - startedAtMs) / 1_000, { method, route });
+      const route = typeof ctx.state.route === 'string' ? ctx.state.route : undefined;
+      end({ method: ctx.method, route, status: ctx.res.statusCode });
     }
   };
 }

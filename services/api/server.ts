@@ -33,13 +33,15 @@ import { type ExportDeps, exportRoutes } from './exports/routes.ts';
 import { createOperationCaller } from './http/call-operation.ts';
 import { allowOrigins } from './http/cors.ts';
 import { errorHandler } from './http/error-handler.ts';
+import { createLateness } from './http/late-refusal.ts';
 import { type MountDeps, mountRoutes } from './http/mount-routes.ts';
 import type { ProblemPage } from './http/problem.ts';
+import { createRefusalLines } from './http/refusal-lines.ts';
+import { refuseOverLimit } from './http/refuse-over-limit.ts';
 import type { Route } from './http/route.ts';
-import { dropSlowReader } from './http/slow-reader.ts';
 import { traceRequests } from './http/trace-requests.ts';
 import { type KeyDeps, keyRoutes } from './keys/routes.ts';
-import { measureRequests } from './metrics.ts';
+import { createRequestMeter, measureRequests } from './metrics.ts';
 import { type Assets, createAssets } from './pages/assets.ts';
 import { type StatusRouteDeps, statusRoutes } from './status/routes.ts';
 import { type AttemptDeps, attemptRoutes } from './webhooks/attempt-routes.ts';
@@ -163,27 +165,28 @@ export function createApp(deps: AppDeps): App {
     if (isClientGone(error)) log.debug('response.broken_off', { error });
     else log.warn('response.broken_off', { error });
   });
-  // Any response may wait for its client: small ones do when many requests are sent before one is read.
-  app.use((ctx, next) => {
-    dropSlowReader(ctx.res, http.readerLimits);
-    return next();
-  });
+  const { urls, limiter } = http;
+  const crossOrigin = allowOrigins(deps.corsOrigins, urls.prefix);
+  const beginRequest = createRequestMeter(admin.metrics);
+  const nextLateness = createLateness(http.requestLimits.refusalMs);
+  const lines = createRefusalLines();
   if (isTracing()) app.use(traceRequests());
-  app.use(measureRequests(admin.metrics));
-  app.use(allowOrigins(deps.corsOrigins, http.urls.prefix));
+  app.use(measureRequests(beginRequest));
+  app.use(crossOrigin.middleware);
   app.use(
-    errorHandler(
+    errorHandler({
       log,
-      mounted,
-      () => isStoreUp(admin.reservedPool),
-      http.urls,
-      http.requestLimits.refusalMs,
-      http.limiter,
+      routes: mounted,
+      isStoreUp: () => isStoreUp(admin.reservedPool),
+      urls,
+      nextLateness,
+      lines,
       pageOf,
-    ),
+    }),
   );
   app.use(mounted.middleware);
-  return { callback: () => app.callback(), pageOf };
+  const refuser = { limiter, routes: mounted, nextLateness, beginRequest, crossOrigin, lines, urls };
+  return { callback: () => refuseOverLimit(app.callback(), refuser), pageOf };
 }
 
 /** Error codes of a client that left while the response was being sent. */

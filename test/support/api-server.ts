@@ -16,7 +16,7 @@ import { openHttpListener } from '../../services/api/http/http-listener.ts';
 import { createKeyStore } from '../../services/api/http/key-lookup.ts';
 import { createPublicUrls } from '../../services/api/http/public-urls.ts';
 import { REQUEST_LIMITS } from '../../services/api/http/request-limits.ts';
-import { READER_LIMITS } from '../../services/api/http/slow-reader.ts';
+import type { ReaderLimits } from '../../services/api/http/slow-reader.ts';
 import { addStatusMetrics } from '../../services/api/metrics.ts';
 import { type AppDeps, createApp } from '../../services/api/server.ts';
 import { createStatusReader, type StatusDeps } from '../../services/api/status/status-reader.ts';
@@ -97,6 +97,7 @@ export interface ApiOverrides
   readonly corsOrigins?: AppDeps['corsOrigins'];
   readonly doorPool?: AppDeps['admin']['reservedPool'];
   readonly accountLimits?: Partial<AccountRequestLimits>;
+  readonly readerLimits?: ReaderLimits;
   /** Of the pool that changes the source, and how long one is waited for. */
   readonly connections?: { readonly source: number; readonly waitMs: number };
 }
@@ -217,7 +218,6 @@ export async function openTestApi({ connections, ...overrides }: ApiOverrides = 
       responseBox: overrides.responseBox ?? createSecretBox(SECRET_KEY, 'idempotent-answers'),
       maxBodyBytes,
       requestLimits,
-      readerLimits: overrides.readerLimits ?? READER_LIMITS,
       urls,
     },
     exports: {
@@ -262,7 +262,11 @@ export async function openTestApi({ connections, ...overrides }: ApiOverrides = 
     dashboard,
   });
   const listener = cleanup.adopt(
-    await openHttpListener(app.callback(), 0, '127.0.0.1', requestLimits, { urls, pageOf: app.pageOf }),
+    await openHttpListener(app.callback(), 0, '127.0.0.1', requestLimits, {
+      urls,
+      pageOf: app.pageOf,
+      ...(overrides.readerLimits === undefined ? {} : { readerLimits: overrides.readerLimits }),
+    }),
     (open) => open.close(),
   );
   cleanup.defer(() => live.close());

@@ -31,8 +31,6 @@ export interface Refusal {
   readonly error: AppError;
   /** Downloads of the key are not refused. */
   readonly sparesDownloads: boolean;
-  /** Counts the refusals of this key since its limit was exceeded, from 1. */
-  readonly count: number;
 }
 
 /**
@@ -108,7 +106,7 @@ export function createAccountLimiter(limits: AccountRequestLimits): AccountLimit
   const overRate = createRefusedKeys(false);
   const overBytes = createRefusedKeys(false);
   const overMinute = createRefusedKeys(true);
-  const overOpen = createCrowdedKeys((accountId) => open.isFull(accountId), tooManyOpen);
+  const overOpen = createCrowdedKeys((accountId) => open.isFull(accountId), tooManyOpen());
   /** When the limit is exceeded, `refused` refuses the key for as long as the limiter would. */
   const consume = async (
     limiter: RateLimiterMemory,
@@ -132,10 +130,10 @@ export function createAccountLimiter(limits: AccountRequestLimits): AccountLimit
   return {
     limits,
     refusalOf: (keyPrint, bytes) =>
-      overRate.next(keyPrint) ??
-      overOpen.next(keyPrint) ??
-      (bytes > LARGE_BODY_BYTES ? overBytes.next(keyPrint) : undefined) ??
-      overMinute.next(keyPrint),
+      overRate.find(keyPrint) ??
+      overOpen.find(keyPrint) ??
+      (bytes > LARGE_BODY_BYTES ? overBytes.find(keyPrint) : undefined) ??
+      overMinute.find(keyPrint),
     limitKeys: (keys) => ({
       async findKey(keyHash) {
         const keyPrint = keyHash.toString('base64');
@@ -198,26 +196,34 @@ function stateOf(policy: RatePolicy, found: RateLimiterRes | null): RateState {
 interface RefusedKeys {
   /** @param refusal makes the error, with the time that is left */
   add(keyPrint: string, refusal: (ms: number) => AppError, ms: number): void;
-  next(keyPrint: string): Refusal | undefined;
+  find(keyPrint: string): Refusal | undefined;
 }
 
 function createRefusedKeys(sparesDownloads: boolean): RefusedKeys {
-  const refused = new Map<
-    string,
-    { readonly refusal: (ms: number) => AppError; readonly untilMs: number; count: number }
-  >();
+  interface Refused {
+    readonly refusal: (ms: number) => AppError;
+    readonly untilMs: number;
+    secondsLeft: number;
+    last: Refusal | undefined;
+  }
+  const refused = new Map<string, Refused>();
   return {
     add(keyPrint, refusal, ms) {
       if (refused.has(keyPrint)) return;
-      refused.set(keyPrint, { refusal, untilMs: performance.now() + ms, count: 0 });
+      refused.set(keyPrint, { refusal, untilMs: performance.now() + ms, secondsLeft: 0, last: undefined });
       setTimeout(() => refused.delete(keyPrint), ms).unref();
     },
-    next(keyPrint) {
+    find(keyPrint) {
       const known = refused.get(keyPrint);
       if (known === undefined) return undefined;
-      known.count += 1;
-      const error = known.refusal(known.untilMs - performance.now());
-      return { error, sparesDownloads, count: known.count };
+      // An error collects the stack, which takes longer than the rest of this. It says the same for a second.
+      const leftMs = known.untilMs - performance.now();
+      const secondsLeft = Math.ceil(leftMs / 1_000);
+      if (known.last === undefined || secondsLeft !== known.secondsLeft) {
+        known.last = { error: known.refusal(leftMs), sparesDownloads };
+        known.secondsLeft = secondsLeft;
+      }
+      return known.last;
     },
   };
 }
@@ -226,26 +232,23 @@ function createRefusedKeys(sparesDownloads: boolean): RefusedKeys {
 interface CrowdedKeys {
   add(keyPrint: string, accountId: string): void;
   /** Undefined once the account has room again. */
-  next(keyPrint: string): Refusal | undefined;
+  find(keyPrint: string): Refusal | undefined;
 }
 
-function createCrowdedKeys(isFull: (accountId: string) => boolean, refusal: () => AppError): CrowdedKeys {
-  const crowded = new Map<string, { readonly accountId: string; count: number }>();
+function createCrowdedKeys(isFull: (accountId: string) => boolean, error: AppError): CrowdedKeys {
+  const crowded = new Map<string, string>();
   return {
     add(keyPrint, accountId) {
       // Keys that nothing more comes of are forgotten with the others, at the cost of one admission each.
       if (crowded.size >= MAX_CROWDED_KEYS) crowded.clear();
-      crowded.set(keyPrint, { accountId, count: 0 });
+      crowded.set(keyPrint, accountId);
     },
-    next(keyPrint) {
-      const known = crowded.get(keyPrint);
-      if (known === undefined) return undefined;
-      if (!isFull(known.accountId)) {
-        crowded.delete(keyPrint);
-        return undefined;
-      }
-      known.count += 1;
-      return { error: refusal(), sparesDownloads: false, count: known.count };
+    find(keyPrint) {
+      const accountId = crowded.get(keyPrint);
+      if (accountId === undefined) return undefined;
+      if (isFull(accountId)) return { error, sparesDownloads: false };
+      crowded.delete(keyPrint);
+      return undefined;
     },
   };
 }

@@ -1,13 +1,10 @@
 import type { Context, Middleware } from 'koa';
-import { newId } from '../../../shared/domain/ids.ts';
 import { PoolBusyError } from '../../../shared/postgres/pool.ts';
 import { AppError } from '../../../shared/runtime/errors.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 import { sleep } from '../../../shared/runtime/sleep.ts';
 import { StorageFullError, StorageRefusedError } from '../../../shared/storage/storage.ts';
-import type { AccountLimiter, Refusal } from './account-limiter.ts';
-import { hashKey, keyOf } from './caller.ts';
-import { latenessMs, REFUSAL_WAITS, refuseLate, spread } from './late-refusal.ts';
+import { type NextLateness, REFUSAL_WAITS } from './late-refusal.ts';
 import type { Mounted } from './mount-routes.ts';
 import {
   methodNotAllowed,
@@ -15,13 +12,12 @@ import {
   type ProblemPage,
   problemHeaders,
   problemText,
+  requestIdOf,
   toProblem,
 } from './problem.ts';
 import type { PublicUrls } from './public-urls.ts';
+import type { RefusalLines } from './refusal-lines.ts';
 import { pathOf, readTarget } from './request-target.ts';
-
-/** Request IDs that a client may send. Any other is replaced, so that it cannot break a log line. */
-const REQUEST_ID = /^[\w.:/+=-]{1,128}$/;
 
 const BUSY_RETRY_SECONDS = 2;
 
@@ -34,35 +30,33 @@ const STORAGE_RETRY_SECONDS = 60;
  */
 const LATE_STATUSES: ReadonlySet<number> = new Set([400, 401, 429]);
 
-/** Log lines of refusals per second. The next line has the number of those left out. */
-const REFUSAL_LINES_PER_SECOND = 10;
-
 /** Probes come every second. Their lines would bury the others. */
 const QUIET_PATHS: ReadonlySet<string> = new Set(['/healthz', '/readyz']);
 
+export interface ErrorHandlerDeps {
+  readonly log: Log;
+  readonly routes: Pick<Mounted, 'allowedMethods'>;
+  isStoreUp(): Promise<boolean>;
+  readonly urls: Pick<PublicUrls, 'prefix' | 'reference'>;
+  readonly nextLateness: NextLateness;
+  readonly lines: RefusalLines;
+  readonly pageOf: ProblemPage;
+}
+
 /** Wraps every request: assigns its ID, turns an error into a problem document, and writes one log line. */
-export function errorHandler(
-  log: Log,
-  routes: Pick<Mounted, 'allowedMethods' | 'find'>,
-  isStoreUp: () => Promise<boolean>,
-  urls: Pick<PublicUrls, 'prefix' | 'reference'>,
-  refusalMs: number,
-  limiter: Pick<AccountLimiter, 'refusalOf'>,
-  pageOf: ProblemPage,
-): Middleware {
-  const refusals = createSampler(REFUSAL_LINES_PER_SECOND);
+export function errorHandler({
+  log,
+  routes,
+  isStoreUp,
+  urls,
+  nextLateness,
+  lines,
+  pageOf,
+}: ErrorHandlerDeps): Middleware {
   const send: SendProblem = (ctx, problem, headers) => sendProblem(ctx, problem, headers, { urls, pageOf });
   return async (ctx, next) => {
-    const refusal = refusalOf(ctx, limiter);
-    if (refusal !== undefined && isRefused(ctx, refusal, urls.prefix(), routes)) {
-      ctx.respond = false;
-      await refuseLate(ctx.req, ctx.res, refusal.error, latenessMs(refusalMs, refusal.count), urls);
-      refusals.leaveOut();
-      return;
-    }
     const startedAtMs = performance.now();
-    const asked = ctx.get('x-request-id');
-    const requestId = REQUEST_ID.test(asked) ? asked : newId('req');
+    const requestId = requestIdOf(ctx.req);
     ctx.state.requestId = requestId;
     ctx.set('x-request-id', requestId);
     let failure: unknown;
@@ -79,62 +73,11 @@ export function errorHandler(
       writeLine(log, ctx, startedAtMs, failure, 0);
       return;
     }
-    const unwritten = refusals.take();
+    const unwritten = lines.take();
     if (unwritten !== undefined) writeLine(log, ctx, startedAtMs, failure, unwritten);
     ctx.res.emit(REFUSAL_WAITS);
-    if (refusalMs > 0) await sleep(spread(refusalMs));
-  };
-}
-
-function refusalOf({ req }: Context, limiter: Pick<AccountLimiter, 'refusalOf'>): Refusal | undefined {
-  const key = keyOf(req.headers.authorization);
-  if (key === undefined) return undefined;
-  return limiter.refusalOf(hashKey(key).toString('base64'), Number(req.headers['content-length'] ?? 0));
-}
-
-/** Probes and presigned links are served whatever key they carry, and downloads whatever other requests it has sent. */
-function isRefused(
-  { req }: Context,
-  { sparesDownloads }: Refusal,
-  prefix: string,
-  routes: Pick<Mounted, 'find'>,
-): boolean {
-  try {
-    const route = routes.find(req.method ?? '', readTarget(req.url ?? '', prefix).path);
-    return route?.access !== 'public' && !(sparesDownloads && route?.isDownload === true);
-  } catch {
-    return true;
-  }
-}
-
-/** Selects which log lines are written, up to a number per second. */
-interface Sampler {
-  /** @returns how many lines were left out before this one; undefined when this one is left out too */
-  take(): number | undefined;
-  leaveOut(): void;
-}
-
-function createSampler(perSecond: number): Sampler {
-  let second = 0;
-  let written = 0;
-  let leftOut = 0;
-  return {
-    take() {
-      const now = Math.floor(performance.now() / 1_000);
-      if (now !== second) written = 0;
-      second = now;
-      if (written >= perSecond) {
-        leftOut += 1;
-        return undefined;
-      }
-      written += 1;
-      const before = leftOut;
-      leftOut = 0;
-      return before;
-    },
-    leaveOut() {
-      leftOut += 1;
-    },
+    const waitMs = nextLateness();
+    if (waitMs > 0) await sleep(waitMs);
   };
 }
 

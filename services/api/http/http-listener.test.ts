@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import type { RequestListener, ServerResponse } from 'node:http';
 import { connect, type Socket } from 'node:net';
+import { text } from 'node:stream/consumers';
 import { afterEach, expect, test } from 'vitest';
 import { openHttpListener } from './http-listener.ts';
 import { REFUSAL_WAITS } from './late-refusal.ts';
@@ -42,20 +43,45 @@ const replyOf = async (socket: Socket, path = '/'): Promise<string> => {
   return String(reply).slice(0, 12);
 };
 
-test('idle connections keep nobody out: a new one replaces the one that is idle for longest', async () => {
+test('idle connections keep nobody out: a new one replaces the longest idle of those that are more', async () => {
   const open = await listen((_request, response) => response.end('yes'));
-  const first = await open();
-  expect(await replyOf(first)).toBe('HTTP/1.1 200');
+  const kept = await open();
+  expect(await replyOf(kept)).toBe('HTTP/1.1 200');
   const silent: Socket[] = [];
   for (let n = 1; n < MAX; n += 1) silent.push(await open());
-  const dripping = silent[0];
-  dripping?.write('GET / HTTP/1.1\r\nX-Slow: ');
-  const gone = once(first, 'close');
+  silent[0]?.write('GET / HTTP/1.1\r\nX-Slow: ');
+  // Those that ask nothing, or do not end their headers, replace one another.
+  for (const longest of silent.slice(0, 2)) {
+    // What it sent is not read, so the closing may reset it.
+    const gone = new Promise((resolve) => longest.once('close', resolve));
+    await open();
+    await gone;
+  }
+  expect(await replyOf(kept)).toBe('HTTP/1.1 200');
+  const gone = once(silent[2] as Socket, 'close');
   expect(await replyOf(await open())).toBe('HTTP/1.1 200');
   await gone;
-  const alsoGone = once(dripping as Socket, 'close');
+});
+
+test('connections that were served and then ask nothing replace one another too, and keep nobody out', async () => {
+  const open = await listen((_request, response) => response.end('yes'));
+  const served: Socket[] = [];
+  for (let n = 0; n < MAX; n += 1) {
+    const socket = await open();
+    expect(await replyOf(socket)).toBe('HTTP/1.1 200');
+    served.push(socket);
+  }
+  const gone = once(served[0] as Socket, 'close');
   expect(await replyOf(await open())).toBe('HTTP/1.1 200');
-  await alsoGone;
+  await gone;
+});
+
+test('a connection that sends requests without waiting for responses is closed', async () => {
+  const open = await listen(() => undefined);
+  const socket = await open();
+  const gone = once(socket, 'close');
+  socket.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n'.repeat(17));
+  await gone;
 });
 
 test('connections with running requests stay open, and one more is refused', async () => {
@@ -117,4 +143,38 @@ test('connections that run out of time together are refused a few at a time, bet
   const counts = [...perTurn.values()];
   expect(counts.reduce((sum, each) => sum + each)).toBe(count);
   expect(Math.max(...counts)).toBeLessThanOrEqual(5);
+});
+
+const CHUNKED = 'POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n';
+
+test.each([
+  ['comes in chunks of a byte', '1\r\nx\r\n'.repeat(5_000), 400, 'Send it in larger chunks'],
+  ['has extensions of chunks without an end', `1;${'x'.repeat(20_000)}`, 413, 'extensions of chunks'],
+  ['is not framed as it says', 'zz\r\n', 400, 'not valid HTTP'],
+])(
+  'a body that %s is refused while it is read, with a problem that says why',
+  async (_what, body, status, why) => {
+    const open = await listen((request) => request.resume());
+    const socket = await open();
+    socket.write(`${CHUNKED}${body}`);
+    const reply = await text(socket);
+    expect(reply).toMatch(new RegExp(`^HTTP/1.1 ${status} `));
+    expect(reply).toMatch(/^content-type: application\/problem\+json/im);
+    expect(JSON.parse(reply.split('\r\n\r\n')[1] ?? '')).toMatchObject({
+      status,
+      detail: expect.stringContaining(why),
+    });
+  },
+);
+
+test.each([
+  ['has begun', (response: ServerResponse) => response.write('begun')],
+  ['was sent before its body had arrived', (response: ServerResponse) => response.end('sent')],
+])('a response that %s is not followed by a problem', async (_what, respond) => {
+  const open = await listen((_request, response) => void respond(response));
+  const socket = await open();
+  socket.write(CHUNKED);
+  const [first] = await once(socket, 'data');
+  socket.write('zz\r\n');
+  expect(`${first}${await text(socket).catch(() => '')}`).not.toContain('problem');
 });

@@ -1,27 +1,19 @@
-import {
-  createServer,
-  type IncomingMessage,
-  type RequestListener,
-  type Server,
-  type ServerResponse,
-  STATUS_CODES,
-} from 'node:http';
-import type { AddressInfo, Socket } from 'node:net';
+import { createServer, type IncomingMessage, type RequestListener, STATUS_CODES } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { newId } from '../../../shared/domain/ids.ts';
 import { SetupError } from '../../../shared/runtime/errors.ts';
 import type { Worker } from '../../../shared/runtime/worker.ts';
-import { REFUSAL_WAITS } from './late-refusal.ts';
+import { createPieceGatherer } from './body-pieces.ts';
+import { limitConnections } from './connections.ts';
 import { type AskedFor, type ProblemPage, problemText, unreadableRequest } from './problem.ts';
 import type { PublicUrls } from './public-urls.ts';
 import type { RequestLimits } from './request-limits.ts';
 import { pathOf } from './request-target.ts';
+import { dropSlowReaders, READER_LIMITS, type ReaderLimits } from './slow-reader.ts';
+import { createTurns } from './turns.ts';
 
-/**
- * Connections, so that their number does not decide how much memory is used. Beyond this, a new connection
- * replaces the one that has been idle for longest, so that opening many connections keeps nobody out. One that
- * waits for its refusal counts as idle. When all have a request that is served, the new one is refused.
- */
+/** Connections, so that their number does not decide how much memory is used. */
 const MAX_CONNECTIONS = 4_000;
 
 /** Connections that are refused in one turn of the event loop: half a millisecond. Thousands may run out of time in one moment. */
@@ -46,10 +38,12 @@ export async function openHttpListener(
     urls,
     maxConnections = MAX_CONNECTIONS,
     pageOf = () => undefined,
+    readerLimits = READER_LIMITS,
   }: {
     readonly urls: Pick<PublicUrls, 'prefix' | 'reference'>;
     readonly maxConnections?: number;
     readonly pageOf?: ProblemPage;
+    readonly readerLimits?: ReaderLimits;
   },
 ): Promise<{ port: number; worker: Worker; close(): Promise<void> }> {
   const server = createServer({
@@ -59,23 +53,33 @@ export async function openHttpListener(
     connectionsCheckingInterval: limits.checkEveryMs,
     keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
   });
-  const responding = new WeakSet<Duplex>();
-  server.on('request', (request, response) => {
-    responding.add(request.socket);
-    response.once('close', () => responding.delete(request.socket));
-    closeUnlessRead(request, response, limits.lingerMs);
-  });
+  const connections = limitConnections(server, maxConnections);
+  dropSlowReaders(server, readerLimits);
+  /** Requests whose response was sent before their body had arrived. */
+  const drained = new WeakSet<Duplex>();
+  const refuseUnread = (error: UnreadError, socket: Duplex) => {
+    // A response that has begun, or waits for an earlier one, cannot be preceded by another, and a request has one.
+    const [first, ...others] = connections.responsesOf(socket);
+    const isTooLate = first?.headersSent === true || others.length > 0 || drained.has(socket);
+    if (isTooLate || !socket.writable) socket.destroy();
+    else refuse(socket, error, urls, pageOf);
+  };
   const inTurn = createTurns(REFUSED_AT_ONCE);
-  server.on('clientError', (error: UnreadError, socket) =>
-    inTurn(() => {
-      // A response that has begun cannot be followed by another.
-      if (responding.has(socket) || !socket.writable) socket.destroy();
-      else refuse(socket, error, urls, pageOf);
-    }),
-  );
-  limitConnections(server, maxConnections);
-  // Last: the others hear what becomes of its response.
-  server.on('request', handle);
+  server.on('clientError', (error: UnreadError, socket) => inTurn(() => refuseUnread(error, socket)));
+  const gatherPieces = createPieceGatherer();
+  server.on('request', (request, response) => {
+    const { socket } = request;
+    // Of a connection that was closed, the parser still brings the requests that were read.
+    if (socket.destroyed) return;
+    response.once('finish', () => {
+      if (request.complete) return;
+      drained.add(socket);
+      request.once('close', () => drained.delete(socket));
+      drain(request, limits.lingerMs);
+    });
+    if (hasBody(request)) gatherPieces(request, (error) => refuseUnread(error, socket));
+    handle(request, response);
+  });
   await new Promise<void>((resolve, reject) => {
     server.once('error', (cause: NodeJS.ErrnoException) => reject(listenFailure(cause, port, host)));
     server.listen(port, host, resolve);
@@ -103,60 +107,18 @@ export async function openHttpListener(
   return { port: (server.address() as AddressInfo).port, worker, close };
 }
 
-/** Runs so many pieces of work in a turn of the event loop, in their order, so that what comes at once delays others by little. */
-function createTurns(perTurn: number): (work: () => void) => void {
-  const waiting: (() => void)[] = [];
-  const runSome = () => {
-    const some = waiting.slice(0, perTurn);
-    for (const work of some) work();
-    waiting.splice(0, some.length);
-    if (waiting.length > 0) setImmediate(runSome);
-  };
-  return (work) => {
-    waiting.push(work);
-    // One that runs keeps its place until the turn ends, so the next turn is asked for once.
-    if (waiting.length === 1) setImmediate(runSome);
-  };
-}
-
-function limitConnections(server: Server, maxConnections: number): void {
-  // The longest idle connection first. Headers that have not ended are no request yet.
-  const idle = new Set<Socket>();
-  let open = 0;
-  server.on('connection', (socket) => {
-    open += 1;
-    socket.once('close', () => {
-      open -= 1;
-      idle.delete(socket);
-    });
-    if (open > maxConnections) {
-      const [longest] = idle;
-      (longest ?? socket).destroy();
-      if (longest === undefined) return;
-      idle.delete(longest);
-    }
-    idle.add(socket);
-  });
-  server.on('request', ({ socket }, response) => {
-    idle.delete(socket);
-    const release = () => {
-      if (!socket.destroyed) idle.add(socket);
-    };
-    response.once(REFUSAL_WAITS, release).once('close', release);
-  });
-}
-
 /**
  * Drains what a client still sends after the response, because many clients read no response before they have
  * sent everything. A client that sends more slowly is disconnected.
  */
-function closeUnlessRead(request: IncomingMessage, response: ServerResponse, lingerMs: number): void {
-  response.once('finish', () => {
-    if (request.complete) return;
-    request.resume();
-    const timer = setTimeout(() => request.socket.destroy(), lingerMs);
-    request.once('close', () => clearTimeout(timer));
-  });
+function drain(request: IncomingMessage, lingerMs: number): void {
+  request.resume();
+  const timer = setTimeout(() => request.socket.destroy(), lingerMs);
+  request.once('close', () => clearTimeout(timer));
+}
+
+function hasBody({ headers }: IncomingMessage): boolean {
+  return headers['transfer-encoding'] !== undefined || headers['content-length'] !== undefined;
 }
 
 /** Of a request that Node could not read, with the bytes that it had of it. */
@@ -166,12 +128,12 @@ interface UnreadError extends NodeJS.ErrnoException {
 
 function refuse(
   socket: Duplex,
-  { code, rawPacket }: UnreadError,
+  error: UnreadError,
   urls: Pick<PublicUrls, 'prefix' | 'reference'>,
   pageOf: ProblemPage,
 ): void {
-  const problem = unreadableRequest(code, newId('req'));
-  const page = pageOf(problem, askedIn(rawPacket, urls.prefix()));
+  const problem = unreadableRequest(error, newId('req'));
+  const page = pageOf(problem, askedIn(error.rawPacket, urls.prefix()));
   const body = typeof page?.body === 'string' ? page.body : problemText(problem, urls);
   const headers = page?.headers ?? { 'content-type': 'application/problem+json; charset=utf-8' };
   const head = [

@@ -1,56 +1,42 @@
-import type { IncomingMessage, ServerResponse } from 'node:http';
-import { setTimeout as delay } from 'node:timers/promises';
-import { newId } from '../../../shared/domain/ids.ts';
-import type { AppError } from '../../../shared/runtime/errors.ts';
-import { problemHeaders, problemText, toProblem } from './problem.ts';
-import type { PublicUrls } from './public-urls.ts';
+import { createPacer } from './pacer.ts';
 
 /** Event of a response that is only being delayed: its connection is free for whoever else wants to connect. */
 export const REFUSAL_WAITS = 'tandem.refusal_waits';
 
-/** Refusals of one key in a second. Each further group of this size is delayed by one step more. */
-const REFUSALS_PER_STEP = 50;
+/** Refusals of one key in a second. Further ones are delayed until it is their turn. */
+const REFUSALS_OF_KEY = 100;
 
-/** The largest delay. 4,000 connections in a loop then cost some 800 refusals per second, of 0.2 ms each. */
-const MAX_STEPS = 20;
+/** Refusals in a second, of all keys and of whoever has none. Nobody gains from more keys. */
+const REFUSALS_OF_ALL = 500;
 
 /**
- * Delay of the n-th refusal of a key in ms, which slows down clients that retry in a loop. It varies by half: requests that came
+ * The longest wait for a turn, well below the time limits of clients. As many connections as one process has, each in a loop, then
+ * get 800 refusals per second together.
+ */
+const MAX_TURN_MS = 5_000;
+
+/** The delay of the next refusal in ms, which slows down clients that retry in a loop. @param keyPrint undefined: without a known key */
+export type NextLateness = (keyPrint?: string) => number;
+
+/**
+ * Delays each refusal by `refusalMs`, and beyond a number in a second until its turn. The delay varies by half: requests that came
  * together are answered apart, and come back apart. Thousands of responses in one moment would hold up everybody else.
+ *
+ * @param refusalMs 0: nothing is delayed
  */
-export function latenessMs(refusalMs: number, count: number, random: () => number = Math.random): number {
-  return spread(refusalMs * Math.min(MAX_STEPS, 1 + Math.floor(count / REFUSALS_PER_STEP)), random);
-}
-
-/** A time between half of this and one and a half. */
-export function spread(ms: number, random: () => number = Math.random): number {
-  return ms * (0.5 + random());
-}
-
-/**
- * Refuses a request whose key is over its rate, with the least work: no route, no body and no log line.
- * During the delay only the request itself is held.
- */
-export async function refuseLate(
-  request: IncomingMessage,
-  response: ServerResponse,
-  error: AppError,
-  waitMs: number,
-  urls: Pick<PublicUrls, 'reference'>,
-): Promise<void> {
-  response.emit(REFUSAL_WAITS);
-  if (waitMs > 0) await delay(waitMs);
-  if (response.destroyed) return;
-  const requestId = newId('req');
-  const problem = toProblem(error, requestId);
-  const body = problemText(problem, urls);
-  response.writeHead(problem.status, {
-    ...problemHeaders(error),
-    'content-type': 'application/problem+json; charset=utf-8',
-    'content-length': Buffer.byteLength(body),
-    'x-request-id': requestId,
-    // The rest of the body would have to be read.
-    ...(request.complete ? {} : { connection: 'close' }),
-  });
-  response.end(body);
+export function createLateness(
+  refusalMs: number,
+  {
+    now = () => performance.now(),
+    random = Math.random,
+  }: { readonly now?: () => number; readonly random?: () => number } = {},
+): NextLateness {
+  const paceKey = createPacer(REFUSALS_OF_KEY, MAX_TURN_MS);
+  const paceAll = createPacer(REFUSALS_OF_ALL, MAX_TURN_MS);
+  return (keyPrint) => {
+    if (refusalMs === 0) return 0;
+    const nowMs = now();
+    const turnMs = Math.max(paceAll('', nowMs), keyPrint === undefined ? 0 : paceKey(keyPrint, nowMs));
+    return turnMs + refusalMs * (0.5 + random());
+  };
 }

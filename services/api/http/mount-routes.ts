@@ -22,7 +22,7 @@ import type { RequestLimits } from './request-limits.ts';
 import { readQuery } from './request-target.ts';
 import type { ApiResponse } from './response.ts';
 import type { ApiRequest, Route } from './route.ts';
-import { inPieces, isLarge, type ReaderLimits } from './slow-reader.ts';
+import { inPieces, isLarge } from './slow-reader.ts';
 import { invalid, validate } from './validate.ts';
 
 export interface MountDeps {
@@ -35,7 +35,6 @@ export interface MountDeps {
   readonly requestLimits: RequestLimits;
   readonly urls: PublicUrls;
   readonly limiter: AccountLimiter;
-  readonly readerLimits: ReaderLimits;
   accountExists(accountId: string): Promise<boolean>;
 }
 

@@ -14,8 +14,10 @@ export type Pacer = (accountId: string, nowMs: number) => number;
  * Spaces the requests of each account evenly at a rate, beyond a burst. It refuses nothing: a limit of the account's open
  * requests bounds the wait. This is the generic cell rate algorithm: turns are one interval apart, and a burst of them may
  * be taken early.
+ *
+ * @param maxWaitMs the longest wait; requests that would wait longer begin faster than the rate
  */
-export function createPacer(perSecond: number): Pacer {
+export function createPacer(perSecond: number, maxWaitMs: number = Number.POSITIVE_INFINITY): Pacer {
   const intervalMs = 1_000 / perSecond;
   const burstMs = BURST * intervalMs;
   const nextMs = new Map<string, number>();
@@ -24,7 +26,8 @@ export function createPacer(perSecond: number): Pacer {
     if (nextMs.size >= MAX_ACCOUNTS) {
       for (const [idle, ms] of nextMs) if (ms <= earliestMs) nextMs.delete(idle);
     }
-    const turnMs = Math.max(nextMs.get(accountId) ?? earliestMs, earliestMs);
+    const ownMs = Math.max(nextMs.get(accountId) ?? earliestMs, earliestMs);
+    const turnMs = Math.min(ownMs, nowMs + maxWaitMs);
     nextMs.set(accountId, turnMs + intervalMs);
     return Math.max(0, turnMs - nowMs);
   };

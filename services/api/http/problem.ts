@@ -1,5 +1,7 @@
-import { maxHeaderSize } from 'node:http';
+import { type IncomingMessage, maxHeaderSize } from 'node:http';
+import { newId } from '../../../shared/domain/ids.ts';
 import { AppError, type AppErrorCode, type FieldError } from '../../../shared/runtime/errors.ts';
+import { SmallPiecesError } from './body-pieces.ts';
 import type { PublicUrls } from './public-urls.ts';
 import { RateExceededError } from './rate-limit-fields.ts';
 import type { ApiResponse } from './response.ts';
@@ -139,8 +141,18 @@ export function methodNotAllowed(method: string, allowed: readonly string[], req
   return describe('method_not_allowed', detail, requestId);
 }
 
-/** The problem of a request that Node could not read; `code` is Node's. */
-export function unreadableRequest(code: string | undefined, requestId: string): Problem {
+/** The problem of a request that could not be read; the code of the error is Node's, unless it is one of ours. */
+export function unreadableRequest(error: NodeJS.ErrnoException, requestId: string): Problem {
+  const { code } = error;
+  if (error instanceof SmallPiecesError) {
+    return toProblem(new AppError('malformed', error.message), requestId);
+  }
+  if (code === 'HPE_CHUNK_EXTENSIONS_OVERFLOW') {
+    return toProblem(
+      new AppError('too_large', 'The extensions of chunks are too large. Send none.'),
+      requestId,
+    );
+  }
   if (code === 'ERR_HTTP_REQUEST_TIMEOUT') {
     return toProblem(new AppError('timed_out', 'The request did not arrive in time.'), requestId);
   }
@@ -165,6 +177,15 @@ export function problemHeaders(error: unknown): Record<string, string> {
     ...(error.code === 'timed_out' ? { connection: 'close' } : {}),
     ...(error.code === 'unauthorized' ? { 'www-authenticate': 'Bearer' } : {}),
   };
+}
+
+/** Request IDs that a client may send. Any other is replaced, so that it cannot break a log line. */
+const REQUEST_ID = /^[\w.:/+=-]{1,128}$/;
+
+/** The ID that the client has sent, else a new one. */
+export function requestIdOf({ headers }: Pick<IncomingMessage, 'headers'>): string {
+  const asked = headers['x-request-id'];
+  return typeof asked === 'string' && REQUEST_ID.test(asked) ? asked : newId('req');
 }
 
 /** The path of the page that describes a code. */

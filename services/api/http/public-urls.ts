@@ -18,9 +18,12 @@ export interface PublicUrls {
  */
 export function createPublicUrls(publicUrl: () => string, isSet = true): PublicUrls {
   const base = () => publicUrl().replace(/\/+$/, '');
+  // Every request asks for the prefix, also one that is refused: the URL is parsed when it changes, which it does once.
+  let parsed = { url: '', prefix: '' };
   const prefix = () => {
-    const url = base();
-    return url === '' ? '' : new URL(url).pathname.replace(/\/+$/, '');
+    const url = publicUrl();
+    if (url !== parsed.url) parsed = { url, prefix: new URL(url).pathname.replace(/\/+$/, '') };
+    return parsed.prefix;
   };
   const absolute = (path: string) => `${base()}${path}`;
   const path = (own: string) => `${prefix()}${own}`;

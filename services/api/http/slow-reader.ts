@@ -1,4 +1,5 @@
-import type { ServerResponse } from 'node:http';
+import type { Server } from 'node:http';
+import type { Socket } from 'node:net';
 import { Readable } from 'node:stream';
 
 /** The least rate at which a client must read a response. */
@@ -16,37 +17,52 @@ export const READER_LIMITS: ReaderLimits = {
   checkEveryMs: 5_000,
 };
 
+interface Waiting {
+  ms: number;
+  /** Bytes that the client had taken when the wait began. */
+  takenBefore: number;
+}
+
 /**
- * Ends a response whose client stops or drips, so that its connection, and what it is sent, are free for others. A
- * broken download can be resumed. It may be called before the response begins, and for several on one connection.
+ * Closes connections whose client stops or drips while there is something to send, so that its connection, and what it is sent, are
+ * free for others. A broken download can be resumed. Any response may wait for its client: small ones do when many requests are sent
+ * before one is read.
  */
-export function dropSlowReader(
-  response: ServerResponse,
+export function dropSlowReaders(
+  server: Server,
   { leastBytesPerSecond, windowMs, checkEveryMs }: ReaderLimits,
 ): void {
-  // Of the request: a response has none while one before it on its connection is sent.
-  const { socket } = response.req;
-  // The client may have left while the response was prepared; its `close` event is over then.
-  if (socket.destroyed || response.closed) return;
-  const taken = () => socket.bytesWritten - socket.writableLength;
-  let waitedMs = 0;
-  let from = taken();
-  const timer = setInterval(() => {
-    // A response that never had its turn has no `close` event.
-    if (socket.destroyed) return clearInterval(timer);
-    const isWaiting = response.writableNeedDrain || socket.writableLength > 0;
-    if (!isWaiting) {
-      waitedMs = 0;
-      from = taken();
+  const open = new Set<Socket>();
+  const waiting = new Map<Socket, Waiting>();
+  server.on('connection', (socket) => {
+    open.add(socket);
+    socket.once('close', () => {
+      open.delete(socket);
+      waiting.delete(socket);
+    });
+  });
+  const check = (socket: Socket) => {
+    if (socket.writableLength === 0) {
+      waiting.delete(socket);
       return;
     }
-    waitedMs += checkEveryMs;
-    if (waitedMs < windowMs) return;
-    if (taken() - from < (leastBytesPerSecond * waitedMs) / 1_000) socket.destroy();
-    waitedMs = 0;
-    from = taken();
-  }, checkEveryMs);
-  response.once('close', () => clearInterval(timer));
+    const taken = socket.bytesWritten - socket.writableLength;
+    const known = waiting.get(socket);
+    if (known === undefined) {
+      waiting.set(socket, { ms: 0, takenBefore: taken });
+      return;
+    }
+    known.ms += checkEveryMs;
+    if (known.ms < windowMs) return;
+    if (taken - known.takenBefore < (leastBytesPerSecond * known.ms) / 1_000) socket.destroy();
+    known.ms = 0;
+    known.takenBefore = taken;
+  };
+  // One timer for all: each response that is sent at once would else start and end one.
+  const timer = setInterval(() => {
+    for (const socket of open) check(socket);
+  }, checkEveryMs).unref();
+  server.once('close', () => clearInterval(timer));
 }
 
 /** As large as those of files. */

@@ -8,6 +8,7 @@ import { completeExport } from '../../support/complete-export.ts';
 import { waitFor } from '../../support/wait-for.ts';
 
 const MAX_DOWNLOADS = 2;
+const ORIGIN = 'https://app.example.com';
 
 let api: TestApi;
 beforeAll(async () => {
@@ -241,6 +242,7 @@ test('a key over its rate is refused before its request is looked at, and few li
   await using busy = await openTestApi({
     accountLimits: { requestsPerSecond: 5, maxOpen: 200, maxRunning: 8, maxDownloads: 8 },
     log: createLog('info', {}, (line) => void lines.push(line)),
+    corsOrigins: [ORIGIN],
   });
   const { key } = await busy.account();
   const neighbour = await busy.account();
@@ -252,13 +254,26 @@ test('a key over its rate is refused before its request is looked at, and few li
     expect(headers.get('retry-after')).toBe('1');
   }
   // Its route would not be found; a probe is answered whatever key it carries.
+  const sent = { 'x-request-id': 'asked-for', origin: ORIGIN };
   await waitFor('it is refused unseen', async () => {
     await Promise.all(Array.from({ length: 10 }, () => busy.call('GET', '/exports', { key })));
-    const unseen = await busy.call('GET', '/nowhere', { key });
+    const unseen = await busy.call('GET', '/nowhere', { key, headers: sent });
     expect((await busy.call('GET', '/healthz', { key })).status).toBe(200);
-    return unseen.status === 429;
+    if (unseen.status !== 429) return false;
+    expect(unseen.json).toMatchObject({ code: 'too_many', request_id: 'asked-for' });
+    expect(unseen.headers.get('x-request-id')).toBe('asked-for');
+    expect(unseen.headers.get('vary')).toBe('Origin');
+    expect(unseen.headers.get('access-control-allow-origin')).toBe(ORIGIN);
+    expect(unseen.headers.get('access-control-expose-headers')).toContain('Retry-After');
+    return true;
   });
   expect((await busy.call('GET', '/exports', { key: neighbour.key })).status).toBe(200);
   const written = lines.filter((line) => line.includes('"status":429'));
   expect(written.length).toBeLessThan(refused.length / 2);
+  const { text: metrics } = await busy.call('GET', '/metrics', { key: ADMIN_KEY });
+  const counted = /^tandem_http_requests_total\{method="GET",route="\/exports",status="429"\} (\d+)$/m.exec(
+    metrics,
+  );
+  expect(Number(counted?.[1])).toBeGreaterThanOrEqual(refused.length);
+  expect(metrics).toMatch(/^tandem_http_requests_in_progress 1$/m);
 });

@@ -125,19 +125,17 @@ test.each(['login', 'enter'])('a form to %s is small, and arrives at once', asyn
 });
 
 test.each([
-  ['a document', '/openapi.json', 60],
-  ['a page', '/docs', 1_000],
+  ['a document', '/openapi.json', 16],
+  ['a page', '/docs', 16],
 ])('a client that asks for %s and reads nothing loses its connection', async (_what, path, count) => {
   const socket = connect(Number(new URL(api.url).port), '127.0.0.1');
-  const gone = Promise.withResolvers<true>();
-  socket.on('error', () => gone.resolve(true));
+  let isGone = false;
+  socket.on('error', () => {
+    isGone = true;
+  });
   socket.pause();
   const one = `GET ${path} HTTP/1.1\r\nHost: api\r\n\r\n`;
   socket.write(one.repeat(count));
-  let isGone = false;
-  void gone.promise.then(() => {
-    isGone = true;
-  });
   await waitFor('the connection to be closed', () => {
     socket.write(one);
     return isGone;

@@ -1,0 +1,111 @@
+import type { IncomingMessage } from 'node:http';
+import { createTurns } from './turns.ts';
+
+/** Smaller pieces are gathered until there are so many bytes. */
+const GATHERED_BYTES = 4_096;
+
+/** What is read of a body before the bodies of other requests have their turn. Without an end Node reads 2 MB at once. */
+const TURN_BYTES = 65_536;
+const TURN_PIECES = 1_000;
+
+/** Bodies that are read on in one turn of the event loop. What each reads takes 3 ms if its pieces are small. */
+const BODIES_PER_TURN = 2;
+
+/** Pieces of a body that may be of any size. */
+const FREE_PIECES = 4_000;
+
+/** The least mean size of more pieces. An ID on its line has five bytes or more; the frame of a chunk has five. */
+const LEAST_MEAN_BYTES = 4;
+
+/** The body of a request comes in pieces that cost more than they bring. */
+export class SmallPiecesError extends Error {
+  override readonly name = 'SmallPiecesError';
+  readonly code = 'ERR_BODY_PIECES';
+
+  constructor() {
+    super(
+      `The body comes in pieces of less than ${LEAST_MEAN_BYTES} bytes. Send it in larger chunks, or as a whole.`,
+    );
+  }
+}
+
+/** Prepares a request for its body, before anybody reads it. `refuse` is called once at most. */
+export type GatherPieces = (request: IncomingMessage, refuse: (error: SmallPiecesError) => void) => void;
+
+/**
+ * Gathers what comes of a body in small pieces, such as chunks of one byte: 64 KB of them are 11,000 events for whoever reads the
+ * body, or 11,000 buffers of a body that nobody reads yet, and each of these keeps all 64 KB. A body in pieces that bring less than
+ * they cost is refused. Bodies take turns, also those that are only drained: their clients wait, and other requests do not.
+ */
+export function createPieceGatherer(): GatherPieces {
+  const inTurn = createTurns(BODIES_PER_TURN);
+  return (request, refuse) => {
+    const push = request.push.bind(request);
+    const read = request._read.bind(request);
+    let gathered: Buffer | undefined;
+    let used = 0;
+    let pieceCount = 0;
+    let byteCount = 0;
+    let turn = { pieceCount: 0, byteCount: 0 };
+    let isHeld = false;
+    let isAskedFor = false;
+    let isRefused = false;
+    const handOn = () => {
+      if (gathered === undefined) return;
+      const bytes = gathered.subarray(0, used);
+      gathered = undefined;
+      used = 0;
+      push(bytes);
+    };
+    const hold = () => {
+      if (isHeld) return;
+      isHeld = true;
+      inTurn(() => {
+        isHeld = false;
+        turn = { pieceCount: 0, byteCount: 0 };
+        handOn();
+        if (!isAskedFor) return;
+        isAskedFor = false;
+        read(0);
+      });
+    };
+    const gather = (piece: Buffer): boolean => {
+      if (piece.length + used > GATHERED_BYTES) handOn();
+      if (piece.length > GATHERED_BYTES) return push(piece);
+      if (gathered === undefined) {
+        gathered = Buffer.allocUnsafe(GATHERED_BYTES);
+        // Runs when the parser has seen all that came at once. Ticks run between the pieces.
+        setImmediate(handOn);
+      }
+      piece.copy(gathered, used);
+      used += piece.length;
+      return request.readableLength + used < request.readableHighWaterMark;
+    };
+    request.push = (piece: Buffer | null) => {
+      if (piece === null) {
+        handOn();
+        return push(null);
+      }
+      pieceCount += 1;
+      byteCount += piece.length;
+      if (isRefused) return false;
+      if (pieceCount > FREE_PIECES && byteCount < LEAST_MEAN_BYTES * pieceCount) {
+        isRefused = true;
+        refuse(new SmallPiecesError());
+        return false;
+      }
+      turn.pieceCount += 1;
+      turn.byteCount += piece.length;
+      if (turn.pieceCount >= TURN_PIECES || turn.byteCount >= TURN_BYTES) hold();
+      // Whatever is returned here, the parser still brings the rest of what was read before.
+      return gather(piece) && !isHeld;
+    };
+    request._read = (size) => {
+      if (isRefused) return;
+      if (isHeld) isAskedFor = true;
+      else read(size);
+    };
+    // Node passes by the body of a request that nobody has read from when its response is sent, and then there is no push.
+    request.read(0);
+  };
+}
