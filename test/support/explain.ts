@@ -1,4 +1,4 @@
-import type { Pool, QueryResult } from 'pg';
+import pg, { type Pool, type PoolClient, type QueryResult } from 'pg';
 import type { Queryable } from '../../shared/postgres/queryable.ts';
 
 interface PlanNode {
@@ -7,8 +7,15 @@ interface PlanNode {
   readonly 'Actual Rows'?: number;
   readonly 'Actual Loops'?: number;
   readonly 'Rows Removed by Filter'?: number;
+  readonly 'Rows Removed by Join Filter'?: number;
   readonly Plans?: readonly PlanNode[];
 }
+
+interface PlanRow {
+  readonly 'QUERY PLAN': readonly { readonly Plan: PlanNode }[];
+}
+
+const EXPLAIN = 'explain (analyze, format json)';
 
 /** A database that counts the rows which its statements read from tables, by what the planner's nodes really did. */
 export interface ExplainedDatabase {
@@ -16,6 +23,8 @@ export interface ExplainedDatabase {
   readonly db: Queryable;
   /** Rows read so far from tables whose names begin so, those that a filter dropped included. */
   rowsRead(prefix: string): number;
+  /** Pairs of rows that joins compared so far, and that did not belong together. */
+  readonly pairsDropped: number;
   /** Names of the tables that were scanned as a whole. */
   readonly scanned: ReadonlySet<string>;
 }
@@ -23,6 +32,7 @@ export interface ExplainedDatabase {
 export function explaining(pool: Pool): ExplainedDatabase {
   const counts = new Map<string, number>();
   const scanned = new Set<string>();
+  let pairsDropped = 0;
   const note = (node: PlanNode) => {
     const table = node['Relation Name'];
     if (table !== undefined) {
@@ -30,25 +40,48 @@ export function explaining(pool: Pool): ExplainedDatabase {
       counts.set(table, (counts.get(table) ?? 0) + perLoop * (node['Actual Loops'] ?? 1));
       if (node['Node Type'] === 'Seq Scan') scanned.add(table);
     }
+    pairsDropped += (node['Rows Removed by Join Filter'] ?? 0) * (node['Actual Loops'] ?? 1);
     for (const child of node.Plans ?? []) note(child);
   };
   const query = async (
-    statement: string | { text: string; values?: unknown[] },
+    statement: string | { name?: string; text: string; values?: unknown[] },
     given?: unknown[],
   ): Promise<QueryResult> => {
-    const text = typeof statement === 'string' ? statement : statement.text;
-    const values = given ?? (typeof statement === 'string' ? [] : (statement.values ?? []));
-    const { rows } = await pool.query<{ 'QUERY PLAN': { Plan: PlanNode }[] }>(
-      `explain (analyze, format json) ${text}`,
-      values,
-    );
-    for (const { Plan } of rows[0]?.['QUERY PLAN'] ?? []) note(Plan);
+    const { name, text, values = given ?? [] } = typeof statement === 'string' ? { text: statement } : statement;
+    const plans = name === undefined ? pool.query(`${EXPLAIN} ${text}`, values) : explainNamed(pool, text, values);
+    for (const { 'QUERY PLAN': roots } of (await plans).rows as PlanRow[]) {
+      for (const { Plan } of roots) note(Plan);
+    }
     return pool.query(text, values);
   };
   return {
     db: { query } as unknown as Queryable,
     rowsRead: (prefix) =>
       [...counts].reduce((sum, [table, rows]) => (table.startsWith(prefix) ? sum + rows : sum), 0),
+    get pairsDropped() {
+      return pairsDropped;
+    },
     scanned,
   };
+}
+
+/** A statement with a name is planned once for all its values, after a few runs. So this is the plan that counts. */
+async function explainNamed(pool: Pool, text: string, values: readonly unknown[]): Promise<QueryResult> {
+  const client = await pool.connect();
+  try {
+    await client.query('set plan_cache_mode = force_generic_plan');
+    await client.query(`prepare explained as ${text}`);
+    const literals = values.map((value) => toLiteral(client, value));
+    return await client.query(`${EXPLAIN} execute explained ${literals.length > 0 ? `(${literals})` : ''}`);
+  } finally {
+    client.release(true);
+  }
+}
+
+/** How the client itself sends a value. Its types leave this out. */
+const { prepareValue } = (pg as unknown as { utils: { prepareValue(value: unknown): unknown } }).utils;
+
+function toLiteral(client: PoolClient, value: unknown): string {
+  const text = prepareValue(value);
+  return text === null ? 'null' : client.escapeLiteral(String(text));
 }
