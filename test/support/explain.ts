@@ -47,8 +47,13 @@ export function explaining(pool: Pool): ExplainedDatabase {
     statement: string | { name?: string; text: string; values?: unknown[] },
     given?: unknown[],
   ): Promise<QueryResult> => {
-    const { name, text, values = given ?? [] } = typeof statement === 'string' ? { text: statement } : statement;
-    const plans = name === undefined ? pool.query(`${EXPLAIN} ${text}`, values) : explainNamed(pool, text, values);
+    const {
+      name,
+      text,
+      values = given ?? [],
+    } = typeof statement === 'string' ? { text: statement } : statement;
+    const plans =
+      name === undefined ? pool.query(`${EXPLAIN} ${text}`, values) : explainNamed(pool, text, values);
     for (const { 'QUERY PLAN': roots } of (await plans).rows as PlanRow[]) {
       for (const { Plan } of roots) note(Plan);
     }

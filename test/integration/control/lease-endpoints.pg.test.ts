@@ -289,7 +289,10 @@ test('a save reads no endpoint in vain, although the statistics of the table do 
     health: HEALTHY,
     disabledBy: undefined,
   }));
-  expect(await saveProgress(explained.db, 'd1', { endpoints, retries: [], endedRetries: [] })).toHaveProperty('size', 200);
+  expect(await saveProgress(explained.db, 'd1', { endpoints, retries: [], endedRetries: [] })).toHaveProperty(
+    'size',
+    200,
+  );
   const positions = endpoints.flatMap(({ endpointId }) =>
     Array.from({ length: 10 }, (_, index) => ({ endpointId, position: { commitLsn: 1n, index } })),
   );
