@@ -3,6 +3,7 @@ import type { Pool } from 'pg';
 import { correctRestored, type StoreMark } from '../../shared/control/restored-store.ts';
 import {
   claimEndpoints,
+  leaveEndpoints,
   noteApplied,
   readChangedEndpoints,
   readFairShare,
@@ -144,6 +145,7 @@ export async function buildDispatcher(config: DispatcherConfig, context: Service
       noteApplied: (versions) => noteApplied(pool, versions),
       heldIds: () => readHeldIds(pool, self),
       release: (ids) => releaseEndpoints(pool, self, ids),
+      leave: () => leaveEndpoints(pool, self),
       retries: (ids) => readRetries(pool, ids),
     },
     (endpoint) =>

@@ -72,6 +72,8 @@ export interface Cluster {
   removeEndpoint(id: string): void;
   changeSettings(id: string): void;
   setActive(id: string, isActive: boolean): void;
+  /** Its receiver takes so long to respond from now on. */
+  slowDown(id: string, ms: number): void;
   /** An event of the account is recorded by one of the members, and told to the others. */
   record(accountId: string): void;
   /** Events that an active endpoint has not got yet. */
@@ -93,6 +95,7 @@ export function createCluster(time: VirtualTime, random: () => number): Cluster 
   const faults: string[] = [];
   const members: RunningMember[] = [];
   const goneUntilMs = new Map<string, number>();
+  const responseMs = new Map<string, number>();
   let nextMember = 1;
   let sentCount = 0;
   let repeatedCount = 0;
@@ -104,8 +107,9 @@ export function createCluster(time: VirtualTime, random: () => number): Cluster 
 
   const between = ({ least, most }: { least: number; most: number }) => least + random() * (most - least);
 
-  const tell = (what: (leases: EndpointLeases) => void) => {
+  const tell = (what: (leases: EndpointLeases) => void, sender?: string) => {
     for (const member of members) {
+      if (member.id === sender) continue;
       setTimeout(() => {
         if (member.isReached) what(member.leases);
       }, NOTIFICATION_MS);
@@ -123,6 +127,7 @@ export function createCluster(time: VirtualTime, random: () => number): Cluster 
     let isCrashed = false;
     let cutUntilMs = 0;
     const isCut = () => time.nowMs < cutUntilMs;
+    const tellOthers = () => tell((each) => each.look(id), id);
 
     /** Carried out at one instant, or not; and the response comes, or not. */
     const statement = async <T>(name: string, work: () => T): Promise<T> => {
@@ -186,7 +191,7 @@ export function createCluster(time: VirtualTime, random: () => number): Cluster 
           `at ${time.nowMs} ms ${id} began a request for ${endpointId}, which ${owner ?? 'nobody'} holds`,
         );
       }
-      await sleep(between(RESPONSE_MS));
+      await sleep(responseMs.get(endpointId) ?? between(RESPONSE_MS));
       const delivered = stored.get(endpointId)?.delivered;
       if (delivered?.has(lsn) === true) repeatedCount += 1;
       delivered?.add(lsn);
@@ -274,7 +279,16 @@ export function createCluster(time: VirtualTime, random: () => number): Cluster 
         changed: async () => toEndpoints(await statement('changed', () => tables.changed(id))),
         noteApplied: (versions) => statement('note applied', () => tables.noteApplied(versions)),
         heldIds: () => statement('held', () => tables.heldIds(id)),
-        release: (ids) => statement('release', () => tables.release(id, ids)),
+        release: (ids) =>
+          statement('release', () => {
+            tables.release(id, ids);
+            tellOthers();
+          }),
+        leave: () =>
+          statement('leave', () => {
+            tables.leave(id);
+            tellOthers();
+          }),
         retries: (ids) => statement('retries', () => new Map(ids.map((endpointId) => [endpointId, []]))),
       },
       createRunner,
@@ -355,6 +369,9 @@ export function createCluster(time: VirtualTime, random: () => number): Cluster 
     setActive(id, isActive) {
       tables.setActive(id, isActive);
       tell((leases) => leases.look(id));
+    },
+    slowDown(id, ms) {
+      responseMs.set(id, ms);
     },
     record(accountId) {
       log.record(accountId);

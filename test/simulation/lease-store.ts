@@ -11,6 +11,8 @@ export interface LeaseTables {
   changeSettings(id: string): void;
   setActive(id: string, isActive: boolean): void;
   renew(dispatcherId: string, leaseMs: number): void;
+  /** It takes no more endpoints. */
+  leave(dispatcherId: string): void;
   remove(dispatcherId: string): void;
   fairShare(): number;
   /** Any `limit` of those that nobody alive holds; with `wanted` those of them. */
@@ -47,6 +49,7 @@ interface Row {
 export function createLeaseTables(nowMs: () => number): LeaseTables {
   const rows = new Map<string, Row>();
   const expiresAtMs = new Map<string, number>();
+  const leaving = new Set<string>();
   const isAlive = (owner: string | null) => owner !== null && (expiresAtMs.get(owner) ?? 0) > nowMs();
   const isFree = ({ isActive, owner }: Row) => isActive && !isAlive(owner);
   const shown = ({ id, isActive, settingsVersion, leaseEpoch }: Row): LeasedEndpoint => ({
@@ -76,12 +79,16 @@ export function createLeaseTables(nowMs: () => number): LeaseTables {
     renew(dispatcherId, leaseMs) {
       expiresAtMs.set(dispatcherId, nowMs() + leaseMs);
     },
+    leave(dispatcherId) {
+      if (expiresAtMs.has(dispatcherId)) leaving.add(dispatcherId);
+    },
     remove(dispatcherId) {
       expiresAtMs.delete(dispatcherId);
+      leaving.delete(dispatcherId);
     },
     fairShare() {
-      const alive = [...expiresAtMs.keys()].filter(isAlive).length;
-      return Math.ceil(active().length / Math.max(1, alive));
+      const staying = [...expiresAtMs.keys()].filter((id) => isAlive(id) && !leaving.has(id)).length;
+      return Math.ceil(active().length / Math.max(1, staying));
     },
     claim(dispatcherId, limit, wanted) {
       const claimed: LeasedEndpoint[] = [];

@@ -10,8 +10,8 @@ const SECOND_MS = 1_000;
 /** A dispatcher's lease; then the round in which another sees that it is over, and the statements of that round. */
 const TAKEN_OVER_MS = 10 * SECOND_MS + SECOND_MS + 500;
 
-/** Of a member that stops or has too much: its requests under way end, and the next round of another claims. */
-const HANDED_OVER_MS = 2 * SECOND_MS + 500;
+/** Of a member that stops or has too much, and no request under way: a release, a notification, and the statements of one round. */
+const HANDED_OVER_MS = 500;
 
 const SAMPLE_MS = 50;
 
@@ -81,6 +81,35 @@ test('one that joins gets its share, and no endpoint waits longer than a hand-ov
     expect(cluster.members.map(({ heldCount }) => heldCount)).toEqual([10, 10, 10, 10]);
     expect(watch.unownedCount).toBe(0);
     expect(watch.longestUnownedMs).toBeLessThanOrEqual(HANDED_OVER_MS);
+  }),
+);
+
+test(
+  'what one that stops gives back is taken over at once, while its last request is under way',
+  PATIENT,
+  () =>
+    withCluster({ members: 2, count: 40 }, async (cluster, watch, wait) => {
+      const [stopping] = cluster.members;
+      const [slow = ''] = stopping?.able.keys() ?? [];
+      cluster.slowDown(slow, 10 * SECOND_MS);
+      cluster.record(`acct_of_${slow}`);
+      await wait(SECOND_MS);
+      void stopping?.stop();
+      await wait(HANDED_OVER_MS);
+      expect(cluster.members.map(({ heldCount }) => heldCount)).toEqual([0, 39]);
+      expect(watch.unownedCount).toBe(1);
+      await wait(10 * SECOND_MS);
+      expect(cluster.members.map(({ heldCount }) => heldCount)).toEqual([40]);
+      expect(cluster.repeatedCount).toBe(0);
+    }),
+);
+
+test('the first event after a start goes to every endpoint at once, however many they are', PATIENT, () =>
+  withCluster({ members: 1, count: 800, sampleMs: RARELY_MS }, async (cluster, _watch, wait) => {
+    for (const id of endpoints(800)) cluster.record(`acct_of_${id}`);
+    // The log is read for eight endpoints at a time.
+    await wait(3 * SECOND_MS);
+    expect(cluster.undelivered()).toBe(0);
   }),
 );
 

@@ -34,7 +34,10 @@ export interface LeaseStore {
   /** Stores, for endpoints by ID, the version of the settings now in use. */
   readonly noteApplied: (versions: ReadonlyMap<string, number>) => Promise<void>;
   readonly heldIds: () => Promise<ReadonlySet<string>>;
+  /** Notifies the other dispatchers. */
   readonly release: (ids: readonly string[]) => Promise<void>;
+  /** Lets the other dispatchers share all endpoints, and notifies them. */
+  readonly leave: () => Promise<void>;
   readonly retries: (ids: readonly string[]) => Promise<ReadonlyMap<string, readonly Delivery[]>>;
 }
 
@@ -43,7 +46,7 @@ export interface EndpointLeases extends Worker {
   offer(run: EventRun): void;
   /** Wakes endpoints of accounts with new events; undefined means all accounts. */
   wake(accountIds: readonly string[] | undefined): void;
-  /** Checks an endpoint that was created, changed or deleted; undefined means all endpoints. */
+  /** Checks an endpoint that was created, changed or deleted, or endpoints that another dispatcher released; undefined means all. */
   look(endpointId?: string): void;
   /** Whether requests may start: the lease is valid, and endpoints that others took while it was not are given up. */
   maySend(): boolean;
@@ -269,8 +272,10 @@ export function createEndpointLeases(
         }
         await notifier.wait(ROUND_MS, signal);
       }
+      // Without it nobody takes what is given back here before the last request of all has ended.
+      const left = store.leave().catch((error: unknown) => log.warn('share.not_released', { error }));
       for (const runner of [...runners.values()]) letGo(runner);
-      await Promise.all(leaving.values());
+      await Promise.all([left, ...leaving.values()]);
       ended.abort();
       await kept;
       await lease.end().catch((error: unknown) => log.warn('leases.not_ended', { error }));

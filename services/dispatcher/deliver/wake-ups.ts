@@ -37,8 +37,8 @@ export function createWakeUps(
 
   const onNotification = ({ channel, payload = '' }: pg.Notification) => {
     if (channel === WEBHOOKS_CHANNEL) {
-      // The payload of other changes is an ID of their own, or empty.
-      targets.onWebhooks(payload === '' ? undefined : payload);
+      // The payload of other changes is an ID of their own, or empty. A release of endpoints names its dispatcher.
+      if (payload !== self) targets.onWebhooks(payload === '' ? undefined : payload);
       return;
     }
     const [sender, accounts] = payload.split(' ');

@@ -91,6 +91,7 @@ test('after a lapse nothing is sent before it is known what others took meanwhil
       return look.promise;
     },
     release: async () => undefined,
+    leave: async () => undefined,
     retries: async () => new Map(),
   };
   const createRunner = () => {

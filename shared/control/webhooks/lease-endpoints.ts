@@ -1,4 +1,5 @@
 import type { Queryable } from '../../postgres/queryable.ts';
+import { WEBHOOKS_CHANNEL } from '../../protocol/names.ts';
 import type { StoredHeaders } from '../../runtime/secret-box.ts';
 
 /** Columns of `webhooks w` that make an endpoint. */
@@ -43,12 +44,12 @@ export async function renewDispatcher(db: Queryable, dispatcherId: string, lease
   });
 }
 
-/** The number of endpoints that each live dispatcher should hold, rounded up so that all are held. */
+/** The number of endpoints that each live dispatcher that is not leaving should hold, rounded up so that all are held. */
 export async function readFairShare(db: Queryable): Promise<number> {
   const { rows } = await db.query<{ share: number }>({
     name: 'read_fair_share',
     text: `select ceil((select count(*) from webhooks where status = 'active')::float8 /
-                       greatest(1, (select count(*) from dispatchers where expires_at > now())))::int as share`,
+                       greatest(1, (select count(*) from dispatchers where expires_at > now() and not is_leaving)))::int as share`,
   });
   return rows[0]?.share ?? 0;
 }
@@ -150,7 +151,7 @@ export async function readHeldIds(db: Queryable, dispatcherId: string): Promise<
   return new Set(rows.map((row) => row.id));
 }
 
-/** Releases leases, so that others need not wait for them to expire. */
+/** Releases leases and notifies the other dispatchers, so that these need not wait for expiry or their next round. */
 export async function releaseEndpoints(
   db: Queryable,
   dispatcherId: string,
@@ -158,8 +159,24 @@ export async function releaseEndpoints(
 ): Promise<void> {
   await db.query({
     name: 'release_endpoints',
-    text: `update webhooks set lease_owner = null where lease_owner = $1 and id = any($2)`,
+    text: `with released as (
+             update webhooks set lease_owner = null where lease_owner = $1 and id = any($2) returning id
+           )
+           select pg_notify('${WEBHOOKS_CHANNEL}', $1) from released limit 1`,
     values: [dispatcherId, ids],
+  });
+}
+
+/**
+ * Says that a dispatcher takes no more endpoints, so that the others take its share as it gives them back. It keeps what it has not
+ * given back yet.
+ */
+export async function leaveEndpoints(db: Queryable, dispatcherId: string): Promise<void> {
+  await db.query({
+    name: 'leave_endpoints',
+    text: `with leaving as (update dispatchers set is_leaving = true where id = $1 returning id)
+           select pg_notify('${WEBHOOKS_CHANNEL}', id) from leaving`,
+    values: [dispatcherId],
   });
 }
 

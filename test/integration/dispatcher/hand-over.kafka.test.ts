@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { type DispatcherBed, invoiceChange, openDispatcherBed } from '../../support/dispatcher.ts';
+import { waitFor } from '../../support/wait-for.ts';
 import {
   openWebhookReceiver,
   type ReceivedRequest,
@@ -73,6 +74,52 @@ test('while partitions and endpoints change hands, every event arrives once and 
   await receiver.until('every event', (list) => new Set(list.map(({ id }) => id)).size === count);
   expect(receiver.received).toHaveLength(count);
   for (const positions of byRecord(receiver.received)) expect(positions).toEqual([...positions].sort());
+});
+
+test('a dispatcher that stops hands its endpoints over while it waits for its last response', async () => {
+  const ids = await Promise.all(
+    Array.from({ length: 8 }, async (_, n) =>
+      bed.addEndpoint({ accountId: await bed.addAccount(`acc_${n}`), url: receiver.url }),
+    ),
+  );
+  /** Endpoints by the dispatcher that has them. */
+  const owned = async () => {
+    const endpoints = await Promise.all(ids.map((id) => bed.endpoint(id)));
+    return Map.groupBy(endpoints, ({ lease_owner: owner }) => owner);
+  };
+  const countsOf = (owners: Awaited<ReturnType<typeof owned>>) =>
+    [...owners.values()].map(({ length }) => length);
+  // Longer than the test takes, so that only its response ends the request.
+  const settings = { DELIVERY_TIMEOUT_MS: '60000' };
+  const first = cleanup.use(await bed.start(settings));
+  const [firstId] = await waitFor('one to have all', async () => {
+    const owners = await owned();
+    return countsOf(owners)[0] === 8 && [...owners.keys()];
+  });
+  cleanup.use(await bed.start(settings));
+  await waitFor('both to have a half', async () => countsOf(await owned()).join() === '4,4');
+  const response = Promise.withResolvers<void>();
+  receiver.answer = (_request, answer) => {
+    void response.promise.then(() => answer.writeHead(200).end());
+    return undefined;
+  };
+  const accountId = String((await owned()).get(firstId)?.[0]?.account_id);
+  await bed.addEvents([{ accountId, lsn: 5 }]);
+  await receiver.until('the request', () => receiver.openCount === 1);
+  const stopped = first.stop();
+  await waitFor('the other to have the rest', async () => (await owned()).get(firstId)?.length === 1);
+  await waitFor(
+    'nothing to be free',
+    async () =>
+      countsOf(await owned())
+        .toSorted()
+        .join() === '1,7',
+  );
+  expect(receiver.openCount).toBe(1);
+  response.resolve();
+  await stopped;
+  await waitFor('one to have all', async () => countsOf(await owned())[0] === 8);
+  expect(receiver.received.length).toBe(1);
 });
 
 test('what comes while requests are slow is not lost when it no longer fits in memory', async () => {
