@@ -89,7 +89,6 @@ async function benchOne(accounts: number, { endpoints, say, ...options }: BenchO
     distribution(receiver.receivedMs.map((atMs, n) => atMs - (receiver.committedMs[n] ?? atMs)));
   const accountIds = accounts === 1 ? [world.generated.accounts[0]] : sourceIds(accounts);
   receiver.reset();
-  // Partitions change hands too, and the group of recorders is formed anew.
   await ofAccount(accountIds.slice(0, 1));
   await until('the first event', () => receiver.receivedMs.length >= endpoints / accounts);
   say(`  the first event after that: commit to receiver ${delays()}`);

@@ -102,8 +102,10 @@ export function createEndpointRunner(endpoint: Endpoint, deps: RunnerDeps): Endp
   let rate: RateLimit = createRateLimit(settings.rateLimit);
   let isDraining = false;
   let isOver = false;
-  /** The last request got a response. */
-  let isAnswering = false;
+  /** The last request got a response, here or from the dispatcher before. */
+  let isAnswering = endpoint.health.failuresInRow === 0;
+  /** Nothing was sent from here. What the dispatcher before knew counts for one request, because the endpoint may hang by now. */
+  let isUntried = true;
   let onDrained: (() => void) | undefined;
   let timer: NodeJS.Timeout | undefined;
 
@@ -246,7 +248,14 @@ export function createEndpointRunner(endpoint: Endpoint, deps: RunnerDeps): Endp
   const isAtRest = () =>
     isDraining || !settings.isActive || window.disabledBy !== undefined || settings.keys.length === 0;
 
-  const takeTurn = () => deps.turns.take(settings.accountId, pump, isAnswering);
+  const takeTurn = (): boolean => {
+    const isTaken = deps.turns.take(settings.accountId, pump, isAnswering);
+    if (isTaken && isUntried) {
+      isUntried = false;
+      isAnswering = false;
+    }
+    return isTaken;
+  };
 
   const pump = (): void => {
     if (isOver) return;

@@ -18,7 +18,7 @@ const MAX_STARTS_PER_TURN = 64;
 /** Starts per turn to endpoints that did not respond last time. A pause follows. */
 const UNANSWERED_STARTS = 3;
 
-/** Longest pause. A longer one would delay an endpoint's first request for nothing. */
+/** Longest pause. A longer one would delay an endpoint that works again for nothing. */
 const MAX_PAUSE_MS = 25;
 
 /** Twice the start rate that is needed when no request gets a response before its timeout. */
@@ -30,7 +30,8 @@ export interface StartTurns {
    * Whether the account may start one request now. If not, `retry` is called when it is the account's turn; several
    * calls before that lead to one call of `retry`.
    *
-   * @param isAnswering whether the endpoint's last request got a response of any status
+   * @param isAnswering whether the endpoint's last request got a response of any status; of an endpoint that is new
+   *   here, whether it was not failing
    */
   take(accountId: string, retry: () => void, isAnswering: boolean): boolean;
 }
