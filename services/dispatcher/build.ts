@@ -58,7 +58,7 @@ import { readRecordedTo } from './record/lost-changes.ts';
 import { createReadBounds } from './record/read-bounds.ts';
 import { createAccountChains, createRecordBatch, type RecordDeps } from './record/record-batch.ts';
 import { createRecordedChain } from './record/recorded-chain.ts';
-import { createRecorder } from './record/recorder.ts';
+import { createRecorder, RECORDER_GROUP_SETTINGS } from './record/recorder.ts';
 import { createChangeReaders } from './record/render-event.ts';
 import { createLostTailWatch } from './record/watch-lost-tail.ts';
 import { createConnectionCheck } from './send/connection-check.ts';
@@ -229,7 +229,7 @@ export async function buildDispatcher(config: DispatcherConfig, context: Service
   };
   const recorder = createRecorder({
     topic: topics.changes,
-    consumer: kafka.consumer({ groupId: group, ...GROUP_SETTINGS }),
+    consumer: kafka.consumer({ groupId: group, ...RECORDER_GROUP_SETTINGS }),
     createRecord: () => createRecordBatch(partitionCount, { ...recording, chains: createAccountChains() }),
     recordedChain,
     bounds,

@@ -1,6 +1,6 @@
 import { StoreOlderError } from '../../../shared/control/restored-store.ts';
 import type { KafkaConsumer } from '../../../shared/kafka/kafka-client.ts';
-import { runConsumer } from '../../../shared/kafka/run-consumer.ts';
+import { GROUP_SETTINGS, runConsumer } from '../../../shared/kafka/run-consumer.ts';
 import type { ChainLink } from '../../../shared/protocol/headers.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 import type { Worker } from '../../../shared/runtime/worker.ts';
@@ -26,6 +26,12 @@ const MESSAGES_PER_STEP = 1_000;
  * transaction of some 70,000 rows.
  */
 const MAX_BACKLOG_BYTES = 128 * 1_024 * 1_024;
+
+/**
+ * The others learn by a heartbeat that a recorder stops, and its partitions wait for that. kafkajs sends heartbeats after the
+ * response to a fetch, which on a quiet topic takes `maxWaitTimeInMs`. With this interval every such response brings one.
+ */
+export const RECORDER_GROUP_SETTINGS = { ...GROUP_SETTINGS, heartbeatInterval: 400 };
 
 export interface RecorderDeps {
   readonly topic: string;
