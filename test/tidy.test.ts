@@ -139,7 +139,6 @@ test('a secret is taken out of its wrapper only by the client that needs it', ()
     // Sessions of their own kind.
     /^services\/capture\/(build|replication\/stream)\.ts$/,
     /^services\/extractor\/(build|source\/source-session)\.ts$/,
-    /^services\/dispatcher\/deliver\/wake-ups\.ts$/,
     // The operator's key, and the connection that estimates are asked on.
     /^services\/api\/(config|build|http\/caller)\.ts$/,
   ];
@@ -170,7 +169,7 @@ test('every topic has a row in the topic catalogue, and every Avro schema is nam
 test('what crosses services is named in shared/protocol alone', () => {
   const named: readonly (readonly [RegExp, string])[] = [
     [/['"`]tandem\.(seal|heartbeat|bulk|account|reset|aside|skip)['"`]/, 'a WAL message'],
-    [/['"`]tandem_(events|webhooks)['"`]/, 'a channel of the control store'],
+    [/['"`]tandem_(events|webhooks|seals|assemblies)['"`]/, 'a channel of the control store'],
     [/['"`](exports|parts)\/\$\{/, 'a path in storage'],
     [/\}-value`/, 'a subject of the registry'],
     [/\$\{[\w.]*[pP]refix\}\.(api|bulk|capture|dispatcher|extractor|writer)\b/, 'a consumer group'],

@@ -16,6 +16,7 @@ import { saveProgress } from '../../shared/control/webhooks/save-progress.ts';
 import { claimWebhookTests, saveTestResult } from '../../shared/control/webhooks/test-deliveries.ts';
 import { type Catalog, findResource } from '../../shared/domain/catalog.ts';
 import { findUrlProblem } from '../../shared/domain/delivery-url.ts';
+import { isJobId } from '../../shared/domain/ids.ts';
 import { formatLsn } from '../../shared/domain/lsn.ts';
 import { formatPosition } from '../../shared/domain/position.ts';
 import { connectAdmin } from '../../shared/kafka/connect-admin.ts';
@@ -194,6 +195,7 @@ export async function buildDispatcher(config: DispatcherConfig, context: Service
   const failedReplays = createFailedReplays(pool, log);
   const onWebhooks = (endpointId: string | undefined) => {
     accountEvents.look();
+    if (isJobId(endpointId)) return;
     failedReplays.look();
     leases.look(endpointId);
     tests.look();

@@ -8,10 +8,11 @@ import { connectAdmin } from '../../shared/kafka/connect-admin.ts';
 import { ensureTopics } from '../../shared/kafka/ensure-topics.ts';
 import { createRecordedChanges } from '../../shared/kafka/recorded-changes.ts';
 import { topicsOf } from '../../shared/kafka/topics.ts';
+import { createListener } from '../../shared/postgres/listen.ts';
 import { createLockWatch } from '../../shared/postgres/lock-watch.ts';
 import { Session } from '../../shared/postgres/session.ts';
 import { SHORT_LOCK_WAITS } from '../../shared/postgres/short-lock-waits.ts';
-import { commandsGroup, recorderGroup } from '../../shared/protocol/names.ts';
+import { commandsGroup, recorderGroup, SEALS_CHANNEL } from '../../shared/protocol/names.ts';
 import type { Secret } from '../../shared/runtime/env.ts';
 import { SetupError } from '../../shared/runtime/errors.ts';
 import type { Log } from '../../shared/runtime/log.ts';
@@ -172,8 +173,26 @@ export async function buildExtractor(config: ExtractorConfig, context: ServiceCo
     notifiers,
   );
 
+  const wakeUps = createListener({
+    databaseUrl: config.controlUrl,
+    applicationName: applicationOf('extractor', 'wake-ups'),
+    channels: [SEALS_CHANNEL],
+    onNotification: (_, exportId) => notifiers.notifyChange(exportId),
+    // Whoever waits asks by itself too, some times a second.
+    onListening: () => undefined,
+    log,
+  });
+
   await openHealth(context, config);
-  return [commands, holder, reader, history, warmer, ...(replicas.length === 0 ? [] : [replicaWatch])];
+  return [
+    commands,
+    wakeUps,
+    holder,
+    reader,
+    history,
+    warmer,
+    ...(replicas.length === 0 ? [] : [replicaWatch]),
+  ];
 }
 
 /**

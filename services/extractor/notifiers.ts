@@ -11,29 +11,57 @@ export interface Notifiers {
   readonly exports: Notifier;
   /** A chunk is waiting. */
   readonly chunks: Notifier;
-  /** Calls `listen` at each change of a running export. Returns a function that removes the listener. */
-  onChange(listen: () => void): () => void;
-  notifyChange(): void;
+  /** Calls `listen` when a chunk of the export is read, or the export may be over. Returns a function that removes the listener. */
+  onChange(exportId: string, listen: () => void): () => void;
+  /** Calls `listen` when the export may be over: cancelled, failed, or to be read in another way. */
+  onInterruption(exportId: string, listen: () => void): () => void;
+  notifyChange(exportId: string): void;
+  notifyInterruption(exportId: string): void;
 }
 
 export function createNotifiers(): Notifiers {
-  const listeners = new Set<() => void>();
+  const changes = createListeners();
+  const interruptions = createListeners();
   return {
     exports: createNotifier(),
     chunks: createNotifier(),
-    onChange(listen) {
-      listeners.add(listen);
-      return () => listeners.delete(listen);
-    },
-    notifyChange() {
-      for (const listen of listeners) listen();
+    onChange: changes.add,
+    onInterruption: interruptions.add,
+    notifyChange: changes.call,
+    notifyInterruption(exportId) {
+      changes.call(exportId);
+      interruptions.call(exportId);
     },
   };
 }
 
+/** By export: with many small exports, each would otherwise ask the control store at every chunk of the others. */
+function createListeners() {
+  const byExport = new Map<string, Set<() => void>>();
+  return {
+    add(exportId: string, listen: () => void) {
+      const listeners = byExport.get(exportId) ?? new Set();
+      byExport.set(exportId, listeners);
+      listeners.add(listen);
+      return () => {
+        listeners.delete(listen);
+        if (listeners.size === 0 && byExport.get(exportId) === listeners) byExport.delete(exportId);
+      };
+    },
+    call(exportId: string) {
+      for (const listen of byExport.get(exportId) ?? []) listen();
+    },
+  };
+}
+
+interface CommandMessage {
+  readonly key: Buffer | null;
+  readonly headers?: { type?: unknown };
+}
+
 /**
- * Turns Kafka commands into notifications. Only their type header is read, and the group starts at the end of the
- * topic: the control store has everything that was missed.
+ * Turns Kafka commands into notifications. Only their type header and their key, the export, are read. The group starts at the
+ * end of the topic: the control store has everything that was missed.
  */
 export function createCommandNotifiers(
   kafka: KafkaClient,
@@ -42,11 +70,11 @@ export function createCommandNotifiers(
   notifiers: Notifiers,
 ): Worker {
   const { promise: ready, resolve: markReady } = Promise.withResolvers<void>();
-  const notify: Partial<Record<MessageType, () => void>> = {
+  const notify: Partial<Record<MessageType, (exportId: string) => void>> = {
     ExtractExport: notifiers.exports.notify,
     ExtractChunk: notifiers.chunks.notify,
-    CancelJob: () => {
-      notifiers.notifyChange();
+    CancelJob(exportId) {
+      notifiers.notifyInterruption(exportId);
       notifiers.exports.notify();
     },
   };
@@ -58,8 +86,8 @@ export function createCommandNotifiers(
       await consumer.connect();
       await consumer.subscribe({ topic, fromBeginning: false });
       const config = {
-        eachMessage: async ({ message }: { message: { headers?: { type?: unknown } } }) => {
-          notify[readTypeHeader(message.headers) as MessageType]?.();
+        eachMessage: async ({ message }: { message: CommandMessage }) => {
+          notify[readTypeHeader(message.headers) as MessageType]?.(String(message.key));
         },
       };
       await runConsumer(consumer, config, signal, () => markReady());

@@ -6,11 +6,13 @@ import { createAnnouncer } from '../../shared/kafka/announcer.ts';
 import { connectAdmin } from '../../shared/kafka/connect-admin.ts';
 import { ensureTopics } from '../../shared/kafka/ensure-topics.ts';
 import { topicsOf } from '../../shared/kafka/topics.ts';
-import { rowsGroup } from '../../shared/protocol/names.ts';
+import { createListener } from '../../shared/postgres/listen.ts';
+import { ASSEMBLIES_CHANNEL, rowsGroup } from '../../shared/protocol/names.ts';
 import { createNotifier } from '../../shared/runtime/notifier.ts';
 import type { ServiceContext } from '../../shared/runtime/run-service.ts';
 import type { Worker } from '../../shared/runtime/worker.ts';
 import {
+  applicationOf,
   beginService,
   openControlStore,
   openHealth,
@@ -30,6 +32,7 @@ import { createChunkControl } from './parts/chunk-control.ts';
 import { createRowConsumer } from './parts/consume-rows.ts';
 import { PartStore } from './parts/part.ts';
 import { PartitionStates } from './parts/partition-states.ts';
+import { createProgressRecorder } from './parts/progress.ts';
 import { createRowCodecs } from './parts/row-codecs.ts';
 import { createChunkWatch, createLostChunkWatch } from './parts/watch-chunks.ts';
 
@@ -67,8 +70,9 @@ export async function buildWriter(config: WriterConfig, context: ServiceContext)
     openChunkCount: () => partitionStates.openChunkCount,
     directories: { scratch: config.scratchDirectory, storage: directoryOf(config.storageUrl) },
   });
+  const progress = createProgressRecorder(pool, log);
   const writer = new BatchWriter({
-    control: createChunkControl(pool, log),
+    control: createChunkControl(pool, progress.note, log),
     codecs: createRowCodecs(registry, log),
     createPart: (chunkAttempt, { format, fields }) => parts.create(chunkAttempt, stagingOf(format), fields),
     maxOpenChunks: config.maxOpenChunks,
@@ -93,8 +97,19 @@ export async function buildWriter(config: WriterConfig, context: ServiceContext)
   const scratch = createScratch(config.scratchDirectory);
   const { retentionDays } = config;
 
+  const wakeUps = createListener({
+    databaseUrl: config.controlUrl,
+    applicationName: applicationOf('writer', 'wake-ups'),
+    channels: [ASSEMBLIES_CHANNEL],
+    onNotification: assemblyNotifier.notify,
+    onListening: assemblyNotifier.notify,
+    log,
+  });
+
   return [
     rows,
+    wakeUps,
+    progress,
     createChunkWatch({
       pool,
       admin,
@@ -117,6 +132,7 @@ export async function buildWriter(config: WriterConfig, context: ServiceContext)
       },
       retentionDays,
       notifier: assemblyNotifier,
+      isNotified: wakeUps.isListening,
       onEnded: () => sweepNotifier.notify(),
       onPublished: metrics.published,
       log,

@@ -42,6 +42,12 @@ export interface TypeFact {
   readonly xid: number | null;
 }
 
+/** A type of the product's own that a column is of, or is made of, and who last wrote each part of its description. */
+export interface TypeVersion {
+  readonly oid: number;
+  readonly version: string;
+}
+
 /** Everything in the source's catalogs on which it depends what a resource's records are like, at one moment. */
 export interface TableFacts {
   readonly oid: number;
@@ -59,6 +65,8 @@ export interface TableFacts {
   readonly columns: readonly ColumnFact[];
   readonly files: readonly FileFact[];
   readonly types: readonly TypeFact[];
+  /** Equal versions of equal types: nobody has altered or renamed any of them. In the order of their OIDs. */
+  readonly typeVersions: readonly TypeVersion[];
   /** Tables that inherit from it in the old way: a read returns their rows, and the WAL does not report their changes. */
   readonly childCount: number;
 }
@@ -72,7 +80,17 @@ const identityColumnsOf = (c: string) => `(
 )`;
 
 /** OIDs of what PostgreSQL brings along end here; nobody alters those types. */
-export const FIRST_USER_OID = 16_384;
+const FIRST_USER_OID = 16_384;
+
+/** A JSON list of the versions of types. @param oids a query of their OIDs */
+const typeVersionsOf = (oids: string) => `(
+  select coalesce(json_agg(json_build_object('oid', t.oid::int8, 'version', concat_ws('/', t.xmin, n.xmin,
+    (select string_agg(concat_ws(' ', e.oid, e.xmin), ',' order by e.oid) from pg_enum e where e.enumtypid = t.oid),
+    (select string_agg(concat_ws(' ', a.attnum, a.xmin), ',' order by a.attnum)
+      from pg_attribute a where t.typrelid <> 0 and a.attrelid = t.typrelid and a.attnum > 0)
+  )) order by t.oid), '[]')
+  from pg_type t join pg_namespace n on n.oid = t.typnamespace where t.oid in (${oids})
+)`;
 
 /**
  * `xmin` of a catalog row is the transaction that wrote it, and stays so when the row is frozen. ATTACH writes the description of each
@@ -164,12 +182,26 @@ select coalesce(json_object_agg(r.resource, json_build_object(
       from used u join pg_type t on t.oid = u.oid where u.resource = r.resource and t.typbasetype <> 0
     ) f
   ),
+  'typeVersions', ${typeVersionsOf('select u.oid from used u where u.resource = r.resource')},
   'childCount', (
     select count(*) from pg_inherits i join pg_class c on c.oid = i.inhrelid
     where i.inhparent = r.oid and not c.relispartition
   )
 )), '{}')::text as facts
 from root r`;
+
+/** The same of these types, at the moment. */
+export async function readTypeVersions(
+  db: Pick<Queryable, 'query'>,
+  oids: readonly number[],
+): Promise<readonly TypeVersion[]> {
+  const { rows } = await db.query<{ versions: string }>({
+    name: 'read_type_versions',
+    text: `select ${typeVersionsOf('select unnest($1::oid[])')}::text as versions`,
+    values: [oids],
+  });
+  return JSON.parse(rows[0]?.versions ?? '[]') as TypeVersion[];
+}
 
 /** Columns that decide whose a record is, which one it is, and whether it is shown. */
 export function neededColumns(resource: Resource): readonly string[] {
@@ -199,6 +231,11 @@ export async function readTableFacts(
       hidden: hide.filter((column) => !needed.includes(column)),
     };
   });
-  const { rows } = await db.query<{ facts: string }>(READ_FACTS, [JSON.stringify(wanted), publicationName]);
+  // PostgreSQL takes longer to plan it than to run it: a connection that asks again finds the plan kept.
+  const { rows } = await db.query<{ facts: string }>({
+    name: 'read_table_facts',
+    text: READ_FACTS,
+    values: [JSON.stringify(wanted), publicationName],
+  });
   return new Map(Object.entries(JSON.parse(rows[0]?.facts ?? '{}') as Record<string, TableFacts>));
 }

@@ -13,6 +13,13 @@ export type OutboxEntry = {
   };
 }[MessageType];
 
+/** Adds messages, given as JSON, in their order: the end of a statement that writes what they are about. */
+export const enqueueSql = (entries: string, traceparent: string) => `
+insert into outbox (topic, key, type, payload, traceparent)
+select e->>'topic', e->>'key', e->>'type', e->'payload', ${traceparent}
+from jsonb_array_elements(${entries}::jsonb) with ordinality as t (e, place)
+order by place`;
+
 /**
  * Adds messages to the outbox, in this order and with the current trace. Call it in the transaction that the messages
  * are about.
@@ -20,10 +27,7 @@ export type OutboxEntry = {
 export async function enqueueOutbox(db: Queryable, entries: readonly OutboxEntry[]): Promise<void> {
   await db.query({
     name: 'enqueue_outbox',
-    text: `insert into outbox (topic, key, type, payload, traceparent)
-           select e->>'topic', e->>'key', e->>'type', e->'payload', $2
-           from jsonb_array_elements($1::jsonb) with ordinality as t (e, place)
-           order by place`,
+    text: enqueueSql('$1', '$2'),
     values: [JSON.stringify(entries), currentTrace()?.traceparent ?? null],
   });
 }

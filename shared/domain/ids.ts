@@ -30,6 +30,11 @@ export function newId(prefix: IdPrefix, nowMs: number = Date.now()): string {
   return `${prefix}_${time}${random}`;
 }
 
+/** Of an export or a bulk job. */
+export function isJobId(text: string | undefined): boolean {
+  return text !== undefined && (isId('exp', text) || isId('blk', text));
+}
+
 export function isId(prefix: IdPrefix, text: string): boolean {
   return text.startsWith(`${prefix}_`) && /^[0-9A-HJKMNP-TV-Z]{26}$/.test(text.slice(prefix.length + 1));
 }

@@ -65,3 +65,9 @@ export const EVENTS_CHANNEL = 'tandem_events';
 
 /** A webhook endpoint, a test delivery or an account event was written; the payload is an ID. */
 export const WEBHOOKS_CHANNEL = 'tandem_webhooks';
+
+/** The feed has passed an export's seal; the payload is the export's ID. */
+export const SEALS_CHANNEL = 'tandem_seals';
+
+/** An export is read and sealed, and may be assembled; the payload is its ID. */
+export const ASSEMBLIES_CHANNEL = 'tandem_assemblies';

@@ -2,12 +2,7 @@ import type { Pool } from 'pg';
 import { exportPlaces } from '../../services/extractor/export/hold-exports.ts';
 import { isSmallExport, SMALL_EXPORTS_AT_ONCE } from '../../services/extractor/export/share-sources.ts';
 import { claimChunks, finishChunks } from '../../shared/control/chunks/claim-chunk.ts';
-import {
-  addChunks,
-  finishPlanning,
-  finishRun,
-  recordSnapshot,
-} from '../../shared/control/exports/export-run.ts';
+import { addChunks, finishRun, recordSnapshot } from '../../shared/control/exports/export-run.ts';
 import { type ClaimedExport, claimExport } from '../../shared/control/exports/queue-exports.ts';
 
 /** An export as a customer requests it: so many chunks of a given number of rows each, at a virtual time. */
@@ -117,7 +112,6 @@ export async function runExportQueue(pool: Pool, options: ExportQueueOptions): P
         one.read += batch.length;
         await planOpen(one);
         if (one.read < one.request.chunks) return;
-        await finishPlanning(pool, one.claim);
         await pool.query(`update exports set sealed_lsn = '0/3' where id = $1`, [exportId]);
         await counted(finishRun(pool, one.claim));
         held.delete(exportId);

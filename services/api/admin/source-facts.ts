@@ -80,6 +80,9 @@ export interface SourceFacts {
 /** After a failure the source is not queried for this long, so that requests do not queue behind its timeout. */
 const REST_MS = 10_000;
 
+/** A table that was altered meanwhile has at worst no estimate, once. */
+const DESCRIBED_MS = 10_000;
+
 /** OIDs of the types that `date_range` is possible on: date, timestamp, timestamptz. */
 export const DATE_TYPES: ReadonlySet<number> = new Set([1082, 1114, 1184]);
 
@@ -111,16 +114,36 @@ export function createSourceFacts(
       ),
     );
 
+  /** By table. An estimate needs no more than the widths of columns, and to describe them takes longer than all the rest. */
+  const described = new Map<
+    string,
+    { readonly table: TableDescription | undefined; readonly atMs: number }
+  >();
+  const describeLately = async (resources: readonly Resource[]) => {
+    const isOld = ({ table }: Resource) =>
+      (described.get(quoteTable(table))?.atMs ?? Number.NEGATIVE_INFINITY) < deps.now() - DESCRIBED_MS;
+    const old = resources.filter(isOld);
+    const tables = old.length === 0 ? [] : await describe(old);
+    if (tables === undefined) return undefined;
+    const atMs = deps.now();
+    for (const { table } of old) described.set(quoteTable(table), { table: findTable(tables, table), atMs });
+    return resources.flatMap(({ table }) => described.get(quoteTable(table))?.table ?? []);
+  };
+
   return {
     async estimate(request, names, sourceId) {
       const resources = named(names);
-      const tables = await describe(resources);
+      const tables = await describeLately(resources);
       if (tables === undefined || resources.some(({ table }) => findTable(tables, table) === undefined))
         return null;
       const parts = await ask(() =>
         Promise.all(resources.map((resource) => explain(deps.source, resource, tables, request, sourceId))),
       );
-      if (parts === undefined) return null;
+      if (parts === undefined) {
+        // A column may be gone.
+        for (const { table } of resources) described.delete(quoteTable(table));
+        return null;
+      }
       return parts.reduce((sum, part) => ({ rows: sum.rows + part.rows, bytes: sum.bytes + part.bytes }), {
         rows: 0,
         bytes: 0,

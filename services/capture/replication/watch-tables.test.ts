@@ -53,6 +53,7 @@ function table(part: Partial<TableFacts> = {}): TableFacts {
       },
     ],
     types: [],
+    typeVersions: [],
     childCount: 0,
     ...part,
   };

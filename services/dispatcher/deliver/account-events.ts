@@ -1,9 +1,9 @@
 import type { Pool } from 'pg';
 import {
-  areAllScheduled,
   claimAccountEvent,
   listListeners,
   noteScheduled,
+  passOverUnheard,
   scheduleAccountEvent,
 } from '../../../shared/control/webhooks/account-events.ts';
 import { isTypeWanted } from '../../../shared/domain/event-pattern.ts';
@@ -59,7 +59,7 @@ export function createAccountEvents(pool: Pool, log: Log): AccountEvents {
     async run(signal) {
       while (!signal.aborted) {
         try {
-          while (!signal.aborted && !(await areAllScheduled(pool)) && (await scheduleOne()));
+          while (!signal.aborted && (await passOverUnheard(pool)) && (await scheduleOne()));
         } catch (error) {
           log.warn('account_events.not_parked', { error });
         }

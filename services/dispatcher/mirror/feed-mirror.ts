@@ -39,6 +39,14 @@ export function createFeedMirror(
   log: Log,
 ): Worker {
   const ready = Promise.withResolvers<void>();
+  /** Cut short by a seal: the holder of its export waits for the state that capture published with it. */
+  const pauses = new Set<AbortController>();
+  const rest = async () => {
+    const pause = new AbortController();
+    pauses.add(pause);
+    await sleep(STORE_INTERVAL_MS, pause.signal);
+    pauses.delete(pause);
+  };
   const createStores = () => ({ setAsides: createSetAsideStore(db), catalog: createCatalogStore(db) });
   /** Created anew at each join: while others had the partition they may have stored something else. */
   let stores = createStores();
@@ -100,13 +108,14 @@ export function createFeedMirror(
               if (decoded?.type === 'FeedSealed') {
                 const { value } = decoded;
                 await keepTrying('sealing an export', () => sealExport(db, value), log, signal, heartbeat);
+                for (const pause of pauses) pause.abort();
               }
             }
             if (latest !== undefined) {
               const state = latest;
               const store = () => storeFeedState(db, state, mark).catch(orEnd);
               mark = (await keepTrying('storing the feed state', store, log, signal, heartbeat)) ?? mark;
-              await sleep(STORE_INTERVAL_MS, signal);
+              await rest();
             }
             if (batch.topic !== topics.capture) {
               commits.note(batch.topic, batch.partition, batch.lastOffset());

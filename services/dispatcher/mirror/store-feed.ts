@@ -8,6 +8,7 @@ import {
 import { formatLsn, parseLsn } from '../../../shared/domain/lsn.ts';
 import type { CaptureStateMessage } from '../../../shared/kafka/messages.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
+import { SEALS_CHANNEL } from '../../../shared/protocol/names.ts';
 
 /**
  * Positions of one database system only grow here, so late and repeated messages change nothing. Another system
@@ -87,7 +88,8 @@ export async function storeFeedState(
 /** A seal counts only for the run that sent it. Each run has a token of its own. */
 const SEAL_EXPORT = `
   update exports set sealed_lsn = $3
-   where id = $1 and seal_token = $2 and status = 'running' and sealed_lsn is null`;
+   where id = $1 and seal_token = $2 and status = 'running' and sealed_lsn is null
+  returning pg_notify('${SEALS_CHANNEL}', id)`;
 
 export async function sealExport(
   db: Queryable,

@@ -1,6 +1,7 @@
 import type { ReadSince } from '../../../shared/control/exports/chunked-reading.ts';
 import type { TableName } from '../../../shared/domain/catalog.ts';
 import { quoteLiteral, quoteTable } from '../../../shared/postgres/quote.ts';
+import { beginWithLocksSql } from '../export/take-snapshot.ts';
 import {
   ExportFailedError,
   SnapshotGoneError,
@@ -31,9 +32,8 @@ export async function beginSnapshot(
 }
 
 async function beginWithLocks(session: SourceSession, tables: readonly TableName[]): Promise<void> {
-  await session.query('begin isolation level repeatable read, read only');
   try {
-    await session.query(`lock table ${tables.map(quoteTable).join(', ')} in access share mode`);
+    await session.query(beginWithLocksSql(tables));
   } catch (cause) {
     if (isSqlState(cause, LOCK_NOT_AVAILABLE)) throw new TableWantedError('chunk', { cause });
     throw cause;
@@ -88,6 +88,7 @@ export async function assertNotRewritten(
          union select p.relid from unnest($1::regclass[]) as w(oid), pg_partition_tree(w.oid) p)
      limit 1`,
     [tables.map(quoteTable)],
+    'find_rewritten',
   );
   const name = rows[0]?.relname;
   if (name === undefined) return;

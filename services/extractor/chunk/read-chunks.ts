@@ -134,7 +134,7 @@ async function readChunkBatch(
     onMissed: (error) => log.warn('chunk.renewal_missed', { error }),
   });
   lease.lost.addEventListener('abort', () => abort(lease.lost.reason), { once: true });
-  const unlisten = notifiers.onChange(lease.renewNow);
+  const unlisten = notifiers.onInterruption(exportId, lease.renewNow);
   const startedAtMs = Date.now();
   try {
     if (stopping.aborted) stop();
@@ -170,7 +170,7 @@ async function readChunkBatch(
     span?.setAttributes({ 'tandem.rows': rowCount });
     deps.onExtracted(rowCount, durationMs);
     for (const [index, chunk] of batch.entries()) deps.announceExtracted(chunk, read[index]?.rows ?? 0);
-    notifiers.notifyChange();
+    notifiers.notifyChange(exportId);
   } catch (thrown) {
     // After an abort, pending work fails in various ways. Only the first reason counts.
     const reason: unknown = over.signal.aborted ? over.signal.reason : thrown;
@@ -205,7 +205,7 @@ async function endAttempt(
     if (action.kind === 'fail' && action.code === 'table_changed' && first.held === undefined) {
       log.warn('chunk.table_changed', { error });
       await endChunkedReading(deps.control, batch, TABLE_ALTERED, RETRY_DELAY_MS);
-      deps.notifiers.notifyChange();
+      deps.notifiers.notifyInterruption(first.exportId);
     } else if (action.kind === 'fail') {
       await failChunk(first, action, log, deps, error);
     } else if (action.kind === 'retry') {
@@ -237,7 +237,7 @@ async function failChunk(
 ): Promise<void> {
   log.error('chunk.failed', { code: action.code, error });
   await failExport(control, exportId, runAttempt, action);
-  notifiers.notifyChange();
+  notifiers.notifyInterruption(exportId);
 }
 
 function exhausted({ resource, chunk }: ClaimedChunk): Extract<FailureAction, { kind: 'fail' }> {

@@ -4,13 +4,18 @@ import { findOpenTransactions } from '../../../shared/catalog/open-transactions.
 import type { ClaimedExport } from '../../../shared/control/exports/queue-exports.ts';
 import { readBrokenPaths } from '../../../shared/control/routes.ts';
 import { type Catalog, parentOf, type Resource } from '../../../shared/domain/catalog.ts';
-import type { Lsn } from '../../../shared/domain/lsn.ts';
+import { type Lsn, parseLsn } from '../../../shared/domain/lsn.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 import type { Notifier } from '../../../shared/runtime/notifier.ts';
 import { ExportFailedError } from '../extraction-errors.ts';
 import type { SourceIdentity } from '../source/source-connection.ts';
 import type { SourceSession } from '../source/source-session.ts';
-import { type FeedState, readRecordingState, startRecording } from '../store/feed-state.ts';
+import {
+  type FeedState,
+  type RecordingState,
+  readRecordingState,
+  startRecording,
+} from '../store/feed-state.ts';
 import { readInsertLsn, sendHeartbeat } from './take-snapshot.ts';
 
 export interface FeedWatch {
@@ -157,7 +162,10 @@ export async function awaitSettledFeed(
     readonly log: Log;
   },
 ): Promise<Lsn> {
-  const recording = await readRecordingState(control, claim.accountId);
+  const recording: RecordingState =
+    claim.recordedFrom === null
+      ? await readRecordingState(control, claim.accountId)
+      : { newAccountIds: [], recordedFrom: parseLsn(claim.recordedFrom) };
   const isFirst = recording.newAccountIds.length > 0;
   const needed = isFirst ? await readInsertLsn(sealing) : recording.recordedFrom;
   let state = await readFeedState();

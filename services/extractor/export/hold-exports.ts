@@ -12,7 +12,7 @@ import {
   type ClaimedExport,
   claimExport,
   type ExportLimits,
-  hasOpenExports,
+  findOpenExports,
 } from '../../../shared/control/exports/queue-exports.ts';
 import { EXPORT_LEASE_SECONDS } from '../../../shared/control/leases.ts';
 import { createGather } from '../../../shared/runtime/gather.ts';
@@ -64,9 +64,7 @@ const runDelaysMs = (failedRuns: number) =>
 export function createExportHolder(owner: string, config: HoldExportsConfig, deps: RunExportDeps): Worker {
   const { control, log, notifiers } = deps;
   let largeCount = 0;
-  /** The last claim found nothing. While exports follow each other directly, tidying up can wait for a second. */
-  let hasRest = true;
-  let tidiedAtMs = 0;
+  let sweptAtMs = Number.NEGATIVE_INFINITY;
   const statusOf = createGather((claims: readonly ClaimedExport[]) => readRunStatuses(control, claims));
   return createWorkPool<ClaimedExport>({
     name: 'export-holder',
@@ -75,21 +73,16 @@ export function createExportHolder(owner: string, config: HoldExportsConfig, dep
     notifier: notifiers.exports,
     log,
     async claim() {
-      const isTidied = !hasRest && performance.now() - tidiedAtMs < IDLE_MS;
-      hasRest = true;
-      if (!isTidied) await sweepKeys(control);
-      if (!(await hasOpenExports(control))) return undefined;
-      if (!isTidied) {
-        for (const exportId of await endCancelledExports(control)) log.info('export.cancelled', { exportId });
-        tidiedAtMs = performance.now();
+      if (performance.now() - sweptAtMs >= IDLE_MS) {
+        await sweepKeys(control);
+        sweptAtMs = performance.now();
       }
-      const claim = await claimExport(
-        control,
-        owner,
-        exportPlaces(config.limits, largeCount < config.maxExports),
-      );
-      hasRest = claim === undefined;
-      return claim;
+      const { isAnyToClaim, isAnyCancelling } = await findOpenExports(control);
+      if (isAnyCancelling) {
+        for (const exportId of await endCancelledExports(control)) log.info('export.cancelled', { exportId });
+      }
+      if (!isAnyToClaim) return undefined;
+      return claimExport(control, owner, exportPlaces(config.limits, largeCount < config.maxExports));
     },
     async work(claim, stopping) {
       const isLarge = !isSmallExport(claim);
@@ -134,7 +127,7 @@ async function hold(
     onMissed: (error) => log.warn('export.renewal_missed', { error }),
   });
   lease.lost.addEventListener('abort', () => abort(lease.lost.reason), { once: true });
-  const unlisten = notifiers.onChange(lease.renewNow);
+  const unlisten = notifiers.onInterruption(claim.id, lease.renewNow);
   const run: RunHandle = {
     claim,
     signal: over.signal,

@@ -7,7 +7,7 @@ import {
   readReading,
   showReading,
 } from '../../../shared/control/exports/chunked-reading.ts';
-import { finishPlanning, finishRun, noteAllPlanned } from '../../../shared/control/exports/export-run.ts';
+import { finishRun, noteAllPlanned } from '../../../shared/control/exports/export-run.ts';
 import { type Resource, tablesReadFor, withAncestors } from '../../../shared/domain/catalog.ts';
 import { formatLsn, type Lsn, parseLsn } from '../../../shared/domain/lsn.ts';
 import { formatSnapshot } from '../../../shared/domain/snapshot.ts';
@@ -33,7 +33,7 @@ import {
   readRunFacts,
 } from '../plan/table-forms.ts';
 import type { SourceSession } from '../source/source-session.ts';
-import { awaitSameColumns } from './assert-same-columns.ts';
+import { assertSameColumns } from './assert-same-columns.ts';
 import {
   assertSameTimeline,
   awaitRoutes,
@@ -100,7 +100,7 @@ export async function runChunked(
   await deps.refusals.assertFit(sealing.client, resources);
   const feed = createFeedWatch(sealing.identity, config.feedTimeoutMs);
   const notifier = createNotifier();
-  cleanup.defer(deps.notifiers.onChange(notifier.notify));
+  cleanup.defer(deps.notifiers.onChange(claim.id, notifier.notify));
   const settledLsn = await awaitSettledFeed(run, sealing, feed, notifier, config, deps);
   await awaitRoutes(run, deps.catalog, resources, control, notifier, config.settleTimeoutMs);
   const waitWhile = createWait(run, notifier, [sealing]);
@@ -144,7 +144,7 @@ export async function runChunked(
   await waitWhile(await sealRun(claim, sealing, sealed, feed, deps));
   await assertSameServer(sealing);
   assertSameTimeline(await deps.readFeedState(), sealing.identity);
-  await awaitSameColumns(claim, formsAtEnd, { ...deps, feed, waitWhile });
+  await assertSameColumns(control, claim, formsAtEnd);
 
   const recording = { ...deps, feedTimeoutMs: config.feedTimeoutMs, waitWhile };
   await awaitRecorded(recording);
@@ -171,8 +171,7 @@ export async function runChunked(
   }
   if (asOf !== null) await assertCovered(control, claim, asOf);
   await tellOutOfOrder(sealing, control, claim, resources, seen, startLsn, log);
-  await ours(finishPlanning(control, claim));
-  await finishRun(control, claim);
+  await ours(finishRun(control, claim));
   log.info('export.extracted', { changedCount, readMs, durationMs: Date.now() - startedAtMs });
 }
 

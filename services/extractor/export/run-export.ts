@@ -1,5 +1,4 @@
-import { decideReading, readReading } from '../../../shared/control/exports/chunked-reading.ts';
-import { LeaseLostError } from '../../../shared/runtime/lease-renewer.ts';
+import { decideReading } from '../../../shared/control/exports/chunked-reading.ts';
 import { whySingle } from '../chunked/why-single.ts';
 import {
   classifyExtractionError,
@@ -43,15 +42,14 @@ async function decideKind(
   { chunkedExportRows }: RunExportConfig,
   { control, catalog }: RunExportDeps,
 ): Promise<'single' | 'chunked'> {
-  const reading = await readReading(control, claim);
-  if (reading === undefined) throw new LeaseLostError('the run is no longer ours');
-  if (reading.kind !== null) return reading.kind;
+  if (claim.snapshotKind !== null) return claim.snapshotKind;
   const request = readRequest(claim.request);
-  const isLarge = chunkedExportRows > 0 && (reading.rowsEstimated ?? 0) >= chunkedExportRows;
-  const isWanted = request.snapshot === 'chunked' || (request.snapshot === null && isLarge);
+  const isLarge = chunkedExportRows > 0 && (claim.rowsEstimated ?? 0) >= chunkedExportRows;
+  // Of most exports nothing else was thought of: the kind is stored with their snapshot.
+  if (request.snapshot !== 'chunked' && !(request.snapshot === null && isLarge)) return 'single';
   const resources = claim.resources.map((name) => resourceOf(catalog, name));
-  const reason = isWanted ? whySingle(request, resources, claim.accountId) : undefined;
-  const kind = isWanted && reason === undefined ? 'chunked' : 'single';
+  const reason = whySingle(request, resources, claim.accountId);
+  const kind = reason === undefined ? 'chunked' : 'single';
   await ours(decideReading(control, claim, kind, reason ?? null));
   return kind;
 }

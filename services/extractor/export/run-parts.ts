@@ -23,7 +23,7 @@ import type { OpenSourceSession, SourceSession } from '../source/source-session.
 import type { FeedState } from '../store/feed-state.ts';
 import { type FeedWatch, isSettledPast, MAX_POLL_MS, pollIntervalMs } from './await-feed.ts';
 import type { SharedSources } from './share-sources.ts';
-import { newSealToken, readInsertLsn, type SeenSnapshot, sendSeal } from './take-snapshot.ts';
+import { newSealToken, type SeenSnapshot, sendSeal } from './take-snapshot.ts';
 
 // The parts that both kinds of run use: sessions, waiting, chunks, the seal.
 
@@ -103,10 +103,11 @@ export function endWithRun(session: SourceSession, signal: AbortSignal, cleanup:
   signal.throwIfAborted();
 }
 
-/** Waits while a condition on the run's status holds. */
-export type WaitWhile = (
-  mustWait: (found: Awaited<ReturnType<RunHandle['check']>>) => boolean | Promise<boolean>,
-) => Promise<void>;
+/** A condition on the run's status. */
+export type MustWait = (found: Awaited<ReturnType<RunHandle['check']>>) => boolean | Promise<boolean>;
+
+/** Waits while a condition holds. */
+export type WaitWhile = (mustWait: MustWait) => Promise<void>;
 
 /** Keeps the sessions alive while it waits. */
 export function createWait(
@@ -125,8 +126,8 @@ export function createWait(
       }
       const found = await run.check();
       if (!(await mustWait(found))) return;
-      // A read by this process notifies. A seal arrives by another process, so it is polled.
-      const isSealAwaited = !found.isSealed && found.openChunkCount === 0;
+      // A read by this process notifies. A seal arrives by another process, so it is polled too.
+      const isSealAwaited = !found.isMirrored && found.openChunkCount === 0;
       const pollMs = isSealAwaited ? pollIntervalMs(Date.now() - waitingSinceMs) : MAX_POLL_MS;
       await notifier.wait(pollMs, run.signal);
     }
@@ -144,7 +145,7 @@ export interface SealedSnapshot {
 /**
  * Stores the snapshot of the run, with its seal, and sends the seal.
  *
- * @returns for `WaitWhile`: whether the seal has not arrived yet. One that Kafka has lost is sent again
+ * @returns for `WaitWhile`: whether the seal, and what capture said with it, has not arrived yet. One that Kafka has lost is sent again
  * @throws LeaseLostError when the run is no longer ours
  */
 export async function sealRun(
@@ -158,7 +159,7 @@ export async function sealRun(
     readFeedState,
     log,
   }: Pick<RunExportDeps, 'control' | 'catalog' | 'readFeedState' | 'log'>,
-): Promise<(found: { readonly isSealed: boolean }) => Promise<boolean>> {
+): Promise<MustWait> {
   const { id } = claim;
   const token = newSealToken();
   await ours(
@@ -175,20 +176,18 @@ export async function sealRun(
       ...sealing.identity,
     }),
   );
-  await sendSeal(sealing, id, token);
-  let sealSentLsn = await readInsertLsn(sealing);
+  let sealSentLsn = await sendSeal(sealing, id, token);
   let passedAtMs: number | undefined;
-  return async ({ isSealed }) => {
-    if (isSealed) return false;
+  return async ({ isSealed, isMirrored }) => {
+    if (isMirrored) return false;
     const state = await readFeedState();
     feed.check(state);
-    if (!isSettledPast(state, sealing.identity, sealSentLsn)) return true;
+    if (isSealed || !isSettledPast(state, sealing.identity, sealSentLsn)) return true;
     passedAtMs ??= Date.now();
     if (Date.now() - passedAtMs < SEAL_AGAIN_MS) return true;
     // Kafka has lost the seal. A later one of this run is as good, because its session was open before the snapshot.
     log.warn('seal.sent_again', { exportId: id });
-    await sendSeal(sealing, id, token);
-    sealSentLsn = await readInsertLsn(sealing);
+    sealSentLsn = await sendSeal(sealing, id, token);
     passedAtMs = undefined;
     return true;
   };
@@ -200,8 +199,9 @@ export async function addPlanned(
   snapshotName: string | null,
   chunks: readonly PlannedChunk[],
   { control, notifiers, announceChunk }: RunExportDeps,
+  areLast = false,
 ): Promise<void> {
-  await ours(addChunks(control, claim, snapshotName, chunks));
+  await ours(addChunks(control, claim, snapshotName, chunks, areLast));
   notifiers.chunks.notify();
   for (const { resource, chunk } of chunks) {
     announceChunk({ exportId: claim.id, resource, chunk, runAttempt: claim.runAttempt });

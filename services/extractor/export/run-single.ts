@@ -1,4 +1,4 @@
-import { finishPlanning, finishRun, noteAllPlanned } from '../../../shared/control/exports/export-run.ts';
+import { finishRun, noteAllPlanned } from '../../../shared/control/exports/export-run.ts';
 import { type Resource, tablesReadFor, withAncestors } from '../../../shared/domain/catalog.ts';
 import { formatSnapshot } from '../../../shared/domain/snapshot.ts';
 import { createNotifier } from '../../../shared/runtime/notifier.ts';
@@ -18,7 +18,7 @@ import {
   readRunFacts,
 } from '../plan/table-forms.ts';
 import type { SourceSession } from '../source/source-session.ts';
-import { awaitSameColumns } from './assert-same-columns.ts';
+import { assertSameColumns } from './assert-same-columns.ts';
 import {
   assertSameTimeline,
   awaitRoutes,
@@ -81,7 +81,7 @@ export async function runSingle(run: RunHandle, config: RunExportConfig, deps: R
       : await findBase(control, changesSince, claim.accountId, sealing.identity);
   const feed = createFeedWatch(sealing.identity, config.feedTimeoutMs);
   const notifier = createNotifier();
-  cleanup.defer(deps.notifiers.onChange(notifier.notify));
+  cleanup.defer(deps.notifiers.onChange(claim.id, notifier.notify));
 
   const startLsn = await awaitSettledFeed(run, sealing, feed, notifier, config, deps);
   await awaitRoutes(run, deps.catalog, resources, control, notifier, config.settleTimeoutMs);
@@ -100,10 +100,12 @@ export async function runSingle(run: RunHandle, config: RunExportConfig, deps: R
   assertColumnsThere(tablesRead, facts);
   deps.resourceRows.noteForm(`${claim.id}/${claim.runAttempt}`, describeForm(facts));
   const tableForms = formsOf(tablesRead, facts);
-  const isUnsealed = await sealRun(claim, sealing, { seen: held, startLsn, tableForms }, feed, deps);
+  // Keys are counted while it is stored and sent. No chunk is added before, because readers need what it stores.
+  const sealed = sealRun(claim, sealing, { seen: held, startLsn, tableForms }, feed, deps);
+  sealed.catch(() => undefined);
 
   const waitWhile = createWait(run, notifier, [sealing, holder]);
-  if (base !== undefined || asOf !== null) await waitWhile(isUnsealed);
+  if (base !== undefined || asOf !== null) await waitWhile(await sealed);
   const byEvents = {
     ...config,
     ...deps,
@@ -130,9 +132,12 @@ export async function runSingle(run: RunHandle, config: RunExportConfig, deps: R
   let chunkCount = 0;
   let rowCount = 0;
   const withRows = new Set<string>();
-  for await (const { chunks, areWhole } of groups) {
+  let areAllPlanned = false;
+  for await (const { chunks, areWhole, areLast } of groups) {
     signal.throwIfAborted();
-    await addPlanned(run, held.name, chunks, deps);
+    await sealed;
+    await addPlanned(run, held.name, chunks, deps, areLast);
+    areAllPlanned = areLast;
     chunkCount += chunks.length;
     for (const { resource, rows } of chunks) {
       withRows.add(resource);
@@ -140,12 +145,13 @@ export async function runSingle(run: RunHandle, config: RunExportConfig, deps: R
     }
     if (!areWhole) await waitWhile(({ openChunkCount }) => openChunkCount >= config.chunkWindow);
   }
-  await ours(noteAllPlanned(control, claim));
+  const isUnsealed = await sealed;
+  if (!areAllPlanned) await ours(noteAllPlanned(control, claim));
   // Readers describe only tables with rows, but a file without rows has columns too.
   const withoutRows = resources.filter(({ name }) => !withRows.has(name));
   await deps.resourceRows.ofAll(`${claim.id}/${claim.runAttempt}`, withoutRows, holder, resources);
   await waitWhile(({ openChunkCount }) => openChunkCount > 0);
-  await assertSameTypes(sealing, tablesRead, config.publicationName, tableForms);
+  await assertSameTypes(sealing, tablesRead, config.publicationName, facts);
   const readMs = Date.now() - startedAtMs;
   // The snapshot holds back vacuum, and the seal may take a while, so the snapshot is released first.
   if (shared === undefined) {
@@ -160,11 +166,9 @@ export async function runSingle(run: RunHandle, config: RunExportConfig, deps: R
   await waitForSeal(isUnsealed);
   await assertSameServer(sealing);
   assertSameTimeline(await deps.readFeedState(), sealing.identity);
-  await awaitSameColumns(claim, tableForms, { ...deps, feed, waitWhile: waitForSeal });
+  await assertSameColumns(control, claim, tableForms);
   await tellOutOfOrder(sealing, control, claim, resources, held, startLsn, log);
-  // From here on the writer may take it, and no other holder starts it again.
-  await ours(finishPlanning(control, claim));
-  await finishRun(control, claim);
+  await ours(finishRun(control, claim));
   sealing.leaveClean();
   log.info('export.extracted', { chunkCount, rowCount, readMs, durationMs: Date.now() - startedAtMs });
 }

@@ -27,6 +27,12 @@ export interface HeldSnapshot extends SeenSnapshot {
 const LOCK_ATTEMPTS = 15;
 const LOCK_PAUSE_MS = 1_000;
 
+/** Begins a transaction that has these tables and no snapshot yet, in one round trip. After a failure it is still open. */
+export function beginWithLocksSql(tables: readonly TableName[]): string {
+  const lock = `lock table ${tables.map(quoteTable).join(', ')} in access share mode`;
+  return `begin isolation level repeatable read, read only; ${lock}`;
+}
+
 /**
  * Takes the export's snapshot. It locks the tables first, because LOCK does not fix the snapshot. Without the lock, after a
  * TRUNCATE or a rewriting ALTER between snapshot and read, a table would look empty without an error.
@@ -39,11 +45,9 @@ export async function takeSnapshot(
   signal: AbortSignal,
   lockAttempts: number = LOCK_ATTEMPTS,
 ): Promise<HeldSnapshot> {
-  const lock = `lock table ${tables.map(quoteTable).join(', ')} in access share mode`;
   for (let attempt = 1; ; attempt += 1) {
-    await session.query('begin isolation level repeatable read, read only');
     try {
-      await session.query(lock);
+      await session.query(beginWithLocksSql(tables));
       break;
     } catch (error) {
       await session.query('rollback');
@@ -106,15 +110,19 @@ export function newSealToken(): string {
 /**
  * Sends the export's seal, a barrier message. Once the feed has passed it, everything that the snapshot sees is on
  * disk, because WAL reaches the feed only once it is flushed.
+ *
+ * @returns the WAL insert position behind the message
+ * @throws as `assertSameServer`
  */
-export async function sendSeal(session: SourceSession, exportId: string, token: string): Promise<void> {
-  // A stalled synchronous standby delays a commit's response, and the seal does not need it.
-  await session.query('set synchronous_commit = local');
-  await assertSameServer(session);
-  await session.query('select pg_logical_emit_message(true, $1, $2)', [
-    WAL_MESSAGES.seal,
-    JSON.stringify({ job_id: exportId, token }),
-  ]);
+export async function sendSeal(session: SourceSession, exportId: string, token: string): Promise<Lsn> {
+  const { rows } = await session.query(
+    // A stalled synchronous standby delays a commit's response, and the seal does not need it.
+    `select pg_backend_pid()::text as pid, set_config('synchronous_commit', 'local', false),
+       pg_logical_emit_message(true, $1, $2), pg_current_wal_insert_lsn()::text as lsn`,
+    [WAL_MESSAGES.seal, JSON.stringify({ job_id: exportId, token })],
+  );
+  assertSameProcess(session, rows[0]?.pid);
+  return parseLsn(rows[0]?.lsn ?? '');
 }
 
 /**
@@ -125,7 +133,11 @@ export async function sendSeal(session: SourceSession, exportId: string, token: 
  */
 export async function assertSameServer(session: SourceSession): Promise<void> {
   const { rows } = await session.query('select pg_backend_pid()::text as pid');
-  if (rows[0]?.pid === session.backendPid) return;
+  assertSameProcess(session, rows[0]?.pid);
+}
+
+function assertSameProcess(session: SourceSession, pid: string | null | undefined): void {
+  if (pid === session.backendPid) return;
   throw new ExportFailedError(
     'source_refused',
     'The connection to the source changes its server process, as behind a pooler: ' +

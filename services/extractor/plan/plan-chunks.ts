@@ -167,6 +167,7 @@ async function readTableSizes(
      left join pg_class c on c.oid = part.relid and c.relkind = 'r'
      group by w.place order by w.place`,
     [tables.map(quoteTable)],
+    'read_table_sizes',
   );
   return rows.map(({ bytes, row_count: rowCount }) => ({ bytes: Number(bytes), rowCount: Number(rowCount) }));
 }
@@ -179,6 +180,8 @@ export interface PlannedGroup {
   readonly chunks: readonly PlannedChunk[];
   /** Each chunk is its whole resource, so planning ahead creates at most one chunk per resource. */
   readonly areWhole: boolean;
+  /** It is known that no more follow. */
+  readonly areLast: boolean;
 }
 
 /** Plans a changes-since or as-of export by the keys of events. */
@@ -205,11 +208,12 @@ export async function* planResources(
       (plans[index] ?? []).map((plan) => ({ resource: selection.resource.name, ...plan })),
     );
     large.push(...group.filter((_, index) => plans[index] === undefined));
-    if (chunks.length > 0) yield { chunks, areWhole: true };
+    const areLast = large.length === 0 && from + GROUP_RESOURCES >= small.length;
+    if (chunks.length > 0) yield { chunks, areWhole: true, areLast };
   }
   for (const { selection, rowsPerChunk: perChunk } of large) {
     for await (const plan of planChunks(session, selection, perChunk)) {
-      yield { chunks: [{ resource: selection.resource.name, ...plan }], areWhole: false };
+      yield { chunks: [{ resource: selection.resource.name, ...plan }], areWhole: false, areLast: false };
     }
   }
 }
@@ -223,7 +227,7 @@ export async function* planByKeys(
 ): AsyncGenerator<PlannedGroup> {
   for (const { selection, rowsPerChunk: perChunk } of await sizeResources(session, selections, chunkBytes)) {
     for await (const plan of planner.plan(selection, perChunk)) {
-      yield { chunks: [{ resource: selection.resource.name, ...plan }], areWhole: false };
+      yield { chunks: [{ resource: selection.resource.name, ...plan }], areWhole: false, areLast: false };
     }
   }
 }

@@ -41,7 +41,7 @@ export interface ResourceRowsSource {
    * Notes the form of a run's tables under its snapshot, as given by `describeForm`. A full description costs the
    * server more than the rows of a small export, so it is shared by runs with the same form.
    */
-  noteForm(run: string, form: string | undefined): void;
+  noteForm(run: string, form: string): void;
   /**
    * The session must be under the run's snapshot, so the columns are those of the snapshot.
    *
@@ -150,7 +150,6 @@ export function createResourceRows(
 
   return {
     noteForm(run, form) {
-      if (form === undefined) return;
       const oldest = forms.keys().next().value;
       if (forms.size >= MAX_FORMS && oldest !== undefined) forms.delete(oldest);
       forms.set(run, form);

@@ -1,6 +1,11 @@
 import { createHash } from 'node:crypto';
 import { CatalogBehindError } from '../../../shared/catalog/catalog-behind-error.ts';
-import { FIRST_USER_OID, readTableFacts, type TableFacts } from '../../../shared/catalog/table-facts.ts';
+import {
+  readTableFacts,
+  readTypeVersions,
+  type TableFacts,
+  type TypeVersion,
+} from '../../../shared/catalog/table-facts.ts';
 import {
   classifyFormChange,
   hasFieldColumns,
@@ -72,21 +77,16 @@ export async function readColumnsVersion(
     `select md5(string_agg(format('%s %s %s', attrelid::oid, attnum, xmin), ',' order by attrelid, attnum)) as version
      from pg_attribute where attrelid = any ($1::regclass[]) and attnum > 0`,
     [tables.map(quoteTable)],
+    'read_columns_version',
   );
   return String(rows[0]?.version);
 }
 
-/**
- * A text that identifies the columns and types of an export's tables: equal texts mean equal columns of equal types.
- *
- * @returns undefined for tables with types of the product's own, whose names may change while all else stays
- */
-export function describeForm(facts: FactsByResource): string | undefined {
-  const described = [...facts].map(([resource, { oid, columns }]) => [resource, oid, columns] as const);
-  const hasOwnTypes = described.some(([, , columns]) =>
-    columns.some(({ typeOid }) => typeOid >= FIRST_USER_OID),
+/** A text that identifies the columns and types of an export's tables: equal texts mean equal columns of equal types. */
+export function describeForm(facts: FactsByResource): string {
+  const described = [...facts].map(
+    ([resource, { oid, columns, typeVersions }]) => [resource, oid, columns, typeVersions] as const,
   );
-  if (hasOwnTypes) return undefined;
   return createHash('sha256').update(JSON.stringify(described)).digest('base64');
 }
 
@@ -114,16 +114,25 @@ export async function isSameTable(
 
 /**
  * Checks labels of enums and attributes of composite types. PostgreSQL prints their current names under any snapshot, and no
- * lock protects them.
+ * lock protects them. Nobody alters PostgreSQL's own types, and of which types the columns are, the tables' locks protect.
  *
+ * @param known the facts under the snapshot, whose locks are still held
  * @throws ExportFailedError when they have changed since the snapshot
  */
 export async function assertSameTypes(
   session: SourceSession,
   resources: readonly Resource[],
   publicationName: string,
-  forms: FormsByResource,
+  known: FactsByResource,
 ): Promise<void> {
+  const versions = new Map(
+    [...known.values()].flatMap(({ typeVersions }) => typeVersions.map(({ oid, version }) => [oid, version])),
+  );
+  if (versions.size === 0) return;
+  const present = await readTypeVersions(session.client, [...versions.keys()]);
+  const isSame = ({ oid, version }: TypeVersion) => versions.get(oid) === version;
+  if (present.length === versions.size && present.every(isSame)) return;
+  const forms = formsOf(resources, known);
   const facts = await readTableFacts(session.client, resources, publicationName);
   for (const resource of resources) {
     const [before, now] = [forms[resource.name], facts.get(resource.name)];

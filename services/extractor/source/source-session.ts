@@ -29,8 +29,13 @@ export interface SourceSession extends AsyncDisposable {
   readonly client: pg.Client;
   readonly identity: SourceIdentity;
   readonly backendPid: string;
-  /** Runs one statement at a time. @throws SourceSessionLostError, TableWantedError, or pg's DatabaseError for what the server refuses */
-  query(text: string, values?: readonly unknown[]): Promise<SourceResult>;
+  /**
+   * Runs one statement at a time.
+   *
+   * @param name the connection keeps the plan under it, for a constant text that takes longer to plan than to run
+   * @throws SourceSessionLostError, TableWantedError, or pg's DatabaseError for what the server refuses
+   */
+  query(text: string, values?: readonly unknown[], name?: string): Promise<SourceResult>;
   /**
    * Declares that the session has no open transaction and no temporary table. When it is disposed of, its connection is
    * kept for another session, because a new connection costs the server more than a small export. A later `query`
@@ -135,6 +140,7 @@ export function createSourceSessions(
       await client.connect();
       // Ends a long statement whose client is gone. Not every platform supports the setting.
       await client.query("set client_connection_check_interval = '5s'").catch(() => undefined);
+      await seeExtensionOperators(client);
       return createConnection(client, await identify(client, role));
     } catch (error) {
       await client.end().catch(() => undefined);
@@ -169,11 +175,15 @@ export function createSourceSessions(
       client,
       identity,
       backendPid,
-      async query(text, values) {
+      async query(text, values, name) {
         isClean = false;
         if (isDisposed) throw new SourceSessionLostError(purpose, { cause: new Error('it is disposed of') });
         try {
-          const result = await client.query<Record<string, string | null>>(text, values && [...values]);
+          const result = await client.query<Record<string, string | null>>({
+            text,
+            ...(values === undefined ? {} : { values: [...values] }),
+            ...(name === undefined ? {} : { name }),
+          });
           return { rows: result.rows, rowCount: result.rowCount ?? 0 };
         } catch (cause) {
           if (wanted !== undefined) throw wanted;
@@ -222,7 +232,6 @@ async function identify(
   text = IDENTIFY,
   values: readonly string[] = [],
 ): Promise<Pick<SourceConnection, 'identity' | 'backendPid'>> {
-  await seeExtensionOperators(client);
   const { rows } = await client.query<Record<string, string | null>>(text, [...values]);
   const { in_recovery: inRecovery, pid, system_id: systemId, timeline } = rows[0] ?? {};
   if (role === 'replica' && inRecovery !== 'true') {

@@ -4,8 +4,8 @@ import {
   type ClaimedAssembly,
   claimAssembly,
   completeExport,
+  findAssemblies,
   listParts,
-  readLatestStart,
   releaseAssembly,
   renewAssembly,
 } from '../../../shared/control/exports/assembly.ts';
@@ -32,10 +32,10 @@ import { classifyAssemblyError } from './classify-assembly-error.ts';
 const SMALL_BYTES = 1024 * 1024;
 const SMALL_AT_ONCE = 10;
 
-/** An export's last part or its seal may arrive in another process, so ready exports are polled for. */
+/** An export's last part may be written by another process, so ready exports are polled for beside all notifications. */
 const POLL_RUNNING_MS = 200;
 const POLL_IDLE_MS = 1_000;
-/** Polls more often while an export is new: a small export ends within a second. */
+/** Without notifications it polls more often while an export is new: a small export ends within a second. */
 const POLL_NEW_MS = 25;
 const NEW_MS = 3_000;
 
@@ -52,8 +52,10 @@ export interface AssemblerDeps {
   readonly chooseFormat: AssembleDeps['chooseFormat'];
   readonly keyOf: AssembleDeps['keyOf'];
   readonly retentionDays: number;
-  /** Notified when this process has written a part. */
+  /** Notified when this process has written a part, and when any has found an export to be read and sealed. */
   readonly notifier: Notifier;
+  /** Whether it is notified of other processes' work at present. */
+  readonly isNotified: () => boolean;
   /** Called when an export has ended here, so that its parts are removed at once. */
   readonly onEnded: () => void;
   readonly onPublished: (done: PublishedExport) => void;
@@ -62,7 +64,7 @@ export interface AssemblerDeps {
 
 /** Claims exports that are ready and publishes them. May run in any number of processes. */
 export function createAssembler(deps: AssemblerDeps): Worker {
-  const { pool, maxAssemblies, retentionDays, notifier, onEnded, log } = deps;
+  const { pool, maxAssemblies, retentionDays, notifier, isNotified, onEnded, log } = deps;
   let largeCount = 0;
   let idleMs = POLL_IDLE_MS;
 
@@ -152,16 +154,14 @@ export function createAssembler(deps: AssemblerDeps): Worker {
     notifier,
     log,
     async claim() {
-      const isRoomForLarge = largeCount < maxAssemblies;
-      const claim = await claimAssembly(pool, `assembler-${randomUUID()}`, {
+      const { isAnyRead, latestStartMs } = await findAssemblies(pool);
+      if (latestStartMs === undefined) idleMs = POLL_IDLE_MS;
+      else idleMs = latestStartMs < NEW_MS && !isNotified() ? POLL_NEW_MS : POLL_RUNNING_MS;
+      if (!isAnyRead) return undefined;
+      return claimAssembly(pool, `assembler-${randomUUID()}`, {
         smallBytes: SMALL_BYTES,
-        isSmallOnly: !isRoomForLarge,
+        isSmallOnly: largeCount >= maxAssemblies,
       });
-      if (claim !== undefined) return claim;
-      const latest = await readLatestStart(pool);
-      if (latest === undefined) idleMs = POLL_IDLE_MS;
-      else idleMs = latest.agoMs < NEW_MS ? POLL_NEW_MS : POLL_RUNNING_MS;
-      return undefined;
     },
     work: assemble,
   });

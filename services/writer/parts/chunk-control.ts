@@ -4,7 +4,6 @@ import {
   type CurrentChunk,
   findOpenChunks,
   recordChunksWritten,
-  recordProgress,
   type WrittenPart,
 } from '../../../shared/control/chunks/chunk-attempts.ts';
 import { failByChunk, type WriterFailure } from '../../../shared/control/exports/end-export.ts';
@@ -22,18 +21,20 @@ export interface ChunkControl {
   fail(chunkAttempt: ChunkAttempt, failure: WriterFailure): Promise<boolean>;
 }
 
-/** Combines concurrent calls of several partitions into one query. */
-export function createChunkControl(pool: Pool, log: Log): ChunkControl {
+/** Combines concurrent calls of several partitions into one query. `onRecorded` is told of each chunk that is written. */
+export function createChunkControl(
+  pool: Pool,
+  onRecorded: (exportId: string) => void,
+  log: Log,
+): ChunkControl {
   const find = createGather((attempts: readonly ChunkAttempt[]) =>
     retryQuery('looking chunks up', log, () => findOpenChunks(pool, attempts)),
   );
   const record = createGather((written: readonly { chunkAttempt: ChunkAttempt; part: WrittenPart }[]) =>
     retryQuery('recording written chunks', log, async () => {
       const areRecorded = await recordChunksWritten(pool, written);
-      const exportIds = new Set(
-        written.flatMap(({ chunkAttempt }, index) => (areRecorded[index] ? [chunkAttempt.exportId] : [])),
-      );
-      if (exportIds.size > 0) await recordProgress(pool, [...exportIds]);
+      for (const [index, { chunkAttempt }] of written.entries())
+        if (areRecorded[index]) onRecorded(chunkAttempt.exportId);
       return areRecorded;
     }),
   );

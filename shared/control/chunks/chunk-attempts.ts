@@ -155,15 +155,26 @@ export async function recordChunksWritten(
 }
 
 /**
- * Updates the progress of exports from their chunks. It never decreases, even when a new run reads its chunks again.
+ * Updates the progress of exports from their chunks. It never decreases, even when a new run reads its chunks again. An
+ * export whose row is locked is skipped, so that the others do not wait for it.
+ *
+ * @returns those that were skipped
  */
-export async function recordProgress(db: Queryable, exportIds: readonly string[]): Promise<void> {
-  await db.query({
+export async function recordProgress(db: Queryable, exportIds: readonly string[]): Promise<string[]> {
+  const { rows } = await db.query<{ id: string }>({
     name: 'record_written_progress',
-    text: `update exports e
-           set rows_written = greatest(e.rows_written,
-             (select coalesce(sum(c.rows_written), 0) from export_chunks c where c.export_id = e.id))
-           where e.id = any($1) and e.status in ('running', 'paused', 'pending')`,
+    text: `with open as (
+             select id from exports where id = any($1) and status in ('running', 'paused', 'pending')
+           ), free as (
+             select e.id from exports e join open on open.id = e.id for no key update of e skip locked
+           ), recorded as (
+             update exports e
+             set rows_written = greatest(e.rows_written,
+               (select coalesce(sum(c.rows_written), 0) from export_chunks c where c.export_id = e.id))
+             from free where e.id = free.id
+           )
+           select id from open where id not in (select id from free)`,
     values: [exportIds],
   });
+  return rows.map(({ id }) => id);
 }

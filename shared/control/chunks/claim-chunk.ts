@@ -1,5 +1,6 @@
 import type { Pool } from 'pg';
 import type { Queryable } from '../../postgres/queryable.ts';
+import { quoteLiteral } from '../../postgres/quote.ts';
 import { inTransaction } from '../../postgres/transaction.ts';
 import {
   type ReadSince,
@@ -322,43 +323,52 @@ export interface ReadChunk {
   readonly seen: StoredSeen | null;
 }
 
-/** All or none: if another reader has one of the chunks, this one was too slow for all of them. */
-const FINISH = `${HELD}
-update export_chunks c set state = 'extracted', rows_extracted = h.rows, extracted_at = now(), lease_owner = null,
-  lease_expires_at = null, record_keys = n.record_keys, read_lsn = n.read_lsn, seen = n.seen::jsonb,
-  -- A chunk with a snapshot of its own may have no row, and then no writer hears of it.
-  rows_written = case when n.record_keys is not null and h.rows = 0 then 0 else c.rows_written end
-from held h join unnest($4::text[], $5::int[], $7::bytea[], $8::pg_lsn[], $9::text[])
-  as n(resource, chunk, record_keys, read_lsn, seen) using (resource, chunk)
-where ${IS_HELD} and (select count(*) from held) = cardinality($5::int[])`;
+/**
+ * All or none: if another reader has one of the chunks, this one was too slow for all of them. The next run of a chunked
+ * export keeps a chunk that was read, so this run has made progress.
+ */
+const FINISH = `${HELD}, finished as (
+  update export_chunks c set state = 'extracted', rows_extracted = h.rows, extracted_at = now(), lease_owner = null,
+    lease_expires_at = null, record_keys = n.record_keys, read_lsn = n.read_lsn, seen = n.seen::jsonb,
+    -- A chunk with a snapshot of its own may have no row, and then no writer hears of it.
+    rows_written = case when n.record_keys is not null and h.rows = 0 then 0 else c.rows_written end
+  from held h join unnest($4::text[], $5::int[], $7::bytea[], $8::pg_lsn[], $9::text[])
+    as n(resource, chunk, record_keys, read_lsn, seen) using (resource, chunk)
+  where ${IS_HELD} and (select count(*) from held) = cardinality($5::int[])
+  returning c.resource, c.chunk, c.rows_extracted
+)
+update exports e set
+  rows_extracted = greatest(e.rows_extracted, (select sum(rows_extracted) from finished) + (
+    select coalesce(sum(c.rows_extracted), 0) from export_chunks c
+    where c.export_id = $1 and (c.resource, c.chunk) not in (select resource, chunk from finished)
+  )),
+  run_count = case when e.snapshot_kind = 'chunked' then 1 else e.run_count end,
+  failed_runs = case when e.snapshot_kind = 'chunked' then 0 else e.failed_runs end
+where e.id = $1 and exists (select from finished)`;
 
 /**
- * Finishes chunks with all rows acknowledged. It locks the export's row first, so that of two batches finished at once
- * the second includes the first's rows in the sum.
+ * Finishes chunks with all rows acknowledged. An earlier statement locks the export's row, so that of two batches
+ * finished at once the second includes the first's rows in the sum.
  *
  * @returns false, without a change, when another reader has the chunks
  */
 export function finishChunks(pool: Pool, batch: ChunkBatch, read: readonly ReadChunk[]): Promise<boolean> {
-  return inTransaction(pool, async (db) => {
-    const [{ exportId }] = batch;
-    await db.query("select from exports where id = $1 and status = 'running' for update", [exportId]);
-    const finished = await db.query(FINISH, [
-      ...fence(batch),
-      read.map(({ rows }) => rows),
-      read.map(({ recordKeys }) => recordKeys),
-      read.map(({ readLsn }) => readLsn),
-      read.map(({ seen }) => seen && JSON.stringify(seen)),
-    ]);
-    if (finished.rowCount !== batch.length) return false;
-    await db.query(SUM_EXTRACTED, [exportId]);
-    // The next run keeps a chunk that was read, so this run has made progress.
-    await db.query(
-      `update exports set run_count = 1, failed_runs = 0
-       where id = $1 and snapshot_kind = 'chunked' and (run_count > 1 or failed_runs > 0)`,
-      [exportId],
-    );
-    return true;
-  });
+  const [{ exportId }] = batch;
+  const finish = async (db: Queryable) => {
+    const { rowCount } = await db.query({
+      name: 'finish_chunks',
+      text: FINISH,
+      values: [
+        ...fence(batch),
+        read.map(({ rows }) => rows),
+        read.map(({ recordKeys }) => recordKeys),
+        read.map(({ readLsn }) => readLsn),
+        read.map(({ seen }) => seen && JSON.stringify(seen)),
+      ],
+    });
+    return rowCount === 1;
+  };
+  return inTransaction(pool, finish, `select from exports where id = ${quoteLiteral(exportId)} for update`);
 }
 
 /**

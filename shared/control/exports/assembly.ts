@@ -30,6 +30,11 @@ export interface ClaimedAssembly {
   readonly traceparent?: string | null;
 }
 
+/** Read, sealed, and not claimed. */
+const IS_READ = `
+  e.status = 'running' and e.planned_at is not null and e.sealed_lsn is not null
+  and (e.assembly_lease_expires_at is null or e.assembly_lease_expires_at < now())`;
+
 /**
  * Ready: all chunks are planned, read and written, and the feed has passed the seal. `extracted` is checked too,
  * because the last row may be written before its reader has stored its count.
@@ -41,8 +46,7 @@ with ready as (
     select e.snapshot_kind is distinct from 'chunked' and e.request->>'changes_since' is null
       and (select coalesce(sum(c.bytes_written), 0) from export_chunks c where c.export_id = e.id) <= $3 as is_small
   ) of_export
-  where e.status = 'running' and e.planned_at is not null and e.sealed_lsn is not null
-    and (e.assembly_lease_expires_at is null or e.assembly_lease_expires_at < now())
+  where ${IS_READ}
     and not exists (
       select from export_chunks c
       where c.export_id = e.id and (c.rows_written is null or c.state <> 'extracted'))
@@ -73,6 +77,23 @@ interface ClaimRow {
   run_attempt: number;
   assembly_count: number;
   traceparent: string | null;
+}
+
+/** Called often, so it is one small statement. */
+export async function findAssemblies(db: Queryable): Promise<{
+  /** Whether any export is read and sealed. Not all of its rows need to be written. */
+  readonly isAnyRead: boolean;
+  /** How long ago the most recent of the running exports started; undefined when none runs. */
+  readonly latestStartMs: number | undefined;
+}> {
+  const { rows } = await db.query<{ is_any_read: boolean; latest_start_ms: number | null }>({
+    name: 'find_assemblies',
+    text: `select exists (select from exports e where ${IS_READ}) as is_any_read,
+             (select extract(epoch from now() - max(started_at))::double precision * 1000
+              from exports where status = 'running') as latest_start_ms`,
+  });
+  const [found] = rows;
+  return { isAnyRead: found?.is_any_read === true, latestStartMs: found?.latest_start_ms ?? undefined };
 }
 
 /**
@@ -133,17 +154,6 @@ export async function releaseAssembly(
   );
 }
 
-/** How long ago the most recent of the running exports started; undefined when none runs. */
-export async function readLatestStart(db: Queryable): Promise<{ agoMs: number } | undefined> {
-  const { rows } = await db.query<{ ago_ms: number | null }>({
-    name: 'read_latest_start',
-    text: `select extract(epoch from now() - max(started_at))::double precision * 1000 as ago_ms
-           from exports where status = 'running'`,
-  });
-  const agoMs = rows[0]?.ago_ms ?? null;
-  return agoMs === null ? undefined : { agoMs };
-}
-
 /** The chunks of one resource, and where their rows are. */
 export interface ResourceParts {
   readonly resource: string;
@@ -178,11 +188,12 @@ interface ChunkRow {
 
 /** Lists the written chunks of an export by resource. A resource without rows has no entry. */
 export async function listParts(db: Queryable, exportId: string): Promise<Map<string, ResourceParts>> {
-  const { rows } = await db.query<ChunkRow>(
-    `select resource, chunk, part_name, rows_planned, rows_extracted, rows_written, bytes_written, schema_id
-     from export_chunks where export_id = $1 order by resource, chunk`,
-    [exportId],
-  );
+  const { rows } = await db.query<ChunkRow>({
+    name: 'list_parts',
+    text: `select resource, chunk, part_name, rows_planned, rows_extracted, rows_written, bytes_written, schema_id
+           from export_chunks where export_id = $1 order by resource, chunk`,
+    values: [exportId],
+  });
   const byResource = Map.groupBy(rows, ({ resource }) => resource);
   return new Map([...byResource].map(([resource, chunks]) => [resource, toResourceParts(resource, chunks)]));
 }

@@ -27,9 +27,8 @@ export interface ReadSince {
 }
 
 export interface Reading {
-  /** Null until a run has decided. */
+  /** Null until it is decided. */
   readonly kind: SnapshotKind | null;
-  readonly rowsEstimated: number | null;
   /** Null until a chunked read has started. */
   readonly since: ReadSince | null;
   /** The tables' forms at that time, as they were stored. */
@@ -63,14 +62,12 @@ export function toReadSince(stored: StoredReadSince): ReadSince {
 export async function readReading(db: Queryable, claim: ClaimedExport): Promise<Reading | undefined> {
   const { rows } = await db.query<{
     snapshot_kind: SnapshotKind | null;
-    rows_estimated: string | null;
     read_since: StoredReadSince | null;
-  }>(`select snapshot_kind, rows_estimated, read_since from exports where ${HELD}`, fence(claim));
+  }>(`select snapshot_kind, read_since from exports where ${HELD}`, fence(claim));
   const row = rows[0];
   if (row === undefined) return undefined;
   return {
     kind: row.snapshot_kind,
-    rowsEstimated: row.rows_estimated === null ? null : Number(row.rows_estimated),
     since: row.read_since && toReadSince(row.read_since),
     tableForms: row.read_since?.table_forms,
   };

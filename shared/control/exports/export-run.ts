@@ -1,5 +1,6 @@
 import type { TableForm } from '../../catalog/table-form.ts';
 import type { Queryable } from '../../postgres/queryable.ts';
+import { ASSEMBLIES_CHANNEL } from '../../protocol/names.ts';
 import { EXPORT_LEASE_SECONDS } from '../leases.ts';
 import type { ClaimedExport } from './queue-exports.ts';
 
@@ -8,6 +9,8 @@ export type RunStatus =
   | {
       readonly state: 'held';
       readonly isSealed: boolean;
+      /** The control store has what capture said of the feed together with the seal. */
+      readonly isMirrored: boolean;
       readonly openChunkCount: number;
       /** Why the rows have to be read under one snapshot, although chunks were requested or tried. */
       readonly singleReason: string | null;
@@ -23,6 +26,7 @@ const fence = ({ id, runAttempt, owner }: ClaimedExport) => [id, runAttempt, own
 
 const READ_RUN_STATUSES = `
 select e.status, e.sealed_lsn is not null as is_sealed,
+  coalesce((select f.passed_lsn > e.sealed_lsn from feed_state f), false) as is_mirrored,
   case e.snapshot_kind when 'single' then e.snapshot_reason end as single_reason,
   (select count(*)::integer from export_chunks c where c.export_id = e.id and c.state <> 'extracted') as open_count
 from unnest($1::text[], $2::integer[], $3::text[]) with ordinality as run (id, run_attempt, owner, place)
@@ -34,6 +38,7 @@ export async function readRunStatuses(db: Queryable, claims: readonly ClaimedExp
   const { rows } = await db.query<{
     status: string | null;
     is_sealed: boolean;
+    is_mirrored: boolean;
     open_count: number;
     single_reason: string | null;
   }>({
@@ -50,6 +55,7 @@ export async function readRunStatuses(db: Queryable, claims: readonly ClaimedExp
     return {
       state: 'held',
       isSealed: row.is_sealed,
+      isMirrored: row.is_mirrored,
       openChunkCount: row.open_count,
       singleReason: row.single_reason,
     };
@@ -71,7 +77,7 @@ export async function noteRunTrace(db: Queryable, claim: ClaimedExport, tracepar
   await db.query(`update exports set run_traceparent = $4 where ${HELD}`, [...fence(claim), traceparent]);
 }
 
-/** What the hand-off needs, stored in one update, so completely or not at all. */
+/** What the hand-off needs, stored in one update, so completely or not at all. Without a kind, the export is single. */
 export interface SnapshotRecord {
   readonly takenAt: string;
   /** WAL insert position read after the snapshot, as `X/Y`. */
@@ -108,11 +114,12 @@ export async function recordSnapshot(
     xip,
   }: SnapshotRecord,
 ): Promise<boolean> {
-  const { rowCount } = await db.query(
-    `update exports set phase = 'extracting', snapshot = $4, start_lsn = $5::pg_lsn, seal_token = $6,
-       system_id = $7, timeline = $8, table_forms = $9, run_catalog = $10
+  const { rowCount } = await db.query({
+    name: 'record_snapshot',
+    text: `update exports set phase = 'extracting', snapshot = $4, start_lsn = $5::pg_lsn, seal_token = $6,
+       system_id = $7, timeline = $8, table_forms = $9, run_catalog = $10, snapshot_kind = coalesce(snapshot_kind, 'single')
      where ${HELD}`,
-    [
+    values: [
       ...fence(claim),
       JSON.stringify({ taken_at: takenAt, lsn, xmin, xmax, xip }),
       startLsn,
@@ -122,7 +129,7 @@ export async function recordSnapshot(
       JSON.stringify(tableForms),
       JSON.stringify(catalog),
     ],
-  );
+  });
   return rowCount === 1;
 }
 
@@ -136,19 +143,25 @@ export interface PlannedChunk {
   readonly rows: number;
 }
 
+const ALL_PLANNED = `update exports set all_planned = true where ${HELD}`;
+
 /**
- * The share lock waits for a claim of the export in progress, and then sees its run. So a chunk of a lost run never
- * joins those of the next.
+ * The lock waits for a claim of the export in progress, and then sees its run. So a chunk of a lost run never joins those
+ * of the next.
  */
-const ADD_CHUNKS = `
+const addChunksTo = (run: string) => `
+with e as (${run})
 insert into export_chunks
   (export_id, resource, chunk, run_attempt, state, snapshot_name, lower_key, upper_key, rows_planned)
 select e.id, p.resource, p.chunk, e.run_attempt, 'planned', $4, p."lowerKey", p."upperKey", p.rows
-from (select id, run_attempt from exports where ${HELD} for share) e,
-  json_to_recordset($5::json) as p("resource" text, "chunk" integer, "lowerKey" text[], "upperKey" text[], "rows" bigint)`;
+from e, json_to_recordset($5::json) as p("resource" text, "chunk" integer, "lowerKey" text[], "upperKey" text[], "rows" bigint)`;
+
+const ADD_CHUNKS = addChunksTo(`select id, run_attempt from exports where ${HELD} for share`);
+const ADD_LAST_CHUNKS = addChunksTo(`${ALL_PLANNED} returning id, run_attempt`);
 
 /**
- * @param snapshotName null: each chunk is read under a snapshot of its own.
+ * @param snapshotName null: each chunk is read under a snapshot of its own
+ * @param areLast also marks what `noteAllPlanned` marks
  * @returns false, without adding any, when another holder has the export
  */
 export async function addChunks(
@@ -156,10 +169,11 @@ export async function addChunks(
   claim: ClaimedExport,
   snapshotName: string | null,
   chunks: readonly PlannedChunk[],
+  areLast = false,
 ): Promise<boolean> {
   const { rowCount } = await db.query({
-    name: 'add_chunks',
-    text: ADD_CHUNKS,
+    name: areLast ? 'add_last_chunks' : 'add_chunks',
+    text: areLast ? ADD_LAST_CHUNKS : ADD_CHUNKS,
     values: [...fence(claim), snapshotName, JSON.stringify(chunks)],
   });
   return rowCount === chunks.length;
@@ -171,28 +185,23 @@ export async function addChunks(
  * @returns false when another holder has the export
  */
 export async function noteAllPlanned(db: Queryable, claim: ClaimedExport): Promise<boolean> {
-  const { rowCount } = await db.query(`update exports set all_planned = true where ${HELD}`, fence(claim));
+  const { rowCount } = await db.query(ALL_PLANNED, fence(claim));
   return rowCount === 1;
 }
 
 /**
- * Marks that all chunks are read and all checks passed, so that the writer may publish.
+ * Marks that everything is read and sealed and all checks passed: the writer takes over, and no other holder starts the
+ * export again.
  *
  * @returns false when another holder has the export
  */
-export async function finishPlanning(db: Queryable, claim: ClaimedExport): Promise<boolean> {
-  const { rowCount } = await db.query(`update exports set planned_at = now() where ${HELD}`, fence(claim));
-  return rowCount === 1;
-}
-
-/**
- * Marks that everything is read and sealed: the writer takes over. False when it already did, or the export has ended.
- */
 export async function finishRun(db: Queryable, claim: ClaimedExport): Promise<boolean> {
-  const { rowCount } = await db.query(
-    `update exports set phase = 'assembling', lease_owner = null, lease_expires_at = null where ${HELD}`,
-    fence(claim),
-  );
+  const { rowCount } = await db.query({
+    name: 'finish_run',
+    text: `update exports set phase = 'assembling', planned_at = now(), lease_owner = null, lease_expires_at = null where ${HELD}
+           returning pg_notify('${ASSEMBLIES_CHANNEL}', id)`,
+    values: fence(claim),
+  });
   return rowCount === 1;
 }
 

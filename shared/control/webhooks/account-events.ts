@@ -9,13 +9,28 @@ export interface AccountEventRow {
   occurred_at: string;
 }
 
-/** Called often, so it is one small statement. */
-export async function areAllScheduled(db: Queryable): Promise<boolean> {
-  const { rows } = await db.query<{ are_all: boolean }>({
-    name: 'are_account_events_scheduled',
-    text: 'select not exists (select from account_events where parked_at is null) as are_all',
+/** Events per statement. Further ones wait for the next round. */
+const MAX_UNHEARD = 1_000;
+
+const IS_HEARD = `exists (
+  select from webhooks w where w.account_id = a.account_id and w.id <> a.subject_id and w.created_at <= a.occurred_at)`;
+
+/**
+ * Marks events of accounts without an endpoint for them as scheduled. Called often, so it is one small statement.
+ *
+ * @returns whether other events are still to be scheduled
+ */
+export async function passOverUnheard(db: Queryable): Promise<boolean> {
+  const { rows } = await db.query<{ is_any_left: boolean }>({
+    name: 'pass_over_unheard_events',
+    text: `with unheard as (
+             update account_events set parked_at = now() where commit_lsn in (
+               select a.commit_lsn from account_events a where a.parked_at is null and not ${IS_HEARD}
+               limit ${MAX_UNHEARD} for update skip locked)
+           )
+           select exists (select from account_events a where a.parked_at is null and ${IS_HEARD}) as is_any_left`,
   });
-  return rows[0]?.are_all === true;
+  return rows[0]?.is_any_left === true;
 }
 
 /** The oldest event that is not scheduled, locked until the transaction ends. Events locked by others are skipped. */

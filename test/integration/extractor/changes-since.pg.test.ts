@@ -50,6 +50,8 @@ const CLAIM: ClaimedExport = {
   runCount: 1,
   failedRuns: 0,
   rowsEstimated: null,
+  snapshotKind: null,
+  recordedFrom: null,
   owner: 'me',
 };
 

@@ -1,15 +1,17 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { sealExport } from '../../../services/dispatcher/mirror/store-feed.ts';
 import { collectChanged } from '../../../services/extractor/chunked/changed-records.ts';
 import { SingleSnapshotNeededError } from '../../../services/extractor/extraction-errors.ts';
 import { endCancelledExports, failExport } from '../../../shared/control/exports/end-export.ts';
 import {
   addChunks,
-  finishPlanning,
+  finishRun,
   noteAllPlanned,
   readRunStatuses,
   releaseExport,
   renewExport,
 } from '../../../shared/control/exports/export-run.ts';
+import { ASSEMBLIES_CHANNEL, SEALS_CHANNEL } from '../../../shared/protocol/names.ts';
 import { CLAIM_LIMITS, type ExportStore, openExportStore } from '../../support/export-store.ts';
 import { waitFor } from '../../support/wait-for.ts';
 
@@ -85,10 +87,30 @@ test('a run that is read and sealed is not started anew when its holder dies', a
   const run = await store.startRun(1);
   const chunk = await store.claimChunk('reader');
   if (chunk !== undefined) await store.finishChunk(chunk, 10);
-  await finishPlanning(store.pool, run);
+  expect(await finishRun(store.pool, run)).toBe(true);
   await store.pool.query("update exports set sealed_lsn = '0/3'");
   await store.expireLeases();
   expect(await store.claim('two')).toBeUndefined();
+});
+
+test('the holder hears of its seal, and the writers of an export that they may assemble', async () => {
+  await store.addExports('acme', ['e1']);
+  const run = await store.startRun(1);
+  const heard: string[] = [];
+  const client = await store.pool.connect();
+  try {
+    client.on('notification', ({ channel, payload }) => heard.push(`${channel} ${payload}`));
+    await client.query(`listen ${SEALS_CHANNEL}; listen ${ASSEMBLIES_CHANNEL}`);
+    await sealExport(store.pool, { job_id: 'e1', token: 'of an earlier run', commit_lsn: 16 });
+    await sealExport(store.pool, { job_id: 'e1', token: 'token', commit_lsn: 16 });
+    await waitFor('the seal', () => heard.length === 1);
+    await finishRun(store.pool, run);
+    await finishRun(store.pool, run);
+    await waitFor('the end of the run', () => heard.length === 2);
+    expect(heard).toEqual([`${SEALS_CHANNEL} e1`, `${ASSEMBLIES_CHANNEL} e1`]);
+  } finally {
+    client.release(true);
+  }
 });
 
 test('an export whose holders keep dying is given up', async () => {

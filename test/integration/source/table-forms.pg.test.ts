@@ -1,7 +1,7 @@
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parseCatalog } from '../../../shared/catalog/load-catalog.ts';
-import { readTableFacts } from '../../../shared/catalog/table-facts.ts';
+import { readTableFacts, readTypeVersions } from '../../../shared/catalog/table-facts.ts';
 import {
   classifyFormChange,
   parseTableForm,
@@ -286,5 +286,47 @@ resources:
     expect(await adapt(same, 'alter table app.deals alter column code type bigint', same)).toBe(
       'table_rewritten',
     );
+  });
+});
+
+describe('versions of the types that a table is made of', () => {
+  const versionsOf = async () => (await facts()).get('items')?.typeVersions ?? [];
+  /** Before the statement, behind it as facts have them, and behind it by the types alone. */
+  const around = async (sql: string) => {
+    const before = await versionsOf();
+    await db.query('begin');
+    try {
+      await db.query(sql);
+      const oids = before.map(({ oid }) => oid);
+      return { before, after: await versionsOf(), present: await readTypeVersions(db, oids) };
+    } finally {
+      await db.query('rollback');
+    }
+  };
+
+  test.each([
+    "alter type app.mood rename value 'sad' to 'blue'",
+    "alter type app.mood add value 'elated'",
+    'alter type app.mood rename to temper',
+    'alter type app.inner_pair rename attribute x to z',
+    'alter type app.pair rename to couple',
+    'alter domain app.label rename to tag',
+    'alter type app.inner_pair set schema public',
+    'alter schema app rename to app_2',
+  ])('%s gives another one', async (sql) => {
+    const { before, present } = await around(sql);
+    expect(before.length).toBeGreaterThan(3);
+    expect(present.map(({ oid }) => oid)).toEqual(before.map(({ oid }) => oid));
+    expect(present).not.toEqual(before);
+  });
+
+  test.each([
+    "insert into app.items values (2, 'acme')",
+    'create type app.other as (a int)',
+    'alter table app.items rename column name to title',
+  ])('%s gives the same', async (sql) => {
+    const { before, after, present } = await around(sql);
+    expect(present).toEqual(before);
+    expect(after).toEqual(before);
   });
 });
