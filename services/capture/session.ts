@@ -1,5 +1,5 @@
 import { showFinding } from '../../shared/catalog/finding.ts';
-import { RoutesLostError } from '../../shared/control/routes.ts';
+import { RoutesLostError } from '../../shared/control/route-generations.ts';
 import type { Catalog } from '../../shared/domain/catalog.ts';
 import { formatLsn } from '../../shared/domain/lsn.ts';
 import type { AvroSchemaJson } from '../../shared/kafka/registry.ts';

@@ -8,10 +8,13 @@ import {
 } from '../../../shared/catalog/check-account-paths.ts';
 import { describeColumns } from '../../../shared/catalog/describe-table.ts';
 import {
-  addRoutes,
   beginGeneration,
   discardGeneration,
   finishGeneration,
+  takeRoutes,
+} from '../../../shared/control/route-generations.ts';
+import {
+  addRoutes,
   type ReferenceCount,
   type Route,
   type RouteAdditions,
@@ -19,7 +22,6 @@ import {
   readRoutes,
   sweepGenerations,
   sweepRoutes,
-  takeRoutes,
 } from '../../../shared/control/routes.ts';
 import {
   type Catalog,

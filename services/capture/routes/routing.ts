@@ -1,6 +1,6 @@
 import { childrenOf, pathsFingerprint } from '../../../shared/catalog/check-account-paths.ts';
 import { readPathState } from '../../../shared/catalog/path-state.ts';
-import { readBrokenPaths } from '../../../shared/control/routes.ts';
+import { readBrokenPaths } from '../../../shared/control/route-generations.ts';
 import type { Catalog } from '../../../shared/domain/catalog.ts';
 import type { Lsn } from '../../../shared/domain/lsn.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';

@@ -2,7 +2,7 @@ import type { Pool } from 'pg';
 import { catalogFingerprint } from '../../../shared/catalog/catalog-fingerprint.ts';
 import { pathsFingerprint } from '../../../shared/catalog/check-account-paths.ts';
 import type { ClaimedExport } from '../../../shared/control/exports/queue-exports.ts';
-import { readRoutesSnapshot } from '../../../shared/control/routes.ts';
+import { readRoutesSnapshot } from '../../../shared/control/route-generations.ts';
 import { type Catalog, parentOf, type Resource } from '../../../shared/domain/catalog.ts';
 import { parseSnapshot, seesAllOf } from '../../../shared/domain/snapshot.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';

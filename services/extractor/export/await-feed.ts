@@ -2,7 +2,7 @@ import type { Pool } from 'pg';
 import { pathsFingerprint } from '../../../shared/catalog/check-account-paths.ts';
 import { findOpenTransactions } from '../../../shared/catalog/open-transactions.ts';
 import type { ClaimedExport } from '../../../shared/control/exports/queue-exports.ts';
-import { readBrokenPaths } from '../../../shared/control/routes.ts';
+import { readBrokenPaths } from '../../../shared/control/route-generations.ts';
 import { type Catalog, parentOf, type Resource } from '../../../shared/domain/catalog.ts';
 import { type Lsn, parseLsn } from '../../../shared/domain/lsn.ts';
 import type { Log } from '../../../shared/runtime/log.ts';

@@ -1,5 +1,6 @@
 import { afterAll, afterEach, beforeAll, expect, onTestFinished, test } from 'vitest';
-import { addRoutes, sweepGenerations, sweepRoutes, takeRoutes } from '../../../shared/control/routes.ts';
+import { takeRoutes } from '../../../shared/control/route-generations.ts';
+import { addRoutes, sweepGenerations, sweepRoutes } from '../../../shared/control/routes.ts';
 import { formatLsn, parseLsn } from '../../../shared/domain/lsn.ts';
 import { createControlPool } from '../../../shared/postgres/pool.ts';
 import { silentLog } from '../../../shared/runtime/log.ts';
