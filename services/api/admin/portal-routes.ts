@@ -16,11 +16,11 @@ import { findAccount } from './accounts.ts';
 import {
   insertPortalLink,
   listPortalSessions,
+  newPortalToken,
   type PortalSessionRow,
   revokeAllPortalSessions,
   revokePortalSession,
 } from './portal-store.ts';
-import { newPortalToken } from './portal-token.ts';
 
 export interface PortalDeps {
   readonly pool: Pool;

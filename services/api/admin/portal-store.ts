@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import type { Place } from '../http/paging.ts';
 
@@ -16,6 +17,11 @@ export interface NewPortalLink extends PortalLook {
   readonly scopes: readonly string[];
   readonly next: string;
   readonly expiresInSeconds: number;
+}
+
+/** The code of a link, or the token of a session: 256 random bits. Only its hash is stored. */
+export function newPortalToken(): string {
+  return randomBytes(32).toString('base64url');
 }
 
 /** Limit of an account's unused links that have not expired. */

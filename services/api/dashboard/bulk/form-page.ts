@@ -1,6 +1,7 @@
 import type { z } from 'zod';
 import type { AppError } from '../../../../shared/runtime/errors.ts';
 import type { bulkDryRunSchema, bulkFileSchema } from '../../bulk/response.ts';
+import { type Html, html } from '../../pages/html.ts';
 import type { Job } from './job-page.ts';
 import type { Fault, Operation, Resource, Selection } from './job-request.ts';
 import type { Account } from './limits.ts';
@@ -28,4 +29,12 @@ export interface FormPage extends PageFacts {
   readonly preview?: { readonly run: DryRun; readonly print: string; readonly hasChanged: boolean };
   /** A file of IDs that was just uploaded. */
   readonly file?: z.output<typeof bulkFileSchema>;
+}
+
+/** The errors of one part of the form, shown beside it. */
+export function faultHtml(faults: readonly Fault[], place: string): Html | null {
+  const found = faults.filter((fault) => fault.place === place);
+  return found.length === 0
+    ? null
+    : html`<p class="field-fault">${found.map(({ detail }) => `${detail} `)}</p>`;
 }

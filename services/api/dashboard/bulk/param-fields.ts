@@ -1,7 +1,6 @@
 import { flag, type Html, html } from '../../pages/html.ts';
 import type { Visit } from '../frame/visit.ts';
-import { faultHtml } from './field-faults.ts';
-import type { FormPage } from './form-page.ts';
+import { type FormPage, faultHtml } from './form-page.ts';
 import { isChoice, modeOf, type Param } from './job-request.ts';
 
 /** Texts longer than this get a larger field. */

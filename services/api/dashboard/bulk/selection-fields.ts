@@ -3,8 +3,7 @@ import { flag, html } from '../../pages/html.ts';
 import { faultWords } from '../frame/fault-words.ts';
 import { csrfField } from '../frame/layout.ts';
 import type { Visit } from '../frame/visit.ts';
-import { faultHtml } from './field-faults.ts';
-import type { FormPage } from './form-page.ts';
+import { type FormPage, faultHtml } from './form-page.ts';
 import { JOBS_PATH } from './job-list.ts';
 import { MAX_ROWS, type Resource, type Row, readRows } from './job-request.ts';
 

@@ -9,6 +9,7 @@ import {
   findPortalSessions,
   insertPortalSession,
   type NewPortalSession,
+  newPortalToken,
   notePortalSession,
   type OpenPortalLink,
   type PortalSession,
@@ -16,7 +17,6 @@ import {
   setPortalSessionLocale,
   usePortalLink,
 } from '../../admin/portal-store.ts';
-import { newPortalToken } from '../../admin/portal-token.ts';
 import { recordAudit } from '../../http/audit-log.ts';
 import { type Caller, hashKey } from '../../http/caller.ts';
 import { createKeyLookup } from '../../http/key-lookup.ts';

@@ -11,7 +11,7 @@ import {
   revokeOperatorSession,
   setOperatorSessionLocale,
 } from '../../admin/operator-session-store.ts';
-import { newPortalToken } from '../../admin/portal-token.ts';
+import { newPortalToken } from '../../admin/portal-store.ts';
 import { recordAudit } from '../../http/audit-log.ts';
 import { type Caller, hashKey, operatorKeyHash } from '../../http/caller.ts';
 import { createKeyLookup } from '../../http/key-lookup.ts';
