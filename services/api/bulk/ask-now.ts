@@ -2,12 +2,11 @@ import type { KeyObject } from 'node:crypto';
 import type { Pool } from 'pg';
 import { askForItems } from '../../../shared/bulk/ask-for-items.ts';
 import { HANDLER_TIMEOUT, type HandlerFault } from '../../../shared/bulk/call-handler.ts';
-import { doneItems, readResults, recordResults } from '../../../shared/bulk/ledger.ts';
-import { moveQuota, releaseHold } from '../../../shared/control/bulk/bulk-quota.ts';
-import { costsQuota, type ItemResult, NOT_ATTEMPTED } from '../../../shared/domain/bulk.ts';
+import { doneItems, recordResults } from '../../../shared/bulk/ledger.ts';
+import { type ItemResult, NOT_ATTEMPTED } from '../../../shared/domain/bulk.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
-import { numberItems, type RunNow } from './number-items.ts';
-import { applicationOf, dropHold, holdForRun, SWEEP_ROWS } from './run-now.ts';
+import type { RunNow } from './number-items.ts';
+import { applicationOf, runCharged, SWEEP_ROWS } from './run-now.ts';
 
 export interface AskNowDeps {
   /** The control store, for quota holds that must be visible outside the request's own transaction. */
@@ -30,22 +29,16 @@ const CONCURRENCY = 10;
  * @throws AppError `invalid` when there are more items than the resource's cap, `too_many` when the quota
  *   does not cover them; the handler was then not called
  */
-export async function askNow(
+export function askNow(
   db: Queryable,
   { pool, source, limitMs, signingKeys }: AskNowDeps,
   run: RunNow,
   nowMs: number,
 ): Promise<ItemResult[]> {
-  const { accountId, ledgerId } = run;
-  const readAll = () => readResults(source, ledgerId, { status: undefined, afterSeq: -1, limit: SWEEP_ROWS });
-  const done = await readAll();
-  const { decided, open } = await numberItems(run, source, done);
-  const settled = new Set(done.map(({ seq }) => seq));
-  const items = open.filter(({ seq }) => !settled.has(seq));
-  const span = await holdForRun(pool, run, open.length, nowMs);
-  let results: ItemResult[];
-  try {
-    await recordResults(source, ledgerId, decided);
+  const { ledgerId } = run;
+  return runCharged(db, { pool, source }, run, nowMs, async (open, done) => {
+    const settled = new Set(done.map(({ seq }) => seq));
+    const items = open.filter(({ seq }) => !settled.has(seq));
     const signal = AbortSignal.timeout(limitMs);
     const { unsettled } = await askForItems(applicationOf(run), items, {
       source,
@@ -65,16 +58,7 @@ export async function askNow(
         ...(unsettled.has(item.seq) ? begun(unsettled.get(item.seq) ?? null, limitMs) : notBegun(limitMs)),
       })),
     );
-    results = await readAll();
-  } catch (error) {
-    await dropHold(pool, run);
-    throw error;
-  }
-  const used = results.filter(costsQuota).length;
-  // In the request's own transaction, together with its stored response.
-  await moveQuota(db, accountId, span, { used, reserved: 0 });
-  await releaseHold(db, ledgerId);
-  return results;
+  });
 }
 
 function notBegun(limitMs: number): HandlerFault {

@@ -65,31 +65,43 @@ export function ledgerIdOf(accountId: string, idempotencyKey: string | undefined
  * @throws AppError `invalid` when there are more items than the resource's cap, with nothing applied;
  *   `too_many` when the quota does not cover them
  */
-export async function runNow(
+export function runNow(db: Queryable, deps: RunNowDeps, run: RunNow, nowMs: number): Promise<ItemResult[]> {
+  return runCharged(db, deps, run, nowMs, (open) => applyInTime(deps.source, run, open, deps.limitMs));
+}
+
+/**
+ * Numbers a request's items, lets `work` process the open ones, and charges the account for them and for those that an
+ * earlier attempt of the request has processed.
+ *
+ * @param work gets the open items, and the results of an earlier attempt, which may include some of these
+ * @throws AppError `invalid` when there are more items than the resource's cap, `too_many` when the quota does not cover
+ *   them; the error of `work`, without a charge
+ */
+export async function runCharged(
   db: Queryable,
-  { pool, source, limitMs }: RunNowDeps,
+  { pool, source }: Pick<RunNowDeps, 'pool' | 'source'>,
   run: RunNow,
   nowMs: number,
+  work: (open: readonly NumberedItem[], done: readonly ItemResult[]) => Promise<void>,
 ): Promise<ItemResult[]> {
   const { accountId, ledgerId } = run;
   const readAll = () => readResults(source, ledgerId, { status: undefined, afterSeq: -1, limit: SWEEP_ROWS });
   const done = await readAll();
   const { decided, open } = await numberItems(run, source, done);
-  // Items that an earlier attempt changed are charged too, though they are not open any more.
   const isOpen = new Set(open.map(({ seq }) => seq));
   const earlier = done.filter((result) => costsQuota(result) && !isOpen.has(result.seq)).length;
   const span = await holdForRun(pool, run, open.length + earlier, nowMs);
   let results: ItemResult[];
   try {
     await recordResults(source, ledgerId, decided);
-    await applyInTime(source, run, open, limitMs);
+    await work(open, done);
     results = await readAll();
   } catch (error) {
     await dropHold(pool, run);
     throw error;
   }
   const used = results.filter(costsQuota).length;
-  // In the request's own transaction, together with its response.
+  // In the request's own transaction, together with its stored response.
   await moveQuota(db, accountId, span, { used, reserved: 0 });
   await releaseHold(db, ledgerId);
   return results;
@@ -102,7 +114,7 @@ export async function runNow(
  * @returns the quota period that is charged
  * @throws AppError `too_many` when the quota does not cover the items
  */
-export async function holdForRun(
+async function holdForRun(
   pool: Pool,
   { accountId, ledgerId }: RunNow,
   items: number,
@@ -118,7 +130,7 @@ export async function holdForRun(
 }
 
 /** The hold would expire by itself, but would block a retry until then. */
-export async function dropHold(pool: Pool, { ledgerId }: RunNow): Promise<void> {
+async function dropHold(pool: Pool, { ledgerId }: RunNow): Promise<void> {
   await releaseHold(pool, ledgerId).catch(() => undefined);
 }
 

@@ -152,6 +152,41 @@ test('a retry whose first answer was lost asks the handler for what was not sett
   expect(calls[3]).toBe(calls.find((one) => one.endsWith(`/${ids[1]}`)));
 });
 
+test('a retry of a filter whose first answer was lost is charged for both attempts, and refused beyond the quota', async () => {
+  const { key, id, ids } = await world.account(3);
+  await world.api.pool.query('update accounts set bulk_quota = 2 where id = $1', [id]);
+  const setStatus = (record: string | undefined, status: string) =>
+    world.api.pool.query('update documint.invoices set status = $2 where id = $1', [record, status]);
+  await setStatus(ids[2], 'paid');
+  // What the handler is asked for no longer matches the filter.
+  handler.answer = (one, _times, response) =>
+    void setStatus(one.itemId, 'void').then(() => end(response, 200));
+  await world.api.pool.query(`
+    create function tandem.stay() returns trigger language plpgsql as $$ begin return null; end $$;
+    create trigger stay before delete on tandem.bulk_ledger for each row execute function tandem.stay()`);
+  const filter = { id: { in: ids }, status: { eq: 'open' } };
+  const submit = () =>
+    world.submit(
+      key,
+      { resource: 'invoices', operation: 'render', filter },
+      { 'idempotency-key': 'lost filter' },
+    );
+  expect(await submit()).toMatchObject({ status: 200, json: { succeeded: 2 } });
+  // As if the api had died before it committed its answer and what it had used; then one more record matches.
+  await world.api.pool.query('delete from idempotency_keys');
+  await world.api.pool.query('update bulk_quota_use set used = 0 where account_id = $1', [id]);
+  await setStatus(ids[2], 'open');
+  expect(await submit()).toMatchObject({ status: 429, json: { quota: { limit: 2 } } });
+  await world.api.pool.query('update accounts set bulk_quota = 3 where id = $1', [id]);
+  expect(await submit()).toMatchObject({ status: 200, json: { succeeded: 3 } });
+  const { rows } = await world.api.pool.query(
+    'select used::int, reserved::int from bulk_quota_use where account_id = $1',
+    [id],
+  );
+  expect(rows).toEqual([{ used: 3, reserved: 0 }]);
+  await world.api.pool.query('drop trigger stay on tandem.bulk_ledger');
+});
+
 test('one account has two synchronous operations with a handler at once, and is told to wait for the third', async () => {
   const { key, ids } = await world.account(3);
   const other = await world.account(1);
