@@ -50,7 +50,7 @@ const NOT_OF_A_PAGE = [
   /^This request is for|operator (?:may|must) give|^must be (?:one account|the account)|there is no such account/,
   /^must be a next_cursor|^is not the export|^The events after|^The control store|^The databases|^Files cannot/,
   /^There is nothing at|^The path does not|^An internal error|^Too many synchronous|^The request has x items/,
-  /^x x$|^The bulk job x\.$|^is not a parameter of the operation; x|^unknown x "x"$/,
+  /^The extensions of chunks|^x x$|^The bulk job x\.$|^is not a parameter of the operation; x|^unknown x "x"$/,
 ];
 
 test('every sentence that the API refuses a page with has a code', () => {
