@@ -1,5 +1,4 @@
 import type { IncomingMessage } from 'node:http';
-import { createTurns } from './turns.ts';
 
 /** Smaller pieces are gathered until there are so many bytes. */
 const GATHERED_BYTES = 4_096;
@@ -8,11 +7,15 @@ const GATHERED_BYTES = 4_096;
 const TURN_BYTES = 65_536;
 const TURN_PIECES = 1_000;
 
-/** Bodies that are read on in one turn of the event loop. What each reads takes 3 ms if its pieces are small. */
-const BODIES_PER_TURN = 2;
+/** What it costs to read. A small piece is a call from Node's parser and a buffer of its own. */
+const PIECE_MS = 0.002;
+const BYTE_MS = 0.000_001;
+
+/** After a turn, no body has one for so many times as long: bodies that are read on take a quarter of the time, whoever sends them. */
+const PAUSE_TIMES = 3;
 
 /** Pieces of a body that may be of any size. */
-const FREE_PIECES = 4_000;
+const FREE_PIECES = 1_000;
 
 /** The least mean size of more pieces. An ID on its line has five bytes or more; the frame of a chunk has five. */
 const LEAST_MEAN_BYTES = 4;
@@ -38,7 +41,7 @@ export type GatherPieces = (request: IncomingMessage, refuse: (error: SmallPiece
  * they cost is refused. Bodies take turns, also those that are only drained: their clients wait, and other requests do not.
  */
 export function createPieceGatherer(): GatherPieces {
-  const inTurn = createTurns(BODIES_PER_TURN);
+  const waitForTurn = createReadTurns();
   return (request, refuse) => {
     const push = request.push.bind(request);
     const read = request._read.bind(request);
@@ -46,7 +49,7 @@ export function createPieceGatherer(): GatherPieces {
     let used = 0;
     let pieceCount = 0;
     let byteCount = 0;
-    let turn = { pieceCount: 0, byteCount: 0 };
+    let turn: Turn = { pieceCount: 0, byteCount: 0 };
     let isHeld = false;
     let isAskedFor = false;
     let isRefused = false;
@@ -60,7 +63,7 @@ export function createPieceGatherer(): GatherPieces {
     const hold = () => {
       if (isHeld) return;
       isHeld = true;
-      inTurn(() => {
+      waitForTurn(turn, () => {
         isHeld = false;
         turn = { pieceCount: 0, byteCount: 0 };
         handOn();
@@ -107,5 +110,30 @@ export function createPieceGatherer(): GatherPieces {
     };
     // Node passes by the body of a request that nobody has read from when its response is sent, and then there is no push.
     request.read(0);
+  };
+}
+
+/** What was read of a body in its turn. It still grows until the parser has seen all that was read. */
+interface Turn {
+  pieceCount: number;
+  byteCount: number;
+}
+
+/** Calls `readOn` of one body after another, each after a pause that follows from what the turn before it cost. */
+function createReadTurns(): (ended: Turn, readOn: () => void) => void {
+  const waiting: { readonly ended: Turn; readonly readOn: () => void }[] = [];
+  const schedule = (afterMs: number) => (afterMs < 1 ? setImmediate(next) : setTimeout(next, afterMs));
+  const next = () => {
+    const [first] = waiting;
+    if (first === undefined) return;
+    first.readOn();
+    const { pieceCount, byteCount } = first.ended;
+    waiting.shift();
+    if (waiting.length > 0) schedule(PAUSE_TIMES * (pieceCount * PIECE_MS + byteCount * BYTE_MS));
+  };
+  return (ended, readOn) => {
+    waiting.push({ ended, readOn });
+    if (waiting.length === 1)
+      schedule(PAUSE_TIMES * (ended.pieceCount * PIECE_MS + ended.byteCount * BYTE_MS));
   };
 }

@@ -2,9 +2,8 @@ import type { Context, Middleware } from 'koa';
 import { PoolBusyError } from '../../../shared/postgres/pool.ts';
 import { AppError } from '../../../shared/runtime/errors.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
-import { sleep } from '../../../shared/runtime/sleep.ts';
 import { StorageFullError, StorageRefusedError } from '../../../shared/storage/storage.ts';
-import { type NextLateness, REFUSAL_WAITS } from './late-refusal.ts';
+import { type NextLateness, waitLate } from './late-refusal.ts';
 import type { Mounted } from './mount-routes.ts';
 import {
   methodNotAllowed,
@@ -75,9 +74,7 @@ export function errorHandler({
     }
     const unwritten = lines.take();
     if (unwritten !== undefined) writeLine(log, ctx, startedAtMs, failure, unwritten);
-    ctx.res.emit(REFUSAL_WAITS);
-    const waitMs = nextLateness();
-    if (waitMs > 0) await sleep(waitMs);
+    await new Promise<void>((resolve) => waitLate(ctx.res, nextLateness(), resolve));
   };
 }
 

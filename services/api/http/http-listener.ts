@@ -11,7 +11,6 @@ import type { PublicUrls } from './public-urls.ts';
 import type { RequestLimits } from './request-limits.ts';
 import { pathOf } from './request-target.ts';
 import { dropSlowReaders, READER_LIMITS, type ReaderLimits } from './slow-reader.ts';
-import { createTurns } from './turns.ts';
 
 /** Connections, so that their number does not decide how much memory is used. */
 const MAX_CONNECTIONS = 4_000;
@@ -105,6 +104,22 @@ export async function openHttpListener(
     },
   };
   return { port: (server.address() as AddressInfo).port, worker, close };
+}
+
+/** Runs so many pieces of work in a turn of the event loop, in their order, so that what comes at once delays others by little. */
+function createTurns(perTurn: number): (work: () => void) => void {
+  const waiting: (() => void)[] = [];
+  const runSome = () => {
+    const some = waiting.slice(0, perTurn);
+    for (const work of some) work();
+    waiting.splice(0, some.length);
+    if (waiting.length > 0) setImmediate(runSome);
+  };
+  return (work) => {
+    waiting.push(work);
+    // One that runs keeps its place until the turn ends, so the next turn is asked for once.
+    if (waiting.length === 1) setImmediate(runSome);
+  };
 }
 
 /**

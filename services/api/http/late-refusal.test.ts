@@ -1,6 +1,8 @@
+import { IncomingMessage, ServerResponse } from 'node:http';
+import { Socket } from 'node:net';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { createLateness } from './late-refusal.ts';
+import { createLateness, waitLate } from './late-refusal.ts';
 
 const REFUSAL_MS = 250;
 const LONGEST_MS = 5_000 + 1.5 * REFUSAL_MS;
@@ -50,4 +52,12 @@ test('no refusal is late beyond measure, whatever came before it, and a key that
 test('without a delay nothing waits', () => {
   const next = createLateness(0);
   expect(Array.from({ length: 2_000 }, () => next('k')).every((ms) => ms === 0)).toBe(true);
+});
+
+test('a refusal waits no longer once its client has left', async () => {
+  const response = new ServerResponse(new IncomingMessage(new Socket()));
+  const left = new Promise<void>((resolve) => waitLate(response, 3_600_000, resolve));
+  response.destroy();
+  await left;
+  await new Promise<void>((resolve) => waitLate(response, 3_600_000, resolve));
 });

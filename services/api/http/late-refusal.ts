@@ -1,3 +1,4 @@
+import type { ServerResponse } from 'node:http';
 import { createPacer } from './pacer.ts';
 
 /** Event of a response that is only being delayed: its connection is free for whoever else wants to connect. */
@@ -39,4 +40,20 @@ export function createLateness(
     const turnMs = Math.max(paceAll('', nowMs), keyPrint === undefined ? 0 : paceKey(keyPrint, nowMs));
     return turnMs + refusalMs * (0.5 + random());
   };
+}
+
+/** Goes on after the delay, or as soon as the client has left: nothing is held for nobody. */
+export function waitLate(response: ServerResponse, waitMs: number, goOn: () => void): void {
+  response.emit(REFUSAL_WAITS);
+  if (waitMs === 0 || response.closed) {
+    goOn();
+    return;
+  }
+  const end = () => {
+    clearTimeout(timer);
+    response.off('close', end);
+    goOn();
+  };
+  const timer = setTimeout(end, waitMs);
+  response.once('close', end);
 }

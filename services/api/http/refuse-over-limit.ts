@@ -4,9 +4,9 @@ import type { BeginRequest } from '../metrics.ts';
 import type { AccountLimiter, Refusal } from './account-limiter.ts';
 import { hashKey, keyOf } from './caller.ts';
 import type { CrossOrigin } from './cors.ts';
-import { type NextLateness, REFUSAL_WAITS } from './late-refusal.ts';
+import { type NextLateness, waitLate } from './late-refusal.ts';
 import type { Mounted } from './mount-routes.ts';
-import { problemHeaders, problemText, requestIdOf, toProblem } from './problem.ts';
+import { PROBLEMS, problemHeaders, problemText, requestIdOf, toProblem } from './problem.ts';
 import type { PublicUrls } from './public-urls.ts';
 import type { RefusalLines } from './refusal-lines.ts';
 import { readTarget } from './request-target.ts';
@@ -38,18 +38,10 @@ export function refuseOverLimit(handle: RequestListener, deps: RefuserDeps): Req
     const route = routeOf(request, deps);
     if (isSpared(route, refusal)) return handle(request, response);
     const end = deps.beginRequest();
-    const over = () => end({ method: request.method ?? '', route: route?.path, status: response.statusCode });
-    const timer = setTimeout(() => {
-      response.off('close', leave);
-      respond(request, response, refusal.error, deps);
-      over();
-    }, deps.nextLateness(keyPrint));
-    const leave = () => {
-      clearTimeout(timer);
-      over();
-    };
-    response.once('close', leave);
-    response.emit(REFUSAL_WAITS);
+    waitLate(response, deps.nextLateness(keyPrint), () => {
+      if (!response.closed) respond(request, response, refusal.error, deps);
+      end({ method: request.method ?? '', route: route?.path, status: PROBLEMS[refusal.error.code].status });
+    });
     deps.lines.leaveOut();
   };
 }
