@@ -101,8 +101,10 @@ const MAX_SLOW_ATTEMPTS = 3;
 /**
  * The failure that ends a job whose listing failed, in words for its customer; undefined: the listing is retried. Only an error of
  * the job itself ends it at once, not a source, storage or control store that is unreachable.
+ *
+ * @param count how often the listing has failed with this error in a row
  */
-export function classifyListingError(error: unknown, attempts: number): JobFailure | undefined {
+export function classifyListingError(error: unknown, count: number): JobFailure | undefined {
   if (error instanceof JobFailedError) return { code: error.code, message: error.message };
   if (error instanceof FilterError) {
     return { code: 'filter_refused', message: `${error.pointer}: ${error.message}` };
@@ -117,16 +119,16 @@ export function classifyListingError(error: unknown, attempts: number): JobFailu
       message: 'Storage refuses to read the file of IDs: its rights or keys have changed.',
     };
   }
-  if (error instanceof SourceQueryError) return classifyQueryError(error.cause, attempts);
+  if (error instanceof SourceQueryError) return classifyQueryError(error.cause, count);
   return undefined;
 }
 
-function classifyQueryError(cause: unknown, attempts: number): JobFailure | undefined {
+function classifyQueryError(cause: unknown, count: number): JobFailure | undefined {
   switch (cause instanceof SetupError ? 'stop' : classifySourceError(cause)) {
     case 'wait':
       return undefined;
     case 'too_slow':
-      if (attempts < MAX_SLOW_ATTEMPTS) return undefined;
+      if (count < MAX_SLOW_ATTEMPTS) return undefined;
       return {
         code: 'filter_too_slow',
         message: 'The source database takes too long to find the items: select fewer, or by indexed fields.',

@@ -1,6 +1,7 @@
 import pg from 'pg';
 import { expect, test } from 'vitest';
 import { CatalogBehindError } from '../../shared/catalog/catalog-behind-error.ts';
+import { ConnectionLostError } from '../../shared/postgres/session.ts';
 import { LeaseLostError } from '../../shared/runtime/lease-renewer.ts';
 import { UnencodableRowError } from '../../shared/values/row-body.ts';
 import {
@@ -8,25 +9,48 @@ import {
   ExportCancelledError,
   ExportFailedError,
   SnapshotGoneError,
+  SourceAwayError,
   SourceSessionLostError,
   StoppingError,
   TableWantedError,
+  toSourceError,
 } from './extraction-errors.ts';
 
 function refusedWith(code: string): Error {
   return Object.assign(new pg.DatabaseError('refused', 7, 'error'), { code });
 }
 
-test('what can pass is tried again', () => {
-  const retry = { kind: 'retry', isForeseen: true };
-  expect(classifyExtractionError(new SourceSessionLostError('snapshot'))).toEqual(retry);
-  expect(classifyExtractionError(new SnapshotGoneError('0-1'))).toEqual(retry);
-  for (const code of ['57P01', '53300', '40001', '57014', '25P03', '28P01']) {
-    expect(classifyExtractionError(refusedWith(code)), code).toEqual(retry);
+const after = (error: unknown) => {
+  const action = classifyExtractionError(error);
+  return action.kind === 'retry' ? action.after : action.kind;
+};
+
+test('a server that is away is waited for', () => {
+  expect(after(new SourceAwayError('snapshot', { cause: refusedWith('53300') }))).toBe('outage');
+  expect(after(new SnapshotGoneError('0-1'))).toBe('outage');
+  // Of the control store.
+  for (const code of ['57P01', '08006', '28P01']) expect(after(refusedWith(code)), code).toBe('outage');
+  expect(after(new ConnectionLostError('Connection terminated unexpectedly'))).toBe('outage');
+  expect(after(Object.assign(new Error('x'), { code: 'ECONNREFUSED' }))).toBe('outage');
+  const broker = Object.assign(new Error('x'), { name: 'KafkaJSNumberOfRetriesExceeded' });
+  expect(after(new Error('sending', { cause: broker }))).toBe('outage');
+  const unrenewed = { cause: refusedWith('57P03') };
+  expect(after(new LeaseLostError('the lease could not be renewed in time', unrenewed))).toBe('outage');
+});
+
+test('what the work may itself be the cause of is tried again, and is a setback', () => {
+  expect(after(new SourceSessionLostError('snapshot'))).toBe('setback');
+  for (const code of ['53200', '40001', '57014', '25P02'])
+    expect(after(refusedWith(code)), code).toBe('setback');
+});
+
+test('a session that the server ends is lost, whatever statement is told so', () => {
+  for (const code of ['57P01', '57P02', '25P03', '25P04', '08006']) {
+    expect(toSourceError('chunk', refusedWith(code)), code).toBeInstanceOf(SourceSessionLostError);
   }
-  expect(classifyExtractionError(Object.assign(new Error('x'), { code: 'ECONNREFUSED' }))).toEqual(retry);
-  const outage = Object.assign(new Error('x'), { name: 'KafkaJSNumberOfRetriesExceeded' });
-  expect(classifyExtractionError(new Error('sending', { cause: outage }))).toEqual(retry);
+  for (const code of ['42P01', '57014', '40001', '53200']) {
+    expect(toSourceError('chunk', refusedWith(code)), code).toBeInstanceOf(pg.DatabaseError);
+  }
 });
 
 test('who waits for a table comes first, as does a catalog that is about to be adapted, and the last of several times is told', () => {
@@ -71,6 +95,6 @@ test('work that is cancelled or stopped is let go, and another’s is left alone
 });
 
 test('what nobody foresaw is tried again, and counts towards giving up', () => {
-  expect(classifyExtractionError(new TypeError('x'))).toEqual({ kind: 'retry', isForeseen: false });
-  expect(classifyExtractionError(refusedWith('42601'))).toEqual({ kind: 'retry', isForeseen: false });
+  expect(after(new TypeError('x'))).toBe('unforeseen');
+  expect(after(refusedWith('42601'))).toBe('unforeseen');
 });

@@ -5,6 +5,7 @@ import {
   causesOf,
   classifySqlState,
   classifyTransient,
+  isServerAway,
   type TransientKind,
 } from '../../shared/runtime/transient.ts';
 import { UnencodableRowError } from '../../shared/values/row-body.ts';
@@ -16,11 +17,25 @@ import { UnencodableRowError } from '../../shared/values/row-body.ts';
 
 /** A connection to the source failed or broke, and its snapshot is lost. */
 export class SourceSessionLostError extends Error {
-  override readonly name = 'SourceSessionLostError';
+  override readonly name: string = 'SourceSessionLostError';
 
   constructor(session: string, options?: ErrorOptions) {
     super(`the ${session} session on the source is lost`, options);
   }
+}
+
+/** No session could be opened, or only one on another server. No work was begun. */
+export class SourceAwayError extends SourceSessionLostError {
+  override readonly name = 'SourceAwayError';
+}
+
+/** Errors of a statement with which the server ends its session. */
+const SESSION_ENDED = /^(08|57P|25P0[34])/;
+
+/** Turns an error of a statement into what `classifyExtractionError` knows: a refusal, or a lost session. */
+export function toSourceError(session: string, cause: unknown): pg.DatabaseError | SourceSessionLostError {
+  if (cause instanceof pg.DatabaseError && !SESSION_ENDED.test(cause.code ?? '')) return cause;
+  return new SourceSessionLostError(session, { cause });
 }
 
 /** The snapshot's holder is gone, so nobody can read under the snapshot any more. */
@@ -111,13 +126,22 @@ export class ExportFailedError extends Error {
 }
 
 /**
+ * Why work was interrupted that is tried again:
+ *
+ * - `outage`: a server is away. The work cannot be the cause, so there is no limit.
+ * - `setback`: the source ended or refused work that may succeed later. The work may be the cause, for example a read
+ *   that takes too long, or a row at which the server crashes. So there is a limit.
+ * - `unforeseen`: nothing explains it.
+ */
+export type Interruption = 'outage' | 'setback' | 'unforeseen';
+
+/**
  * What follows from an error: `fail` ends the export, `retry` tries again later, `let-go` releases the work without
  * counting an attempt, `abandon` leaves work that another process has taken over.
  */
 export type FailureAction =
   | { readonly kind: 'fail'; readonly code: FailureCode; readonly message: string }
-  /** Outages are retried as long as the export may run; an unforeseen error counts as a failed attempt. */
-  | { readonly kind: 'retry'; readonly isForeseen: boolean }
+  | { readonly kind: 'retry'; readonly after: Interruption }
   /** Another session needs the table, or a deployment is under way: retried a few times, then failed with `failure`. */
   | { readonly kind: 'give-way'; readonly failure: Extract<FailureAction, { kind: 'fail' }> }
   | { readonly kind: 'let-go' }
@@ -128,6 +152,23 @@ export type FailureAction =
  * wait for hours.
  */
 export const MAX_GIVE_WAYS = 3;
+
+/**
+ * Setbacks in a row that fail an export. The waits between its runs add up to 13 minutes. That outlasts a server that
+ * restarts again and again, and limits the harm of an export that crashes the source's server.
+ */
+export const MAX_SETBACKS = 10;
+
+/** @param what was ended, in the plural */
+export function setbacksExhausted(what: string): Extract<FailureAction, { kind: 'fail' }> {
+  return {
+    kind: 'fail',
+    code: 'attempts_exhausted',
+    message:
+      `The source ended ${MAX_SETBACKS} ${what} in a row. Its server may have crashed, or something ends long ` +
+      'sessions: the operator finds the reason in the logs of the source and of the extractors.',
+  };
+}
 
 const TABLE_LOCKED: Extract<FailureAction, { kind: 'fail' }> = {
   kind: 'fail',
@@ -149,17 +190,19 @@ function catalogsDiffer({ resource }: CatalogMismatchError): Extract<FailureActi
   return { kind: 'fail', code: 'feed_mismatch', message };
 }
 
-const RETRY: FailureAction = { kind: 'retry', isForeseen: true };
+const retryAfter = (after: Interruption): FailureAction => ({ kind: 'retry', after });
 
 /** @param what the resources that were read, for the message of a failure */
 export function classifyExtractionError(error: unknown, what: readonly string[] = []): FailureAction {
-  if (error instanceof LeaseLostError) return { kind: 'abandon' };
+  if (error instanceof LeaseLostError) return classifyLostLease(error);
   if (error instanceof ExportCancelledError || error instanceof StoppingError) return { kind: 'let-go' };
   if (error instanceof TableWantedError) return { kind: 'give-way', failure: TABLE_LOCKED };
   if (error instanceof CatalogBehindError) return { kind: 'give-way', failure: catalogBehind(error) };
   if (error instanceof CatalogMismatchError) return { kind: 'give-way', failure: catalogsDiffer(error) };
   if (error instanceof ExportFailedError) return fail(error.code, error.message);
-  if (error instanceof SourceSessionLostError || error instanceof SnapshotGoneError) return RETRY;
+  // A reader whose holder is gone: the holder reports the cause.
+  if (error instanceof SourceAwayError || error instanceof SnapshotGoneError) return retryAfter('outage');
+  if (error instanceof SourceSessionLostError) return retryAfter('setback');
   if (error instanceof UnencodableRowError) {
     return fail(
       'row_unencodable',
@@ -168,11 +211,17 @@ export function classifyExtractionError(error: unknown, what: readonly string[] 
     );
   }
   if (error instanceof pg.DatabaseError) return classifyBySqlState(error.code ?? '', what);
-  return classifyByErrorCode(error) ?? retryOf(classifyTransient(error));
+  return classifyByErrorCode(error) ?? retryAfter(interruptionOf(classifyTransient(error)));
 }
 
-function retryOf(transient: TransientKind | undefined): FailureAction {
-  return { kind: 'retry', isForeseen: transient !== undefined };
+/** A lease that the control store could not renew is an outage. After any other loss, another process has the work. */
+function classifyLostLease({ cause }: LeaseLostError): FailureAction {
+  return isServerAway(classifyTransient(cause)) ? retryAfter('outage') : { kind: 'abandon' };
+}
+
+function interruptionOf(transient: TransientKind | undefined): Interruption {
+  if (transient === undefined) return 'unforeseen';
+  return isServerAway(transient) ? 'outage' : 'setback';
 }
 
 function fail(code: FailureCode, message: string): FailureAction {
@@ -205,7 +254,7 @@ function classifyBySqlState(sqlState: string, what: readonly string[]): FailureA
       );
     case '25P02':
       // A snapshot shared by small exports: the statement of another export has failed, and reports the cause there.
-      return RETRY;
+      return retryAfter('setback');
     case 'XX001':
     case 'XX002':
       return fail(
@@ -219,7 +268,7 @@ function classifyBySqlState(sqlState: string, what: readonly string[]): FailureA
       'The source refuses a value of the request, for example the account’s source ID.',
     );
   }
-  return retryOf(classifySqlState(sqlState));
+  return retryAfter(interruptionOf(classifySqlState(sqlState)));
 }
 
 const REGISTRY_INCOMPATIBLE = 'ConfluentSchemaRegistryCompatibilityError';

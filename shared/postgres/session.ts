@@ -32,6 +32,31 @@ function joined(...options: readonly (string | undefined)[]): string {
     .join(' ');
 }
 
+/** The connection broke, or gave no answer in time. pg's own error has neither a class nor a code, like a bug. */
+export class ConnectionLostError extends Error {
+  override readonly name = 'ConnectionLostError';
+}
+
+/** Errors of Node and of the server have a code, and a wrong argument is a TypeError. pg's others are lost connections. */
+function withClass(error: unknown): unknown {
+  const isOfConnection =
+    error instanceof Error &&
+    !('code' in error) &&
+    !(error instanceof TypeError || error instanceof RangeError);
+  return isOfConnection ? new ConnectionLostError(error.message, { cause: error }) : error;
+}
+
+/** Gives errors of lost connections a class. Queries with a callback or a stream are left as they are. */
+function tellLostConnections(query: pg.Client['query']): pg.Client['query'] {
+  return ((...args: Parameters<pg.Client['query']>) => {
+    const result: unknown = query(...args);
+    if (!(result instanceof Promise)) return result;
+    return result.catch((error: unknown) => {
+      throw withClass(error);
+    });
+  }) as pg.Client['query'];
+}
+
 /**
  * The only kind of connection to a database that Tandem opens, alone or in a `ConnectionPool`: it reads its URL as libpq does,
  * and no limit or default of its role reaches it.
@@ -50,6 +75,7 @@ export class Session extends pg.Client {
     // A connection that breaks between two statements says so by an event alone, and an event of this name that nobody
     // hears ends the process. A pool listens only while the connection is idle. The next statement fails by itself.
     this.on('error', () => undefined);
+    this.query = tellLostConnections(this.query.bind(this));
   }
 
   override connect(): Promise<this>;

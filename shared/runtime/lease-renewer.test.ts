@@ -34,6 +34,19 @@ test('work that is called off begins nothing new, and keeps its lease', async ()
   await lease[Symbol.asyncDispose]();
 });
 
+test('the reason of a lost lease is the failure of its last renewals, not one that was made good', async () => {
+  let renew = away;
+  const lease = renewLease({ leaseSeconds: 10, renew: () => renew() });
+  await vi.advanceTimersByTimeAsync(1_000);
+  renew = held;
+  await vi.advanceTimersByTimeAsync(1_000);
+  renew = () => new Promise<Renewal>(() => undefined);
+  await vi.advanceTimersByTimeAsync(9_000);
+  expect(lease.lost.reason).toBeInstanceOf(LeaseLostError);
+  expect(lease.lost.reason.cause).toBeUndefined();
+  await lease[Symbol.asyncDispose]();
+});
+
 test('a lease that is over ends the work, with the reason that the renewal gave', async () => {
   const reason = new Error('cancelled');
   const lease = renewLease({ leaseSeconds: 10, renew: async () => reason });

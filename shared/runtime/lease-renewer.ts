@@ -72,6 +72,7 @@ export function renewLease({ leaseSeconds, renew, onMissed, stopping }: LeaseRen
         }
         if (found === 'called_off') calledOff.abort();
         renewedAtMs = askedAtMs;
+        lastFailure = undefined;
         awaitExpiry();
       } catch (error) {
         lastFailure = error;

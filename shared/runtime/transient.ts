@@ -53,6 +53,9 @@ const SQLSTATES: Readonly<Record<string, TransientKind>> = {
   '58': 'io', // input or output of the server
 };
 
+/** Names of error classes of `shared/postgres`, which imports this folder. */
+const LOST_CONNECTIONS: ReadonlySet<string> = new Set(['ConnectionLostError', 'PoolBusyError']);
+
 const TOO_MANY_REQUESTS = 429;
 const SERVER_FAULT = 500;
 
@@ -69,12 +72,29 @@ export function classifyTransient(error: unknown): TransientKind | undefined {
     const { code } = link as { code?: unknown };
     if (typeof code === 'string' && Object.hasOwn(NETWORK_CODES, code)) return NETWORK_CODES[code];
     if (link.name === 'TimeoutError') return 'network';
+    if (LOST_CONNECTIONS.has(link.name)) return 'connection';
     // Its class can't be compared: there is more than one copy of it.
     if (link.name.startsWith('KafkaJS') || link.name === 'KafkaError') return 'kafka';
     const status = statusOf(link);
     if (status !== undefined) return isPassingStatus(status) ? 'http' : undefined;
   }
   return undefined;
+}
+
+/** A server or the network is away. Other kinds may be a limit that the same work meets at each attempt. */
+const AWAY: ReadonlySet<TransientKind | undefined> = new Set([
+  'network',
+  'unknown_host',
+  'connection',
+  'shutdown',
+  'credentials',
+  'kafka',
+  'http',
+] as const);
+
+/** Whether work that ended so cannot be the cause, and may be repeated without a limit. */
+export function isServerAway(kind: TransientKind | undefined): boolean {
+  return AWAY.has(kind);
 }
 
 export function classifySqlState(sqlState: string | undefined): TransientKind | undefined {

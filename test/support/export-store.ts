@@ -6,7 +6,7 @@ import {
   releaseChunks,
   renewChunks,
 } from '../../shared/control/chunks/claim-chunk.ts';
-import { addChunks, recordSnapshot } from '../../shared/control/exports/export-run.ts';
+import { addChunks, type Ending, recordSnapshot } from '../../shared/control/exports/export-run.ts';
 import { type ClaimedExport, claimExport } from '../../shared/control/exports/queue-exports.ts';
 import { migrate } from '../../shared/control/migrate.ts';
 import { createControlPool } from '../../shared/postgres/pool.ts';
@@ -38,7 +38,7 @@ export interface ExportStore extends AsyncDisposable {
   claimOne(owner: string): Promise<ClaimedChunk>;
   renewChunk(chunk: ClaimedChunk, rows: number): Promise<boolean>;
   finishChunk(chunk: ClaimedChunk, rows: number): Promise<boolean>;
-  releaseChunk(chunk: ClaimedChunk, how: { delayMs: number; isCounted: boolean }): Promise<boolean>;
+  releaseChunk(chunk: ClaimedChunk, how: { delayMs: number; ending: Ending }): Promise<boolean>;
   expireLeases(): Promise<unknown>;
   statusOf(id: string): Promise<Record<string, unknown> | undefined>;
 }

@@ -34,6 +34,8 @@ export interface ExportRow {
   attempt: number;
   run_attempt: number;
   run_count: number;
+  setback_runs: number;
+  gave_way_runs: number;
   rows_extracted: string;
   snapshot: { taken_at: string; lsn: string; xmin: string; xmax: string; xip: string[] } | null;
   start_lsn: string | null;

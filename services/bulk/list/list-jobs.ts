@@ -5,6 +5,7 @@ import { badItem, duplicateOf, readItemId } from '../../../shared/bulk/item-ids.
 import { keyOf, type Statement, selectItems, selectNewItems } from '../../../shared/bulk/select-items.ts';
 import { chunkItemsOf, cutChunks, insertChunks } from '../../../shared/control/bulk/bulk-chunks.ts';
 import { parseBulkRequest } from '../../../shared/control/bulk/bulk-request.ts';
+import { WORKER_LOST } from '../../../shared/control/bulk/claim-chunk.ts';
 import {
   type ClaimedListing,
   claimListing,
@@ -69,6 +70,9 @@ async function step(owner: string, deps: ListDeps & { log: Log }, signal: AbortS
   const log = deps.log.child({ jobId: claim.jobId, listCount: claim.listCount });
   const startedAtMs = performance.now();
   try {
+    // Before the work: items that crash their lister leave nobody to report it.
+    const lost = repeatedFailure(claim.lastFailure === WORKER_LOST ? WORKER_LOST : null, claim.failureCount);
+    if (lost !== undefined) throw new JobFailedError(lost.code, lost.message);
     const { jobId, traceparent: parent } = claim;
     const start = { parent, attributes: { 'tandem.job_id': jobId } };
     const total = await inSpan('list items', start, () => listJob(claim, deps, signal));
@@ -80,7 +84,7 @@ async function step(owner: string, deps: ListDeps & { log: Log }, signal: AbortS
     const attempts = claim.listCount - claim.round;
     const name = countedFailure(error);
     const count = name === claim.lastFailure ? claim.failureCount + 1 : 1;
-    const failure = classifyListingError(error, attempts) ?? repeatedFailure(name ?? null, count);
+    const failure = classifyListingError(error, count) ?? repeatedFailure(name ?? null, count);
     if (failure === undefined) {
       const retryInMs = backoffMs(attempts - 1, RETRY);
       log.warn('bulk.listing_failed', { error, attempts, retryInMs });

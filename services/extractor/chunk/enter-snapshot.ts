@@ -5,7 +5,7 @@ import { beginWithLocksSql } from '../export/take-snapshot.ts';
 import {
   ExportFailedError,
   SnapshotGoneError,
-  SourceSessionLostError,
+  SourceAwayError,
   TableWantedError,
 } from '../extraction-errors.ts';
 import { isSqlState, LOCK_NOT_AVAILABLE, type SourceSession } from '../source/source-session.ts';
@@ -15,7 +15,7 @@ import { isSqlState, LOCK_NOT_AVAILABLE, type SourceSession } from '../source/so
  * first, so that none is rewritten under the snapshot.
  *
  * @throws TableWantedError when another session waits for a table
- * @throws SourceSessionLostError on another server, so that the holder starts again there
+ * @throws SourceAwayError on another server, so that the holder starts again there
  */
 export async function beginSnapshot(
   session: SourceSession,
@@ -24,7 +24,7 @@ export async function beginSnapshot(
 ): Promise<void> {
   const { systemId, timeline } = session.identity;
   if (since?.systemId !== systemId || since.timeline !== timeline) {
-    throw new SourceSessionLostError('chunk', {
+    throw new SourceAwayError('chunk', {
       cause: new Error('the source is another server than when the reading began'),
     });
   }

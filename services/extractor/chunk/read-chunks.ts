@@ -12,8 +12,10 @@ import {
   renewChunks,
 } from '../../../shared/control/chunks/claim-chunk.ts';
 import { failExport } from '../../../shared/control/exports/end-export.ts';
+import type { Ending } from '../../../shared/control/exports/export-run.ts';
 import { EXPORT_LEASE_SECONDS } from '../../../shared/control/leases.ts';
 import { formatLsn } from '../../../shared/domain/lsn.ts';
+import { retryQuery } from '../../../shared/postgres/retry-query.ts';
 import { LeaseLostError, renewLease } from '../../../shared/runtime/lease-renewer.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 import { inSpan, type OpenSpan } from '../../../shared/runtime/tracing.ts';
@@ -23,9 +25,12 @@ import { readChunkImages } from '../as-of/affected-keys.ts';
 import { readChunkKeys } from '../changes-since/changed-keys.ts';
 import {
   classifyExtractionError,
+  ExportFailedError,
   type FailureAction,
   MAX_GIVE_WAYS,
+  MAX_SETBACKS,
   StoppingError,
+  setbacksExhausted,
   TABLE_ALTERED,
 } from '../extraction-errors.ts';
 import type { Notifiers } from '../notifiers.ts';
@@ -59,22 +64,23 @@ export interface ReadChunksDeps
 
 const IDLE_MS = 1_000;
 
-/** Attempts per chunk. A limit, because a row that crashes its reader would crash every extractor in turn. */
+/**
+ * Unexplained attempts per chunk. A limit, because a row that crashes its reader would crash every extractor in turn.
+ */
 const MAX_ATTEMPTS = 5;
 
 /** Delay before a failed chunk is claimed again: an outage of seconds costs a few attempts, not hundreds. */
 const RETRY_DELAY_MS = 2_000;
 
-const MAX_GIVE_WAY_DELAY_MS = 60_000;
+const MAX_DELAY_MS = 60_000;
 
-/** Delay before a chunk that has given way `count` times, from 0, is claimed again: 2 s, 4 s, 8 s, … up to a minute. */
-const giveWayDelayMs = (count: number) =>
-  Math.min(RETRY_DELAY_MS * 2 ** Math.min(count, 10), MAX_GIVE_WAY_DELAY_MS);
+/** Delay after a chunk has given way, or had a setback, `count` times before: 2 s, 4 s, 8 s, … up to a minute. */
+const growingDelayMs = (count: number) => Math.min(RETRY_DELAY_MS * 2 ** Math.min(count, 10), MAX_DELAY_MS);
 
 /** The least time that a chunk which has given way `count` times has waited. */
-export function gaveWayMs(count: number): number {
+function gaveWayMs(count: number): number {
   let sum = 0;
-  for (let index = 0; index < count; index += 1) sum += giveWayDelayMs(index);
+  for (let index = 0; index < count; index += 1) sum += growingDelayMs(index);
   return sum;
 }
 
@@ -139,10 +145,7 @@ async function readChunkBatch(
   try {
     if (stopping.aborted) stop();
     over.signal.throwIfAborted();
-    if (first.tries > MAX_ATTEMPTS) {
-      await failChunk(first, exhausted(first), log, deps);
-      return;
-    }
+    if (first.tries > MAX_ATTEMPTS) throw exhausted(first);
     const read = await deps.producers.use((producer) =>
       copyChunkBatch(batch, over.signal, abort, {
         ...deps,
@@ -175,7 +178,7 @@ async function readChunkBatch(
     // After an abort, pending work fails in various ways. Only the first reason counts.
     const reason: unknown = over.signal.aborted ? over.signal.reason : thrown;
     span?.fail(reason);
-    await endAttempt(batch, reason, log, config, deps);
+    await endAttempt(batch, reason, stopping, log, config, deps);
   } finally {
     stopping.removeEventListener('abort', stop);
     unlisten();
@@ -185,67 +188,90 @@ async function readChunkBatch(
 
 const lostError = () => new LeaseLostError('the chunks are no longer ours');
 
-/** Ends a failed attempt. If the store is unreachable, the lease expires and the chunks are claimed again. */
+type Failure = Extract<FailureAction, { kind: 'fail' }>;
+
+/** Limits what the chunk itself may cause, each kind of ending by itself. `exhausted` limits unexplained attempts. */
+export function followAttempt(
+  action: FailureAction,
+  { held, setbackCount, gaveWayCount }: Pick<ClaimedChunk, 'held' | 'setbackCount' | 'gaveWayCount'>,
+  exportTimeoutMs: number,
+): Failure | { readonly delayMs: number; readonly ending: Ending } {
+  switch (action.kind) {
+    case 'fail':
+      return action;
+    case 'retry':
+      if (action.after === 'outage') return { delayMs: RETRY_DELAY_MS, ending: 'outage' };
+      if (action.after === 'unforeseen') return { delayMs: RETRY_DELAY_MS, ending: 'unexplained' };
+      if (setbackCount + 1 >= MAX_SETBACKS) return setbacksExhausted('attempts at a chunk');
+      return { delayMs: growingDelayMs(setbackCount), ending: 'setback' };
+    case 'give-way': {
+      // Under the export's snapshot the holder gives way too and restarts the chunk, so a chunk that keeps giving way has
+      // no holder any more. A chunk with its own snapshot blocks nobody while it waits.
+      const isHopeless =
+        held === undefined ? gaveWayMs(gaveWayCount) >= exportTimeoutMs : gaveWayCount + 1 >= MAX_GIVE_WAYS;
+      if (isHopeless) return action.failure;
+      return {
+        delayMs: held === undefined ? growingDelayMs(gaveWayCount) : RETRY_DELAY_MS,
+        ending: 'gave_way',
+      };
+    }
+    case 'let-go':
+    case 'abandon':
+      return { delayMs: 0, ending: 'let_go' };
+  }
+}
+
+const EVENTS = {
+  outage: 'chunk.attempt_lost',
+  setback: 'chunk.attempt_lost',
+  unexplained: 'chunk.attempt_lost',
+  gave_way: 'chunk.gave_way',
+  let_go: 'chunk.let_go',
+} as const satisfies Record<Ending, string>;
+
+/**
+ * Ends a failed attempt. Waits for a store that is away. If the store stays away, the lease expires and the chunks are
+ * claimed again.
+ */
 async function endAttempt(
   batch: ChunkBatch,
   error: unknown,
+  stopping: AbortSignal,
   log: Log,
   { exportTimeoutMs }: ReadChunksConfig,
   deps: ReadChunksDeps,
 ): Promise<void> {
   const [first] = batch;
-  const { tries, gaveWayCount } = first;
-  const classified = classifyExtractionError(error, [...new Set(batch.map(({ resource }) => resource))]);
-  // Under the export's snapshot the holder gives way too and restarts the chunk, so a chunk that keeps giving way has
-  // no holder any more. A chunk with its own snapshot blocks nobody while it waits.
-  const isHopeless =
-    first.held === undefined ? gaveWayMs(gaveWayCount) >= exportTimeoutMs : tries >= MAX_GIVE_WAYS;
-  const action = classified.kind === 'give-way' && isHopeless ? classified.failure : classified;
+  const { tries, setbackCount, gaveWayCount } = first;
+  const action = classifyExtractionError(error, [...new Set(batch.map(({ resource }) => resource))]);
+  const follows = followAttempt(action, first, exportTimeoutMs);
+  const persistently = <T>(query: () => Promise<T>) => retryQuery('ending an attempt', log, query, stopping);
   try {
-    if (action.kind === 'fail' && action.code === 'table_changed' && first.held === undefined) {
+    if ('ending' in follows) {
+      const { delayMs, ending } = follows;
+      const report = ending === 'unexplained' ? log.error : ending === 'let_go' ? log.info : log.warn;
+      report(EVENTS[ending], { error, ending, tries, setbackCount, gaveWayCount, delayMs });
+      await persistently(() => releaseChunks(deps.control, batch, follows));
+    } else if (follows.code === 'table_changed' && first.held === undefined) {
       log.warn('chunk.table_changed', { error });
-      await endChunkedReading(deps.control, batch, TABLE_ALTERED, RETRY_DELAY_MS);
+      await persistently(() => endChunkedReading(deps.control, batch, TABLE_ALTERED, RETRY_DELAY_MS));
       deps.notifiers.notifyInterruption(first.exportId);
-    } else if (action.kind === 'fail') {
-      await failChunk(first, action, log, deps, error);
-    } else if (action.kind === 'retry') {
-      const report = action.isForeseen ? log.warn : log.error;
-      report('chunk.attempt_lost', { error, tries, delayMs: RETRY_DELAY_MS });
-      await releaseChunks(deps.control, batch, { delayMs: RETRY_DELAY_MS, isCounted: !action.isForeseen });
-      // If a topic was deleted since the start, every attempt would fail.
-      await deps.ensureTopics();
-    } else if (action.kind === 'give-way') {
-      const isCounted = first.held !== undefined;
-      const delayMs = isCounted ? RETRY_DELAY_MS : giveWayDelayMs(gaveWayCount);
-      log.warn('chunk.gave_way', { error, tries, gaveWayCount, delayMs });
-      await releaseChunks(deps.control, batch, { delayMs, isCounted, isGivingWay: true });
     } else {
-      log.info('chunk.let_go', { reason: error instanceof Error ? error.name : String(error) });
-      await releaseChunks(deps.control, batch, { delayMs: 0, isCounted: false });
+      log.error('chunk.failed', { code: follows.code, error });
+      await persistently(() => failExport(deps.control, first.exportId, first.runAttempt, follows));
+      deps.notifiers.notifyInterruption(first.exportId);
     }
+    // If a topic was deleted since the start, every attempt would fail.
+    if (action.kind === 'retry') await deps.ensureTopics();
   } catch (cause) {
     log.warn('chunk.release_failed', { error: cause });
   }
 }
 
-async function failChunk(
-  { exportId, runAttempt }: ClaimedChunk,
-  action: Extract<FailureAction, { kind: 'fail' }>,
-  log: Log,
-  { control, notifiers }: ReadChunksDeps,
-  error?: unknown,
-): Promise<void> {
-  log.error('chunk.failed', { code: action.code, error });
-  await failExport(control, exportId, runAttempt, action);
-  notifiers.notifyInterruption(exportId);
-}
-
-function exhausted({ resource, chunk }: ClaimedChunk): Extract<FailureAction, { kind: 'fail' }> {
-  return {
-    kind: 'fail',
-    code: 'attempts_exhausted',
-    message:
-      `Chunk ${chunk} of ${resource} could not be read in ${MAX_ATTEMPTS} attempts. ` +
+function exhausted({ resource, chunk }: ClaimedChunk): ExportFailedError {
+  return new ExportFailedError(
+    'attempts_exhausted',
+    `Chunk ${chunk} of ${resource} could not be read in ${MAX_ATTEMPTS} attempts. ` +
       'The extractors’ logs say why; a single very large record may be the cause.',
-  };
+  );
 }

@@ -1,7 +1,7 @@
-import pg from 'pg';
+import type pg from 'pg';
 import { tapQuery } from '../../../shared/postgres/internals/data-row-tap.ts';
 import { PgRow } from '../../../shared/values/pg-row.ts';
-import { SourceSessionLostError } from '../extraction-errors.ts';
+import { toSourceError } from '../extraction-errors.ts';
 import type { SqlQuery } from '../plan/row-selection.ts';
 
 export interface RowReading {
@@ -58,8 +58,7 @@ function readRows(
   });
   running.done.then(
     () => resolve(rowCount),
-    (cause: unknown) =>
-      fail(cause instanceof pg.DatabaseError ? cause : new SourceSessionLostError('rows', { cause })),
+    (cause: unknown) => fail(toSourceError('rows', cause)),
   );
   // A connection without traffic, or one that is not read from, settles nothing by itself.
   const onAbort = () => fail(signal.reason);

@@ -1,11 +1,9 @@
 import { sweepKeys } from '../../../shared/control/exports/changed-keys.ts';
-import { readReading } from '../../../shared/control/exports/chunked-reading.ts';
-import { endCancelledExports, failExport } from '../../../shared/control/exports/end-export.ts';
+import { endCancelledExports } from '../../../shared/control/exports/end-export.ts';
 import {
   noteRunTrace,
   type RunStatus,
   readRunStatuses,
-  releaseExport,
   renewExport,
 } from '../../../shared/control/exports/export-run.ts';
 import {
@@ -17,18 +15,11 @@ import {
 import { EXPORT_LEASE_SECONDS } from '../../../shared/control/leases.ts';
 import { createGather } from '../../../shared/runtime/gather.ts';
 import { LeaseLostError, renewLease } from '../../../shared/runtime/lease-renewer.ts';
-import type { Log } from '../../../shared/runtime/log.ts';
 import { inSpan, type OpenSpan } from '../../../shared/runtime/tracing.ts';
 import { createWorkPool } from '../../../shared/runtime/work-pool.ts';
 import type { Worker } from '../../../shared/runtime/worker.ts';
-import {
-  classifyExtractionError,
-  ExportCancelledError,
-  ExportFailedError,
-  type FailureAction,
-  MAX_GIVE_WAYS,
-  StoppingError,
-} from '../extraction-errors.ts';
+import { ExportCancelledError, ExportFailedError, StoppingError } from '../extraction-errors.ts';
+import { endRun } from './end-run.ts';
 import { runExport } from './run-export.ts';
 import type { RunExportConfig, RunExportDeps, RunHandle } from './run-parts.ts';
 import { isSmallExport, SMALL_EXPORT_ROWS, SMALL_EXPORTS_AT_ONCE } from './share-sources.ts';
@@ -50,15 +41,6 @@ const IDLE_MS = 1_000;
 export function exportPlaces(limits: ExportLimits, isRoomForLarge: boolean): ExportLimits {
   return isRoomForLarge ? limits : { ...limits, maxRows: SMALL_EXPORT_ROWS };
 }
-
-/** 2 s, 8 s, 32 s, 128 s: five runs outlast a restart of the source or of Kafka. */
-export function runDelayMs(failedRuns: number): number {
-  return 2_000 * 4 ** Math.min(failedRuns - 1, 3);
-}
-
-/** The least time that an export with `failedRuns` failed runs has waited for the next one. */
-const runDelaysMs = (failedRuns: number) =>
-  Array.from({ length: failedRuns }, (_, index) => runDelayMs(index + 1)).reduce((sum, ms) => sum + ms, 0);
 
 /** Claims exports, runs them, and decides what follows a failed run. Also ends cancelled exports without a holder. */
 export function createExportHolder(owner: string, config: HoldExportsConfig, deps: RunExportDeps): Worker {
@@ -151,7 +133,7 @@ async function hold(
     // After an abort, pending work fails in various ways. Only the first reason counts.
     const reason: unknown = over.signal.aborted ? over.signal.reason : thrown;
     span?.fail(reason);
-    await endRun(claim, reason, log, config, deps);
+    await endRun(claim, reason, stopping, config, { ...deps, log });
   } finally {
     clearTimeout(deadline);
     stopping.removeEventListener('abort', stop);
@@ -174,57 +156,4 @@ function timeoutError(limitMs: number): ExportFailedError {
     `The export took longer than ${Math.round(limitMs / 60_000)} minutes, which blocks vacuuming on the source: ` +
       'export fewer records at once, or raise EXTRACTOR_EXPORT_TIMEOUT_MS.',
   );
-}
-
-/**
- * Ends a run whose sessions are closed. If the store is unreachable, the lease expires and the export is claimed again.
- */
-async function endRun(
-  claim: ClaimedExport,
-  error: unknown,
-  log: Log,
-  config: HoldExportsConfig,
-  deps: RunExportDeps,
-): Promise<void> {
-  const classified = classifyExtractionError(error, claim.resources);
-  const failedRuns = claim.failedRuns + 1;
-  // A run whose process died has already waited for its lease to expire, and its death does not predict the next run's
-  // failure.
-  const delayMs = runDelayMs(failedRuns);
-  try {
-    const isPatient =
-      classified.kind === 'give-way' && (await mayWaitLong(claim, classified.failure, config, deps));
-    const isGivenUp = classified.kind === 'give-way' && !isPatient && failedRuns >= MAX_GIVE_WAYS;
-    const action = isGivenUp ? classified.failure : classified;
-    if (action.kind === 'fail') {
-      log.error('export.failed', { code: action.code, error });
-      await failExport(deps.control, claim.id, claim.runAttempt, action);
-      // An export that is being cancelled is only released.
-      await releaseExport(deps.control, claim, { delayMs: 0, isCounted: true });
-    } else if (action.kind === 'retry') {
-      const report = action.isForeseen ? log.warn : log.error;
-      report('export.run_lost', { error, failedRuns, delayMs });
-      await releaseExport(deps.control, claim, { delayMs, isCounted: true, isFailed: true });
-    } else if (action.kind === 'give-way') {
-      log.warn('export.gave_way', { error, failedRuns, delayMs });
-      await releaseExport(deps.control, claim, { delayMs, isCounted: !isPatient, isFailed: true });
-    } else {
-      log.info('export.let_go', { reason: error instanceof Error ? error.name : String(error) });
-      await releaseExport(deps.control, claim, { delayMs: 0, isCounted: action.kind === 'abandon' });
-    }
-  } catch (cause) {
-    log.warn('export.release_failed', { error: cause });
-  }
-  deps.notifiers.exports.notify();
-}
-
-/** A chunked export keeps what it has read, and blocks nobody while it waits for a table. */
-async function mayWaitLong(
-  claim: ClaimedExport,
-  { code }: Extract<FailureAction, { kind: 'fail' }>,
-  { exportTimeoutMs }: HoldExportsConfig,
-  { control }: RunExportDeps,
-): Promise<boolean> {
-  if (code !== 'table_locked' || runDelaysMs(claim.failedRuns + 1) >= exportTimeoutMs) return false;
-  return (await readReading(control, claim))?.kind === 'chunked';
 }

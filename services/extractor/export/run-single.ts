@@ -71,7 +71,8 @@ export async function runSingle(run: RunHandle, config: RunExportConfig, deps: R
   const { changes_since: changesSince, as_of: asOf } = request;
   if (asOf !== null) requireOwnAccounts(resources);
   // An export whose earlier run was lost does not share sessions, so that its fault affects no other export.
-  const isShared = isSmallExport(claim) && claim.runCount === 1 && changesSince === null && asOf === null;
+  const isFirstRun = claim.runCount === 1 && claim.failedRuns + claim.gaveWayRuns === 0;
+  const isShared = isSmallExport(claim) && isFirstRun && changesSince === null && asOf === null;
   const openSealing = isShared ? createOpen(run, cleanup, deps.sharedSources.openSealing, config) : open;
   const sealing = await openSealing(`seal ${claim.id}`);
   await deps.refusals.assertFit(sealing.client, resources);

@@ -1,5 +1,4 @@
 import { expect, test } from 'vitest';
-import { runDelayMs } from '../export/hold-exports.ts';
 import { rowsPerChunk } from './plan-chunks.ts';
 
 const CHUNK_BYTES = 12_000_000;
@@ -19,8 +18,4 @@ test('very narrow and wide rows keep chunks between a thousand and fifty thousan
 test('a table that was never analyzed or is empty gets a middling size', () => {
   expect(rowsPerChunk({ bytes: 8_192, rowCount: -1 }, CHUNK_BYTES)).toBe(24_000);
   expect(rowsPerChunk({ bytes: 0, rowCount: 0 }, CHUNK_BYTES)).toBe(24_000);
-});
-
-test('runs that are lost follow each other at growing distances', () => {
-  expect([1, 2, 3, 4, 5].map(runDelayMs)).toEqual([2_000, 8_000, 32_000, 128_000, 128_000]);
 });

@@ -7,7 +7,13 @@ import {
   TEXT_SESSION_OPTIONS,
 } from '../../../shared/postgres/text-session.ts';
 import type { Secret } from '../../../shared/runtime/env.ts';
-import { ExportFailedError, SourceSessionLostError, TableWantedError } from '../extraction-errors.ts';
+import {
+  ExportFailedError,
+  SourceAwayError,
+  SourceSessionLostError,
+  TableWantedError,
+  toSourceError,
+} from '../extraction-errors.ts';
 import {
   createConnection,
   createIdleConnections,
@@ -156,7 +162,7 @@ export function createSourceSessions(
       connection = (await idle.take((kept) => rename(kept, options, role))) ?? (await connect(options));
     } catch (error) {
       if (error instanceof ExportFailedError || error instanceof SourceSessionLostError) throw error;
-      throw new SourceSessionLostError(purpose, { cause: error });
+      throw new SourceAwayError(purpose, { cause: error });
     }
     const { client, identity, backendPid } = connection;
     let isDisposed = false;
@@ -187,7 +193,7 @@ export function createSourceSessions(
           return { rows: result.rows, rowCount: result.rowCount ?? 0 };
         } catch (cause) {
           if (wanted !== undefined) throw wanted;
-          throw cause instanceof pg.DatabaseError ? cause : new SourceSessionLostError(purpose, { cause });
+          throw toSourceError(purpose, cause);
         }
       },
       leaveClean() {

@@ -13,6 +13,7 @@ import { readDeletedKeys } from '../../../shared/control/exports/changed-keys.ts
 import { readChunkMerge } from '../../../shared/control/exports/chunk-merge.ts';
 import { failByAssembly } from '../../../shared/control/exports/end-export.ts';
 import { EXPORT_LEASE_SECONDS } from '../../../shared/control/leases.ts';
+import { retryQuery } from '../../../shared/postgres/retry-query.ts';
 import { LeaseLostError, renewLease } from '../../../shared/runtime/lease-renewer.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 import type { Notifier } from '../../../shared/runtime/notifier.ts';
@@ -21,9 +22,8 @@ import { inSpan, type OpenSpan } from '../../../shared/runtime/tracing.ts';
 import { createWorkPool } from '../../../shared/runtime/work-pool.ts';
 import type { Worker } from '../../../shared/runtime/worker.ts';
 import type { PublishedExport } from '../metrics.ts';
-import { retryQuery } from '../retry-query.ts';
 import { type AssembleDeps, assembleExport } from './assemble-export.ts';
-import { classifyAssemblyError } from './classify-assembly-error.ts';
+import { assemblyExhausted, classifyAssemblyError } from './classify-assembly-error.ts';
 
 /**
  * Size limit of a small assembly. It takes only round trips to the control store and storage, so several in parallel
@@ -39,8 +39,14 @@ const POLL_IDLE_MS = 1_000;
 const POLL_NEW_MS = 25;
 const NEW_MS = 3_000;
 
-/** An older writer leaves an export alone for this long: all attempts together outlast the replacement of all writers. */
-const LEFT_TO_ANOTHER_MS = 60_000;
+/** Before an assembly is claimed again, by what the attempt ended with. */
+const DELAYS_MS = {
+  'try again': (tryCount: number) => backoffMs(tryCount, { initialMs: 500, maxMs: 30_000 }),
+  // Storage's own client has tried for some seconds by then.
+  outage: () => 5_000,
+  // All attempts together outlast the replacement of all writers.
+  'leave to another': () => 60_000,
+};
 
 export interface AssemblerDeps {
   readonly pool: Pool;
@@ -75,6 +81,12 @@ export function createAssembler(deps: AssemblerDeps): Worker {
   ): Promise<void> {
     const { exportId } = claim;
     const startedAtMs = performance.now();
+    const exhausted = assemblyExhausted(claim.tryCount);
+    if (exhausted !== undefined) {
+      if (await failByAssembly(pool, claim, exhausted))
+        log.error('export.failed', { exportId, ...exhausted });
+      return;
+    }
     const assembleDeps = {
       ...deps,
       listParts: (id: string) => listParts(pool, id),
@@ -111,7 +123,7 @@ export function createAssembler(deps: AssemblerDeps): Worker {
       await releaseAssembly(pool, claim, { delayMs: 0, isCounted: false });
       return;
     }
-    if (error instanceof LeaseLostError) {
+    if (error instanceof LeaseLostError && error.cause === undefined) {
       // The sweeper removes a cancelled export's files once no writer holds the claim.
       log.info('assembly.given_up', { exportId, reason: error.message });
       await releaseAssembly(pool, claim, { delayMs: 0, isCounted: true });
@@ -119,12 +131,9 @@ export function createAssembler(deps: AssemblerDeps): Worker {
     }
     const errorClass = classifyAssemblyError(error, tryCount);
     if (typeof errorClass === 'string') {
-      const delayMs =
-        errorClass === 'leave to another'
-          ? LEFT_TO_ANOTHER_MS
-          : backoffMs(tryCount, { initialMs: 500, maxMs: 30_000 });
+      const delayMs = DELAYS_MS[errorClass](tryCount);
       log.warn('assembly.put_off', { exportId, tryCount, delayMs, error });
-      await releaseAssembly(pool, claim, { delayMs, isCounted: true });
+      await releaseAssembly(pool, claim, { delayMs, isCounted: errorClass !== 'outage' });
     } else if (await failByAssembly(pool, claim, errorClass.fail)) {
       log.error('export.failed', { exportId, ...errorClass.fail, error });
     }

@@ -1,3 +1,4 @@
+import pg from 'pg';
 import { expect, test } from 'vitest';
 import { UnreadableRequestError } from '../../../shared/control/stored-request.ts';
 import { UnknownOutputError } from '../../../shared/formats/choose-format.ts';
@@ -9,7 +10,11 @@ import {
   StorageNotFoundError,
   StorageRefusedError,
 } from '../../../shared/storage/storage.ts';
-import { classifyAssemblyError, MAX_ASSEMBLY_ATTEMPTS } from './classify-assembly-error.ts';
+import {
+  assemblyExhausted,
+  classifyAssemblyError,
+  MAX_ASSEMBLY_ATTEMPTS,
+} from './classify-assembly-error.ts';
 import { MixedSchemasError, RowCountMismatchError } from './resource-file.ts';
 
 const counts = {
@@ -41,6 +46,21 @@ test('anything else is tried again, but not for ever', () => {
   expect(classifyAssemblyError(error, MAX_ASSEMBLY_ATTEMPTS)).toMatchObject({
     fail: { code: 'assembly_failed' },
   });
+});
+
+test('an outage is waited for as long as it takes, and a limit of the store is not', () => {
+  const network = Object.assign(new Error('inside'), { code: 'ECONNRESET' });
+  const slow = Object.assign(new pg.DatabaseError('inside', 1, 'error'), { code: '57014' });
+  const storage = new Error('writing exports/x in S3', { cause: network });
+  expect(classifyAssemblyError(storage, MAX_ASSEMBLY_ATTEMPTS)).toBe('outage');
+  expect(classifyAssemblyError(slow, MAX_ASSEMBLY_ATTEMPTS)).toMatchObject({
+    fail: { code: 'assembly_failed' },
+  });
+});
+
+test('an assembly that was attempted as often as may be is attempted no more', () => {
+  expect(assemblyExhausted(MAX_ASSEMBLY_ATTEMPTS)).toBeUndefined();
+  expect(assemblyExhausted(MAX_ASSEMBLY_ATTEMPTS + 1)).toMatchObject({ code: 'assembly_failed' });
 });
 
 test.each([

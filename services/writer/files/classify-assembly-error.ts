@@ -4,6 +4,7 @@ import { UnknownOutputError } from '../../../shared/formats/choose-format.ts';
 import { UnreadableLineError } from '../../../shared/formats/csv.ts';
 import { DuckdbError } from '../../../shared/formats/duckdb-session.ts';
 import { NoColumnsError } from '../../../shared/formats/parquet.ts';
+import { classifyTransient, isServerAway } from '../../../shared/runtime/transient.ts';
 import {
   StorageFullError,
   StorageNotFoundError,
@@ -11,13 +12,30 @@ import {
 } from '../../../shared/storage/storage.ts';
 import { MixedSchemasError, RowCountMismatchError } from './resource-file.ts';
 
-/** Attempts at an assembly before its export fails. An attempt that crashed the process counts too. */
+/** Attempts at an assembly before its export fails. One that kills its process counts too, and one that a server's outage ended does not. */
 export const MAX_ASSEMBLY_ATTEMPTS = 20;
 
-/** `leave to another`: a newer writer may know what this one does not. */
-export type AssemblyErrorClass = { readonly fail: WriterFailure } | 'try again' | 'leave to another';
+/** `outage`: a server is away, which is no attempt's fault. `leave to another`: a newer writer may know what this one does not. */
+export type AssemblyErrorClass =
+  | { readonly fail: WriterFailure }
+  | 'outage'
+  | 'try again'
+  | 'leave to another';
 
 const AGAIN = 'Nothing was published. Start the export again.';
+
+/** @returns the failure once an assembly was claimed too often: whoever claims it next must not attempt it, because it may kill its process */
+export function assemblyExhausted(tryCount: number): WriterFailure | undefined {
+  if (tryCount <= MAX_ASSEMBLY_ATTEMPTS) return undefined;
+  return tooOften(MAX_ASSEMBLY_ATTEMPTS);
+}
+
+function tooOften(tryCount: number): WriterFailure {
+  const message =
+    `The files could not be assembled in ${tryCount} attempts. The writer's log has the reasons, ` +
+    `or what runs it says why its process ended. ${AGAIN}`;
+  return { code: 'assembly_failed', message };
+}
 
 /** What a failed assembly means for its export. Any but the lasting errors is retried, up to `MAX_ASSEMBLY_ATTEMPTS`. */
 export function classifyAssemblyError(error: unknown, tryCount: number): AssemblyErrorClass {
@@ -88,15 +106,8 @@ export function classifyAssemblyError(error: unknown, tryCount: number): Assembl
       fail: { code: 'assembly_failed', message: `The staged rows differ: ${error.message}. ${AGAIN}` },
     };
   }
-  if (tryCount >= MAX_ASSEMBLY_ATTEMPTS) {
-    return {
-      fail: {
-        code: 'assembly_failed',
-        message: `The files could not be assembled in ${tryCount} attempts. The writer's log has the reasons. ${AGAIN}`,
-      },
-    };
-  }
-  return 'try again';
+  if (isServerAway(classifyTransient(error))) return 'outage';
+  return tryCount >= MAX_ASSEMBLY_ATTEMPTS ? { fail: tooOften(tryCount) } : 'try again';
 }
 
 /** No space on the local disk. Storage has its own error class for that. */

@@ -7,9 +7,9 @@ import {
   type WrittenPart,
 } from '../../../shared/control/chunks/chunk-attempts.ts';
 import { failByChunk, type WriterFailure } from '../../../shared/control/exports/end-export.ts';
+import { retryQuery } from '../../../shared/postgres/retry-query.ts';
 import { createGather } from '../../../shared/runtime/gather.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
-import { retryQuery } from '../retry-query.ts';
 
 /** The row writer's view of the control store. Each call waits while the store is unreachable. */
 export interface ChunkControl {

@@ -3,6 +3,7 @@ import type { Queryable } from '../../postgres/queryable.ts';
 import { inTransaction } from '../../postgres/transaction.ts';
 import { BULK_LEASE_SECONDS } from '../leases.ts';
 import { enqueueOutbox } from '../outbox.ts';
+import { WORKER_LOST } from './claim-chunk.ts';
 import { jobStarted } from './queue-jobs.ts';
 
 /** A job whose items this process is to list. */
@@ -30,8 +31,12 @@ export interface ClaimedListing {
   readonly traceparent?: string | null;
 }
 
+/** A lister whose lease ran out has not reported how its listing ended. */
 const CLAIM = `
-update bulk_jobs j set lease_owner = $1, lease_expires_at = now() + $2 * interval '1 second', list_count = list_count + 1
+update bulk_jobs j set lease_owner = $1, lease_expires_at = now() + $2 * interval '1 second', list_count = list_count + 1,
+  failure = case when j.lease_owner is null then j.failure else '${WORKER_LOST}' end,
+  failure_count = case when j.lease_owner is null then j.failure_count
+    when j.failure = '${WORKER_LOST}' then j.failure_count + 1 else 1 end
 where j.id = (
   select id from bulk_jobs
   where (status = 'running' or status = 'pending' and admitted_at is not null) and ending is null and listed_at is null

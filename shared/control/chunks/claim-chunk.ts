@@ -9,6 +9,7 @@ import {
   toReadSince,
 } from '../exports/chunked-reading.ts';
 import { isKnownRequest } from '../exports/export-request.ts';
+import type { Ending } from '../exports/export-run.ts';
 import { EXPORT_LEASE_SECONDS } from '../leases.ts';
 
 // A reader's lease on chunks: claimed, renewed, and finished or released.
@@ -21,8 +22,10 @@ export interface ClaimedChunk {
   /** Fences all writes of this attempt, and marks its rows. */
   readonly attempt: number;
   readonly runAttempt: number;
-  /** Claims that were neither finished nor released, including this one. */
+  /** Claims whose ending is unexplained, including this one. */
   readonly tries: number;
+  /** How often the source ended an attempt, perhaps because of this chunk. */
+  readonly setbackCount: number;
   /** How often it was released because another session needed its table. */
   readonly gaveWayCount: number;
   readonly owner: string;
@@ -102,7 +105,7 @@ with reading as (
   select account_id, coalesce(max(chunk_claimed_at), min(started_at)) as at from exports
   where status = 'running' group by account_id
 ), first as (
-  select c.export_id, c.run_attempt, c.resource, c.chunk, c.tries
+  select c.export_id, c.run_attempt, c.resource, c.chunk, c.tries + c.setbacks + c.gave_way as earlier
   from export_chunks c
   join exports e on e.id = c.export_id and e.status = 'running' and e.run_attempt = c.run_attempt
   join served s on s.account_id is not distinct from e.account_id
@@ -124,7 +127,7 @@ with reading as (
   join export_chunks c on c.export_id = f.export_id and c.run_attempt = f.run_attempt
     and (c.resource, c.chunk) >= (f.resource, f.chunk)
   where c.state in ('planned', 'reading') and (c.lease_expires_at is null or c.lease_expires_at < now())
-    and (c.tries = 0 and f.tries = 0 or (c.resource, c.chunk) = (f.resource, f.chunk))
+    and (c.tries + c.setbacks + c.gave_way + f.earlier = 0 or (c.resource, c.chunk) = (f.resource, f.chunk))
   window in_order as (order by c.resource, c.chunk)
 ), wanted as (
   select * from candidates where place = 1 or (place <= $3 and rows_so_far <= $4)
@@ -146,7 +149,7 @@ with reading as (
   where c.export_id = w.export_id and c.resource = w.resource and c.chunk = w.chunk
     and e.id = c.export_id and e.run_attempt = c.run_attempt
     and c.state in ('planned', 'reading') and (c.lease_expires_at is null or c.lease_expires_at < now())
-  returning c.export_id, c.resource, c.chunk, c.attempt, c.run_attempt, c.tries, c.gave_way, c.snapshot_name,
+  returning c.export_id, c.resource, c.chunk, c.attempt, c.run_attempt, c.tries, c.setbacks, c.gave_way, c.snapshot_name,
     c.lower_key, c.upper_key, c.rows_planned::text, e.snapshot, e.read_since, e.request, e.resources, e.account_id,
     e.traceparent
 )
@@ -163,6 +166,7 @@ interface ClaimRow {
   attempt: number;
   run_attempt: number;
   tries: number;
+  setbacks: number;
   gave_way: number;
   snapshot_name: string | null;
   lower_key: string[] | null;
@@ -217,6 +221,7 @@ function toChunk(row: ClaimRow, exportId: string, owner: string): ClaimedChunk {
     attempt: row.attempt,
     runAttempt: row.run_attempt,
     tries: row.tries,
+    setbackCount: row.setbacks,
     gaveWayCount: row.gave_way,
     owner,
     held: heldSnapshot(row),
@@ -343,7 +348,9 @@ update exports e set
     where c.export_id = $1 and (c.resource, c.chunk) not in (select resource, chunk from finished)
   )),
   run_count = case when e.snapshot_kind = 'chunked' then 1 else e.run_count end,
-  failed_runs = case when e.snapshot_kind = 'chunked' then 0 else e.failed_runs end
+  failed_runs = case when e.snapshot_kind = 'chunked' then 0 else e.failed_runs end,
+  setback_runs = case when e.snapshot_kind = 'chunked' then 0 else e.setback_runs end,
+  gave_way_runs = case when e.snapshot_kind = 'chunked' then 0 else e.gave_way_runs end
 where e.id = $1 and exists (select from finished)`;
 
 /**
@@ -372,22 +379,29 @@ export function finishChunks(pool: Pool, batch: ChunkBatch, read: readonly ReadC
 }
 
 /**
- * Releases the chunks unread, to be claimed again after `delayMs`. `isCounted: false`: the attempt does not count.
- * `isGivingWay`: another session needs the table.
+ * Releases the chunks unread, to be claimed again after `delayMs`.
  *
  * @returns false when another reader has the chunks
  */
 export async function releaseChunks(
   db: Queryable,
   batch: ChunkBatch,
-  { delayMs, isCounted, isGivingWay = false }: { delayMs: number; isCounted: boolean; isGivingWay?: boolean },
+  { delayMs, ending }: { delayMs: number; ending: Ending },
 ): Promise<boolean> {
   const { rowCount } = await db.query(
     `with held as (select c.resource, c.chunk from ${OURS} ${LOCKED})
-     update export_chunks c set state = 'planned', tries = c.tries - $8, gave_way = c.gave_way + $9, rows_extracted = 0, started_at = null, lease_owner = null,
+     update export_chunks c set state = 'planned', tries = c.tries - $8, setbacks = c.setbacks + $9, gave_way = c.gave_way + $10,
+       rows_extracted = 0, started_at = null, lease_owner = null,
        lease_expires_at = now() + $7 * interval '1 millisecond'
      from held h where ${IS_HELD}`,
-    [...fence(batch), batch.map(() => 0), delayMs, isCounted ? 0 : 1, isGivingWay ? 1 : 0],
+    [
+      ...fence(batch),
+      batch.map(() => 0),
+      delayMs,
+      ending === 'unexplained' ? 0 : 1,
+      ending === 'setback' ? 1 : 0,
+      ending === 'gave_way' ? 1 : 0,
+    ],
   );
   return rowCount === batch.length;
 }
@@ -407,7 +421,7 @@ export function endChunkedReading(
   return inTransaction(pool, async (db) => {
     const [{ exportId }] = batch;
     await db.query('select from exports where id = $1 for update', [exportId]);
-    if (!(await releaseChunks(db, batch, { delayMs, isCounted: false }))) return;
+    if (!(await releaseChunks(db, batch, { delayMs, ending: 'let_go' }))) return;
     await db.query(
       `update exports set snapshot_kind = 'single', snapshot_reason = $2
        where id = $1 and status = 'running' and snapshot_kind = 'chunked'`,

@@ -205,25 +205,50 @@ export async function finishRun(db: Queryable, claim: ClaimedExport): Promise<bo
   return rowCount === 1;
 }
 
-/** How a run ends that is not the last. */
+/**
+ * Why a run, or an attempt at a chunk, ended before its work was done. Each ending is counted by itself, if at all, so
+ * that outages do not use up the limit of another ending.
+ *
+ * - `let_go`: its process stops in good order, or the export is cancelled.
+ * - `outage`: a server was away.
+ * - `setback`: the source ended it, and the work may be the cause.
+ * - `gave_way`: another session needed a table, or catalogs differed.
+ * - `unexplained`: its process died, or an error has no known cause.
+ */
+export type Ending = 'let_go' | 'outage' | 'setback' | 'gave_way' | 'unexplained';
+
 export interface RunRelease {
   readonly delayMs: number;
-  /** False: the run does not count. For a process that stops in good order, or an export that may wait for long. */
-  readonly isCounted: boolean;
-  /** It ended with an error, or gave way to another session. */
-  readonly isFailed?: boolean;
+  readonly ending: Ending;
 }
 
-/** Releases the export: a running one is claimed again after `delayMs`, a cancelling one ends. */
+/** Runs that ended with an error. The wait before the next run grows with their number. */
+const FAILED: ReadonlySet<Ending> = new Set(['outage', 'setback', 'unexplained'] as const);
+
+/**
+ * Releases the export: a running one is claimed again after `delayMs`, a cancelling one ends. A claim counts its run as
+ * unexplained, and this corrects the count, also if the lease has expired meanwhile and the next run has begun.
+ */
 export async function releaseExport(
   db: Queryable,
   claim: ClaimedExport,
-  { delayMs, isCounted, isFailed = false }: RunRelease,
+  { delayMs, ending }: RunRelease,
 ): Promise<void> {
+  const add = (isOne: boolean) => (isOne ? 1 : 0);
   await db.query(
-    `update exports set lease_owner = null, lease_expires_at = now() + $4 * interval '1 millisecond',
-       run_count = run_count - $5, failed_runs = failed_runs + $6
-     where id = $1 and run_attempt = $2 and lease_owner = $3 and status in ('running', 'cancelling')`,
-    [...fence(claim), delayMs, isCounted ? 0 : 1, isFailed ? 1 : 0],
+    `update exports set
+       lease_owner = case when run_attempt = $2 then null else lease_owner end,
+       lease_expires_at = case when run_attempt = $2 then now() + $4 * interval '1 millisecond' else lease_expires_at end,
+       run_count = greatest(run_count - $5, case when run_attempt = $2 then 0 else 1 end),
+       failed_runs = failed_runs + $6, setback_runs = setback_runs + $7, gave_way_runs = gave_way_runs + $8
+     where id = $1 and status in ('running', 'cancelling') and (run_attempt = $2 and lease_owner = $3 or run_attempt > $2)`,
+    [
+      ...fence(claim),
+      delayMs,
+      add(ending !== 'unexplained'),
+      add(FAILED.has(ending)),
+      add(ending === 'setback'),
+      add(ending === 'gave_way'),
+    ],
   );
 }

@@ -49,7 +49,7 @@ where id = $1`;
 
 /** The run ends without being counted, and so does every read of a chunk: later writes of either are refused. */
 const END_RUN = `
-update exports set attempt = attempt + 1, run_count = greatest(run_count - 1, 0), failed_runs = 0, lease_owner = null, lease_expires_at = null,
+update exports set attempt = attempt + 1, run_count = greatest(run_count - 1, 0), failed_runs = 0, setback_runs = 0, gave_way_runs = 0, lease_owner = null, lease_expires_at = null,
   snapshot = null, start_lsn = null, seal_token = null, sealed_lsn = null
 where id = $1`;
 

@@ -89,12 +89,16 @@ export interface ClaimedExport {
   /** Fences all writes of this run. */
   readonly runAttempt: number;
   /**
-   * Runs, including this one, since a chunked export last read a chunk. Limited, because an export may kill its
-   * process.
+   * Runs whose ending is unexplained, including this one. Limited, because an export may kill its process. A chunked
+   * export that reads a chunk sets this count back, and the next three.
    */
   readonly runCount: number;
-  /** How many of these runs failed or gave way. */
+  /** Earlier runs that ended with an error. */
   readonly failedRuns: number;
+  /** How many of these the source ended, perhaps because of this export. */
+  readonly setbackRuns: number;
+  /** Earlier runs that gave way. */
+  readonly gaveWayRuns: number;
   /** Estimated at its submission; null without an estimate. */
   readonly rowsEstimated: number | null;
   /** How its rows are read, as an earlier run decided; null when none has. */
@@ -157,8 +161,8 @@ with running as materialized (
     all_planned = false,
     run_traceparent = null
   from candidate where e.id = candidate.id
-  returning e.id, e.account_id, e.resources, e.request, e.run_attempt, e.run_count, e.failed_runs, e.rows_estimated, e.traceparent,
-    e.snapshot_kind
+  returning e.id, e.account_id, e.resources, e.request, e.run_attempt, e.run_count, e.failed_runs, e.setback_runs, e.gave_way_runs,
+    e.rows_estimated, e.traceparent, e.snapshot_kind
 ), told as (
   insert into outbox (topic, key, type, payload, traceparent)
   select 'jobs', id, 'JobStarted', jsonb_build_object('job_id', id, 'kind', 'export', 'attempt', run_attempt), $6
@@ -191,6 +195,8 @@ interface StartedRow {
   run_attempt: number;
   run_count: number;
   failed_runs: number;
+  setback_runs: number;
+  gave_way_runs: number;
   rows_estimated: string | null;
   snapshot_kind: SnapshotKind | null;
   recorded_from: string | null;
@@ -242,6 +248,8 @@ export function claimExport(
         runAttempt: row.run_attempt,
         runCount: row.run_count,
         failedRuns: row.failed_runs,
+        setbackRuns: row.setback_runs,
+        gaveWayRuns: row.gave_way_runs,
         rowsEstimated: row.rows_estimated === null ? null : Number(row.rows_estimated),
         snapshotKind: row.snapshot_kind,
         recordedFrom: row.recorded_from,
@@ -276,7 +284,9 @@ async function startRun(
     for (const { id, runAttempt } of row.exhausted) {
       await failExport(db, id, runAttempt, {
         code: 'attempts_exhausted',
-        message: `The export was started ${maxRuns} times and could not be finished.`,
+        message:
+          `${maxRuns} runs of the export ended in a row without a known reason, for example because their process ` +
+          'ran out of memory. The operator finds the reason in the logs of the extractors and of what runs them.',
       });
     }
   }

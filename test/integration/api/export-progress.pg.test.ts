@@ -148,7 +148,7 @@ test('the chunks of an export show how far each is, a page at a time, to their o
     ],
     is_planned: true,
   });
-  await releaseChunks(api.pool, second, { delayMs: 0, isCounted: true });
+  await releaseChunks(api.pool, second, { delayMs: 0, ending: 'unexplained' });
   const page = (await chunks('?limit=4')).json;
   expect(page).toMatchObject({
     has_more: true,

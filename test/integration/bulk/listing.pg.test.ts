@@ -1,4 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { claimListing } from '../../../shared/control/bulk/claim-listing.ts';
+import { startJobs } from '../../../shared/control/bulk/queue-jobs.ts';
 import { createLog } from '../../../shared/runtime/log.ts';
 import { type BulkWorld, openBulkWorld } from '../../support/bulk-world.ts';
 import { openSilentProxy } from '../../support/silent-proxy.ts';
@@ -107,6 +109,28 @@ test('while the source is away the items are listed later, however often that fa
     return ['completed', 'failed'].includes(status.status) ? status : undefined;
   });
   expect(await isDone).toMatchObject({ status: 'completed', succeeded: 3 });
+});
+
+test('a job whose listers keep dying is given up', async () => {
+  const { key } = await world.account(3);
+  const { json } = await world.submit(key, voidAll);
+  const { pool } = world.api;
+  await startJobs(pool, Date.now());
+  const die = () =>
+    pool.query(`update bulk_jobs set lease_expires_at = now() - interval '1 second' where id = $1`, [
+      json.job_id,
+    ]);
+  for (let lister = 1; lister <= 20; lister += 1) {
+    expect(await claimListing(pool, `lister ${lister}`)).toMatchObject({ failureCount: lister - 1 });
+    await die();
+  }
+  await using cleanup = new AsyncDisposableStack();
+  cleanup.defer(await world.startWorker());
+  expect(await world.until(key, json.job_id)).toMatchObject({
+    status: 'failed',
+    processed: 0,
+    error: { code: 'processing_failed' },
+  });
 });
 
 test('a job whose file of IDs is gone from storage fails by that, and the next one has its place', async () => {

@@ -49,6 +49,8 @@ const CLAIM: ClaimedExport = {
   runAttempt: 1,
   runCount: 1,
   failedRuns: 0,
+  setbackRuns: 0,
+  gaveWayRuns: 0,
   rowsEstimated: null,
   snapshotKind: null,
   recordedFrom: null,

@@ -81,18 +81,23 @@ test('a reader whose lease ran out can finish nothing, and progress never goes d
   expect(await store.statusOf('e1')).toMatchObject({ rows_extracted: '10' });
 });
 
-test('a chunk that is given back is not held against it, unless said so', async () => {
+test('a chunk that is given back counts by why it was', async () => {
   await store.addExports('acme', ['e1']);
   await store.startRun(1);
-  for (const [isCounted, tries] of [
-    [false, 1],
-    [true, 1],
-    [true, 2],
-  ] as const) {
-    const chunk = await store.claimChunk('one');
-    expect(chunk?.tries).toBe(tries);
-    if (chunk !== undefined) await store.releaseChunk(chunk, { delayMs: -1, isCounted });
+  const counts = [];
+  for (const ending of ['let_go', 'outage', 'unexplained', 'setback', 'gave_way', 'let_go'] as const) {
+    const chunk = await store.claimOne('one');
+    counts.push([chunk.tries, chunk.setbackCount, chunk.gaveWayCount]);
+    await store.releaseChunk(chunk, { delayMs: -1, ending });
   }
+  expect(counts).toEqual([
+    [1, 0, 0],
+    [1, 0, 0],
+    [1, 0, 0],
+    [2, 0, 0],
+    [2, 1, 0],
+    [2, 1, 1],
+  ]);
 });
 
 test('chunks finished at once are all in the sum', async () => {
@@ -201,16 +206,19 @@ test('small chunks are claimed together, within the limits, and end together', a
   expect(await store.statusOf('e1')).toMatchObject({ rows_extracted: '26' });
 });
 
-test('a chunk that was tried before is claimed alone', async () => {
-  await store.addExports('acme', ['e1']);
-  await store.startRun(4);
-  const batch = await claimChunks(store.pool, 'one', { maxChunks: 2, maxRows: 100 });
-  if (batch === undefined) throw new Error('nothing to claim');
-  await releaseChunks(store.pool, batch, { delayMs: -1, isCounted: true });
-  const claimed = [];
-  for (let turn = 0; turn < 3; turn += 1)
-    claimed.push(
-      (await claimChunks(store.pool, 'one', { maxChunks: 4, maxRows: 100 }))?.map(({ chunk }) => chunk),
-    );
-  expect(claimed).toEqual([[0], [1], [2, 3]]);
-});
+test.each(['unexplained', 'setback', 'gave_way'] as const)(
+  'a chunk with an attempt that ended as %s is claimed alone',
+  async (ending) => {
+    await store.addExports('acme', ['e1']);
+    await store.startRun(4);
+    const batch = await claimChunks(store.pool, 'one', { maxChunks: 2, maxRows: 100 });
+    if (batch === undefined) throw new Error('nothing to claim');
+    await releaseChunks(store.pool, batch, { delayMs: -1, ending });
+    const claimed = [];
+    for (let turn = 0; turn < 3; turn += 1)
+      claimed.push(
+        (await claimChunks(store.pool, 'one', { maxChunks: 4, maxRows: 100 }))?.map(({ chunk }) => chunk),
+      );
+    expect(claimed).toEqual([[0], [1], [2, 3]]);
+  },
+);

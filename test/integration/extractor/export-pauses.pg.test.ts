@@ -40,7 +40,7 @@ test('a paused export keeps the chunks that it has read and no other, and goes o
   expect((await readRunStatuses(store.pool, [run]))[0]).toEqual({ state: 'lost' });
   expect(await store.renewChunk(inHand, 5)).toBe(false);
   expect(await store.finishChunk(inHand, 10)).toBe(false);
-  expect(await store.releaseChunk(inHand, { delayMs: 0, isCounted: true })).toBe(false);
+  expect(await store.releaseChunk(inHand, { delayMs: 0, ending: 'unexplained' })).toBe(false);
   expect(await failExport(store.pool, 'e1', run.runAttempt, { code: 'x', message: 'x' })).toBe(false);
   expect(await store.claimChunk('two')).toBeUndefined();
   expect(await store.claim('two')).toBeUndefined();

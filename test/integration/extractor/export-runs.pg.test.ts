@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { sealExport } from '../../../services/dispatcher/mirror/store-feed.ts';
 import { collectChanged } from '../../../services/extractor/chunked/changed-records.ts';
@@ -5,6 +6,7 @@ import { SingleSnapshotNeededError } from '../../../services/extractor/extractio
 import { endCancelledExports, failExport } from '../../../shared/control/exports/end-export.ts';
 import {
   addChunks,
+  type Ending,
   finishRun,
   noteAllPlanned,
   readRunStatuses,
@@ -135,7 +137,7 @@ test('a run whose process died lets the next one wait no longer, and a chunk tha
   const third = await store.claim();
   expect(third).toMatchObject({ runCount: 3, failedRuns: 0 });
   if (third === undefined) throw new Error('nothing to claim');
-  await releaseExport(store.pool, third, { delayMs: -1, isCounted: false, isFailed: true });
+  await releaseExport(store.pool, third, { delayMs: -1, ending: 'outage' });
   expect(await store.claim()).toMatchObject({ runCount: 3, failedRuns: 1 });
   const chunk = await store.claimChunk('reader');
   expect(chunk && (await store.finishChunk(chunk, 10))).toBe(true);
@@ -143,12 +145,74 @@ test('a run whose process died lets the next one wait no longer, and a chunk tha
   expect(await store.claim()).toMatchObject({ runCount: 2, failedRuns: 0 });
 });
 
+test('a run whose outage lasts longer than its lease is taken off the count, though the next one has begun', async () => {
+  await store.addExports('acme', ['e1']);
+  const first = await store.claim();
+  await store.expireLeases();
+  expect(await store.claim('two')).toMatchObject({ runCount: 2 });
+  if (first === undefined) throw new Error('nothing to claim');
+  await releaseExport(store.pool, first, { delayMs: 0, ending: 'outage' });
+  // What is left is the second run, which has its lease still.
+  expect(await store.claim('three')).toBeUndefined();
+  await store.expireLeases();
+  expect(await store.claim('three')).toMatchObject({ runCount: 2, failedRuns: 1 });
+});
+
+/** What may become of a run, or happen while it lasts. */
+type Fate = Exclude<Ending, 'let_go'> | 'killed' | 'stopped' | 'chunk read';
+
+test('an export fails by what may be its own doing, in a row and often enough, and by nothing else', async () => {
+  const fates = fc.array(
+    fc.constantFrom<Fate>(
+      'outage',
+      'setback',
+      'gave_way',
+      'unexplained',
+      'killed',
+      'killed',
+      'stopped',
+      'chunk read',
+    ),
+    { maxLength: 30 },
+  );
+  await fc.assert(
+    fc.asyncProperty(fates, async (ended) => {
+      await store.empty();
+      await store.addExports('acme', ['e1']);
+      let [unknown, setbacks, gaveWay] = [0, 0, 0];
+      let run = await store.startChunked(ended.length);
+      for (const fate of ended) {
+        if (fate === 'chunk read') {
+          expect(await store.finishChunk(await store.claimOne('reader'), 10)).toBe(true);
+          [unknown, setbacks, gaveWay] = [0, 0, 0];
+          continue;
+        }
+        if (fate === 'killed') await store.expireLeases();
+        else
+          await releaseExport(store.pool, run, { delayMs: -1, ending: fate === 'stopped' ? 'let_go' : fate });
+        if (fate === 'killed' || fate === 'unexplained') unknown += 1;
+        if (fate === 'setback') setbacks += 1;
+        if (fate === 'gave_way') gaveWay += 1;
+        const next = await store.claim();
+        if (unknown >= CLAIM_LIMITS.maxRuns) {
+          expect(next).toBeUndefined();
+          expect(await store.statusOf('e1')).toMatchObject({ status: 'failed' });
+          return;
+        }
+        expect(next).toMatchObject({ runCount: unknown + 1, setbackRuns: setbacks, gaveWayRuns: gaveWay });
+        if (next !== undefined) run = next;
+      }
+    }),
+    { numRuns: 25 },
+  );
+});
+
 test('stopping in good order costs an export no try', async () => {
   await store.addExports('acme', ['e1']);
   for (let turn = 0; turn < 7; turn += 1) {
     const run = await store.claim();
     expect(run?.runCount).toBe(1);
-    if (run !== undefined) await releaseExport(store.pool, run, { delayMs: -1, isCounted: false });
+    if (run !== undefined) await releaseExport(store.pool, run, { delayMs: -1, ending: 'let_go' });
   }
 });
 
@@ -172,10 +236,10 @@ test('a cancelling export ends once neither its holder nor a reader holds it', a
   await store.pool.query("/* arranged */ update exports set status = 'cancelling'");
   expect((await readRunStatuses(store.pool, [run]))[0]).toEqual({ state: 'cancelling' });
   expect(await endCancelledExports(store.pool)).toEqual([]);
-  await releaseExport(store.pool, run, { delayMs: 0, isCounted: true });
+  await releaseExport(store.pool, run, { delayMs: 0, ending: 'let_go' });
   expect(await endCancelledExports(store.pool)).toEqual([]);
   expect(chunk && (await store.renewChunk(chunk, 1))).toBe(false);
-  if (chunk !== undefined) await store.releaseChunk(chunk, { delayMs: 0, isCounted: false });
+  if (chunk !== undefined) await store.releaseChunk(chunk, { delayMs: 0, ending: 'let_go' });
   const ended = await Promise.all([endCancelledExports(store.pool), endCancelledExports(store.pool)]);
   expect(ended.flat()).toEqual(['e1']);
   expect(await store.statusOf('e1')).toMatchObject({ status: 'cancelled', phase: 'done' });

@@ -4,10 +4,11 @@ import { openWalStream } from '../../../services/capture/replication/stream.ts';
 import { createSourceSessions } from '../../../services/extractor/source/source-session.ts';
 import { createSourcePool } from '../../../shared/bulk/source-pool.ts';
 import { createControlPool } from '../../../shared/postgres/pool.ts';
-import { Session } from '../../../shared/postgres/session.ts';
+import { ConnectionLostError, Session } from '../../../shared/postgres/session.ts';
 import { TEXT_SESSION_OPTIONS } from '../../../shared/postgres/text-session.ts';
 import { Secret } from '../../../shared/runtime/env.ts';
 import { silentLog } from '../../../shared/runtime/log.ts';
+import { classifyTransient } from '../../../shared/runtime/transient.ts';
 import { createDatabase, type TestDatabase, topicPrefix } from '../../support/stack.ts';
 import { waitFor } from '../../support/wait-for.ts';
 
@@ -114,7 +115,9 @@ test("a connection that is cut in its holder's hands fails the next statement an
   // An error event that nobody hears would end the process, and fail this run.
   await admin.query('select pg_terminate_backend($1)', [rows[0]?.pid]);
   await ended;
-  await expect(client.query('select 1')).rejects.toThrow(/not queryable/);
+  const failed = await client.query('select 1').catch((error: unknown) => error);
+  expect(failed).toBeInstanceOf(ConnectionLostError);
+  expect(classifyTransient(failed)).toBe('connection');
   client.release();
   expect((await pool.query('select 1 as one')).rows).toEqual([{ one: 1 }]);
   await pool.end();

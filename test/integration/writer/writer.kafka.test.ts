@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { rename, rm, writeFile } from 'node:fs/promises';
 import { gunzipSync } from 'node:zlib';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { MAX_ASSEMBLY_ATTEMPTS } from '../../../services/writer/files/classify-assembly-error.ts';
 import { waitFor } from '../../support/wait-for.ts';
 import {
   chunkRows,
@@ -99,6 +100,20 @@ test('an export of an unknown format is left to a newer writer', async () => {
     [exportId],
   );
   expect((await ended(exportId)).status).toBe('completed');
+});
+
+test('an assembly that was attempted too often is not attempted again, since it may kill its writer', async () => {
+  const { addExport, finishReading, startWriter, ended, db, storage } = fixture;
+  const exportId = await addExport({ orders: [] });
+  // As if the writers of all attempts had been killed.
+  await db.query(
+    `update exports set assembly_count = $2, assembly_owner = 'killed', assembly_lease_expires_at = now() where id = $1`,
+    [exportId, MAX_ASSEMBLY_ATTEMPTS],
+  );
+  await startWriter();
+  await finishReading(exportId);
+  expect(await ended(exportId)).toMatchObject({ status: 'failed', error: { code: 'assembly_failed' } });
+  expect(await storage.stat(`exports/${exportId}/orders.jsonl`)).toBeUndefined();
 });
 
 test('rows that come twice and rows of an earlier try are not in the file', async () => {

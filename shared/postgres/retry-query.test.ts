@@ -1,6 +1,6 @@
 import pg from 'pg';
 import { expect, test } from 'vitest';
-import { silentLog } from '../../shared/runtime/log.ts';
+import { silentLog } from '../runtime/log.ts';
 import { mayPassByItself, retryQuery } from './retry-query.ts';
 
 function databaseError(code: string): Error {
