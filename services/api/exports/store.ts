@@ -1,5 +1,5 @@
-import type { SnapshotKind } from '../../../shared/control/exports/chunked-reading.ts';
 import { parseExportRequest } from '../../../shared/control/exports/export-request.ts';
+import type { SnapshotKind } from '../../../shared/control/exports/queue-exports.ts';
 import type { ExportStatus } from '../../../shared/control/state-machines.ts';
 import type { ExportRequest } from '../../../shared/domain/export-request.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';

@@ -3,12 +3,9 @@ import { parseLsn } from '../../domain/lsn.ts';
 import { parseSnapshot } from '../../domain/snapshot.ts';
 import type { Queryable } from '../../postgres/queryable.ts';
 import type { SeenSnapshot } from '../routes.ts';
-import type { ClaimedExport } from './queue-exports.ts';
+import type { ClaimedExport, SnapshotKind } from './queue-exports.ts';
 
 // The read of a chunked export. It outlives its runs: the next run takes over the chunks of a lost one.
-
-/** How an export's rows are read: under one snapshot, or in short transactions, each with a snapshot of its own. */
-export type SnapshotKind = 'single' | 'chunked';
 
 /** The start of the read. Every chunk's snapshot sees at least what this one saw. */
 export interface ReadSince {

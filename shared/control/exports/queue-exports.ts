@@ -6,7 +6,6 @@ import { currentTrace } from '../../runtime/tracing.ts';
 import { ADVISORY_LOCKS } from '../advisory-locks.ts';
 import { EXPORT_LEASE_SECONDS } from '../leases.ts';
 import { enqueueSql, type OutboxEntry } from '../outbox.ts';
-import type { SnapshotKind } from './chunked-reading.ts';
 import { failExport } from './end-export.ts';
 import { isKnownRequest } from './export-request.ts';
 
@@ -75,6 +74,9 @@ export async function lockActiveExports(
   });
   return rows;
 }
+
+/** How an export's rows are read: under one snapshot, or in short transactions, each with a snapshot of its own. */
+export type SnapshotKind = 'single' | 'chunked';
 
 /** An export for this process to run, starting with a new snapshot. */
 export interface ClaimedExport {
