@@ -178,3 +178,13 @@ test.each([
   socket.write('zz\r\n');
   expect(`${first}${await text(socket).catch(() => '')}`).not.toContain('problem');
 });
+
+test('a method and an expectation that Node has no response for get one', async () => {
+  const open = await listen((_request, response) => response.end('yes'));
+  const connecting = await open();
+  connecting.write('CONNECT api.example.com:443 HTTP/1.1\r\nHost: x\r\n\r\n');
+  expect(await text(connecting)).toMatch(/^HTTP\/1.1 400 .*No path supports CONNECT/s);
+  const expecting = await open();
+  expecting.write('GET / HTTP/1.1\r\nHost: x\r\nExpect: something\r\nConnection: close\r\n\r\n');
+  expect(await text(expecting)).toMatch(/^HTTP\/1.1 200 .*yes/s);
+});

@@ -6,7 +6,13 @@ import { SetupError } from '../../../shared/runtime/errors.ts';
 import type { Worker } from '../../../shared/runtime/worker.ts';
 import { createPieceGatherer } from './body-pieces.ts';
 import { limitConnections } from './connections.ts';
-import { type AskedFor, type ProblemPage, problemText, unreadableRequest } from './problem.ts';
+import {
+  type AskedFor,
+  type ProblemPage,
+  problemText,
+  UnsupportedMethodError,
+  unreadableRequest,
+} from './problem.ts';
 import type { PublicUrls } from './public-urls.ts';
 import type { RequestLimits } from './request-limits.ts';
 import { pathOf } from './request-target.ts';
@@ -79,6 +85,9 @@ export async function openHttpListener(
     if (hasBody(request)) gatherPieces(request, (error) => refuseUnread(error, socket));
     handle(request, response);
   });
+  // Node itself would send a response without a body, or none.
+  server.on('checkExpectation', (request, response) => server.emit('request', request, response));
+  server.on('connect', (_request, socket) => refuseUnread(new UnsupportedMethodError('CONNECT'), socket));
   await new Promise<void>((resolve, reject) => {
     server.once('error', (cause: NodeJS.ErrnoException) => reject(listenFailure(cause, port, host)));
     server.listen(port, host, resolve);

@@ -141,10 +141,20 @@ export function methodNotAllowed(method: string, allowed: readonly string[], req
   return describe('method_not_allowed', detail, requestId);
 }
 
+/** A method that has no meaning here, whatever the path. */
+export class UnsupportedMethodError extends Error {
+  override readonly name = 'UnsupportedMethodError';
+  readonly code = 'ERR_METHOD_UNSUPPORTED';
+
+  constructor(method: string) {
+    super(`No path supports ${method}.`);
+  }
+}
+
 /** The problem of a request that could not be read; the code of the error is Node's, unless it is one of ours. */
 export function unreadableRequest(error: NodeJS.ErrnoException, requestId: string): Problem {
   const { code } = error;
-  if (error instanceof SmallPiecesError) {
+  if (error instanceof SmallPiecesError || error instanceof UnsupportedMethodError) {
     return toProblem(new AppError('malformed', error.message), requestId);
   }
   if (code === 'HPE_CHUNK_EXTENSIONS_OVERFLOW') {
