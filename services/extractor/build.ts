@@ -178,7 +178,7 @@ export async function buildExtractor(config: ExtractorConfig, context: ServiceCo
     applicationName: applicationOf('extractor', 'wake-ups'),
     channels: [SEALS_CHANNEL],
     onNotification: (_, exportId) => notifiers.notifyChange(exportId),
-    // Whoever waits asks by itself too, some times a second.
+    // Waiting holders also poll, a few times a second.
     onListening: () => undefined,
     log,
   });

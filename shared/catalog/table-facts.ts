@@ -190,7 +190,7 @@ select coalesce(json_object_agg(r.resource, json_build_object(
 )), '{}')::text as facts
 from root r`;
 
-/** The same of these types, at the moment. */
+/** Reads the present versions of these types. */
 export async function readTypeVersions(
   db: Pick<Queryable, 'query'>,
   oids: readonly number[],

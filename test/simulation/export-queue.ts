@@ -1,7 +1,8 @@
 import type { Pool } from 'pg';
 import { exportPlaces } from '../../services/extractor/export/hold-exports.ts';
 import { isSmallExport, SMALL_EXPORTS_AT_ONCE } from '../../services/extractor/export/share-sources.ts';
-import { claimChunks, finishChunks } from '../../shared/control/chunks/claim-chunk.ts';
+import { claimChunks } from '../../shared/control/chunks/claim-chunk.ts';
+import { finishChunks } from '../../shared/control/chunks/hold-chunks.ts';
 import { addChunks, finishRun, recordSnapshot } from '../../shared/control/exports/export-run.ts';
 import { type ClaimedExport, claimExport } from '../../shared/control/exports/queue-exports.ts';
 

@@ -1,11 +1,6 @@
 import type pg from 'pg';
-import {
-  type ClaimedChunk,
-  claimChunks,
-  finishChunks,
-  releaseChunks,
-  renewChunks,
-} from '../../shared/control/chunks/claim-chunk.ts';
+import { type ClaimedChunk, claimChunks } from '../../shared/control/chunks/claim-chunk.ts';
+import { finishChunks, releaseChunks, renewChunks } from '../../shared/control/chunks/hold-chunks.ts';
 import { addChunks, type Ending, recordSnapshot } from '../../shared/control/exports/export-run.ts';
 import { type ClaimedExport, claimExport } from '../../shared/control/exports/queue-exports.ts';
 import { migrate } from '../../shared/control/migrate.ts';

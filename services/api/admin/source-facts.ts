@@ -80,7 +80,7 @@ export interface SourceFacts {
 /** After a failure the source is not queried for this long, so that requests do not queue behind its timeout. */
 const REST_MS = 10_000;
 
-/** A table that was altered meanwhile has at worst no estimate, once. */
+/** If a table is altered within this time, one estimate may be missing. */
 const DESCRIBED_MS = 10_000;
 
 /** OIDs of the types that `date_range` is possible on: date, timestamp, timestamptz. */
@@ -114,7 +114,7 @@ export function createSourceFacts(
       ),
     );
 
-  /** By table. An estimate needs no more than the widths of columns, and to describe them takes longer than all the rest. */
+  /** By table. An estimate needs only the widths of columns, and describing them takes longer than the rest of the estimate. */
   const described = new Map<
     string,
     { readonly table: TableDescription | undefined; readonly atMs: number }

@@ -11,7 +11,7 @@ export interface ProgressFacts {
   readonly isPlanned: boolean;
   readonly rowsExtracted: number;
   readonly rowsWritten: number;
-  /** When the snapshot was taken. Undefined while the export waits, when time shows nothing. */
+  /** When the snapshot was taken. Undefined while the export waits, because no rate follows from that time. */
   readonly readingSinceMs: number | undefined;
 }
 
@@ -21,27 +21,27 @@ export interface Progress {
   readonly etaSeconds: number | null;
 }
 
-/** Beyond the estimate as many rows may follow as there were: no more than half is claimed then. */
+/** Once more rows are planned than were estimated, the total is taken for twice the planned rows. */
 const UNKNOWN_REST = 2;
 
-/** Assembly follows once all rows are written. */
+/** The highest progress before completion, because the files are assembled once all rows are written. */
 const MOST_BEFORE_THE_END = 0.99;
 
 /** Below this progress and time, a rate is noise. */
 const LEAST_PROGRESS = 0.02;
 const LEAST_ELAPSED_MS = 1_000;
 
-/** A time left that is shown early would be wrong for long, since it is not raised later. */
+/** Below this progress no time left is shown. A wrong one would stay, since it is never raised. */
 const LEAST_PROGRESS_FOR_ETA = 0.1;
 
-/** Beyond this, a time left that was shown is no longer true, and none is shown. */
+/** A time left that was shown and is exceeded by more than this is wrong. None is shown then. */
 const LATE_FACTOR = 1.5;
 const LATE_SECONDS = 10;
 
-/** Of a bar. A coarse progress is recorded a few hundred times in the life of an export, however often it is asked for. */
+/** Steps of the progress that is shown. It is recorded at each step, so polling clients cause at most so many writes. */
 const PROGRESS_STEPS = 200;
 
-/** Seconds up to which a time left is given in steps of so many. */
+/** A time left up to the first number of seconds is rounded up to a multiple of the second. */
 const ETA_STEPS = [
   [10, 1],
   [60, 5],
@@ -58,7 +58,7 @@ const FINAL: ReadonlySet<string> = new Set(['completed', 'expired', 'failed', 'c
  */
 export function progressOf(facts: ProgressFacts, nowMs: number): Progress {
   if (facts.status === 'completed' || facts.status === 'expired') return { progress: 1, etaSeconds: 0 };
-  // Chunks are cut shortly before they are read. So the ones cut so far do not show the total, also where there are more than estimated.
+  // Chunks are planned shortly before they are read, so the planned rows are not the total, even if they exceed the estimate.
   const isBeyondEstimate = !facts.isPlanned && facts.rowsPlanned > (facts.rowsEstimated ?? 0);
   const total = facts.isPlanned
     ? facts.rowsPlanned
@@ -79,12 +79,12 @@ function etaOf(facts: ProgressFacts, progress: number, nowMs: number): number | 
 }
 
 /**
- * What is shown next, after what was shown before: the progress never falls and the time left never grows, also when the
- * export starts again. When it takes much longer than was shown, no time is shown until it fits again.
+ * The progress to show after what was shown before. Progress never falls and the time left never grows, even if the
+ * export starts again. If the time left is much longer than was shown, none is shown until it fits again.
  */
 export function advanceProgress(shown: ShownProgress, { progress, etaSeconds }: Progress): Progress {
   const steps = Math.floor(progress * PROGRESS_STEPS) / PROGRESS_STEPS;
-  // The end is exact.
+  // The last step is not rounded, so that progress reaches it exactly.
   const next = progress >= MOST_BEFORE_THE_END ? progress : steps;
   return {
     progress: Math.max(shown.progress, next),

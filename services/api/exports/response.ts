@@ -126,7 +126,7 @@ export const estimateSchema = z
   })
   .meta({ id: 'ExportEstimate' });
 
-/** Of the document's examples. Only what differs by status differs here. */
+/** An export as the API document's examples show it, in one status. */
 export function exampleExport(
   resource: string,
   status: 'pending' | 'paused' | 'completed' | 'cancelled',
@@ -210,7 +210,7 @@ export interface LinkDeps {
   readonly now: () => number;
 }
 
-/** Records how far a running export is shown to be, so that it is never shown to be less far later. */
+/** Records the progress that a response shows, so that later responses never show less. */
 export async function presentExport(
   row: ExportRow,
   deps: LinkDeps & { readonly pool: Queryable },
@@ -261,16 +261,16 @@ export async function presentExport(
   };
 }
 
-/** Services keep more with the snapshot, which is not public. */
+/** Leaves out what only services need of the snapshot. */
 function presentSnapshot(
   { snapshot_kind: kind, snapshot_reason: reason }: ExportRow,
   { taken_at, lsn, xmin, xmax, xip }: NonNullable<ExportRow['snapshot']>,
 ) {
-  // An earlier version knew only one kind.
+  // Exports of an earlier version have no kind. All of them were single.
   return { kind: kind ?? 'single', reason, taken_at, lsn, xmin, xmax, xip };
 }
 
-/** A run that has lost its source finds the same cut again. */
+/** The position that an as-of export restores. It stays the same in later runs of the export. */
 function presentCut({ cut_lsn: lsn, request }: ExportRow) {
   if (request.as_of === null || lsn === null) return null;
   return { position: formatPosition({ commitLsn: parseLsn(lsn), index: 0 }) };
@@ -324,7 +324,7 @@ async function shownProgress(
     next.progress > shown.progress || (next.etaSeconds !== null && next.etaSeconds !== shown.etaSeconds);
   if (!isNew) return next;
   const recorded = await recordShownProgress(pool, row.id, next);
-  // Another request may have shown more in the meantime. Without a time left now, an earlier one is not true.
+  // Another request may have shown more meanwhile. If this response has no time left, an earlier one is wrong.
   return recorded === undefined
     ? next
     : { progress: recorded.progress, etaSeconds: next.etaSeconds === null ? null : recorded.etaSeconds };
@@ -342,7 +342,7 @@ function progressFacts(row: ExportRow) {
   };
 }
 
-/** A chunked export takes its snapshot when everything is read. What passes while it is paused is no part of its rate. */
+/** Start of the time that the rate is computed from. A chunked export has no snapshot before everything is read. Pauses do not count. */
 function readingSinceMs({
   status,
   snapshot_kind: kind,

@@ -21,14 +21,14 @@ const ROUND_MS = 60_000;
 /** Exports per round. The next round follows without a pause while a round is full. */
 const BATCH = 100;
 
-/** Storage is away then, and each further attempt would only take its time. */
+/** After so many failures storage is taken to be away, and the round ends. Each further attempt would wait for its timeout. */
 const MAX_FAILURES_IN_ROW = 3;
 
 /** More than a year, so that a yearly audit finds the whole year before it. */
 const AUDIT_KEPT_DAYS = 400;
 const AUDIT_BATCH = 5_000;
 
-/** For as long a visitor of the dashboard learns that the session is over. */
+/** How long ended sessions of the dashboard are kept, so that a late visitor learns that the session is over. */
 const PORTAL_KEPT_DAYS = 2;
 
 export interface RetentionSweeperDeps {
@@ -39,9 +39,11 @@ export interface RetentionSweeperDeps {
 }
 
 /**
- * One round of retention: announces files that expire soon, expires exports, fails those that are paused for too long, and deletes the files of expired
- * exports. It also removes old entries of the audit log and what let people into the dashboard. The status changes first, then the files are deleted, then that is recorded. So no link leads to a
- * missing file, and the next round makes up for a crash at any line. Several processes may do so at once.
+ * One round of retention. It announces files that expire soon, expires exports, fails exports that are paused for too
+ * long, and deletes the files of expired exports. It also removes old entries of the audit log, and old links and
+ * sessions of the dashboard. The status changes first, then the files are deleted, then the deletion is recorded. So no
+ * link leads to a missing file, and after a crash at any line the next round finishes the work. Several processes may
+ * run rounds at once.
  *
  * @returns whether a further round has work to do now
  */
@@ -64,7 +66,7 @@ export async function sweepExports(
   return Math.max(announced, expired, overdue, portal) === BATCH || audit === AUDIT_BATCH;
 }
 
-/** In order of ID, and so of age. One whose files cannot be removed now is skipped until the next round. */
+/** Oldest first, by ID. An export whose files cannot be deleted now is skipped until the next round. */
 async function removeFiles(
   pool: Pool,
   storage: RetentionSweeperDeps['storage'],

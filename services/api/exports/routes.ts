@@ -42,7 +42,7 @@ const QUEUE_RETRY_SECONDS = 30;
 const ASSUMED_RATE = 20_000;
 const LEAST_SECONDS = 2;
 
-/** A digest has a line for each bucket, whatever the rows. */
+/** Size of a whole digest, which has a line for each bucket, whatever the number of rows. */
 const DIGEST_BYTES = 27_000;
 
 export function exportRoutes(deps: ExportDeps): Route[] {
@@ -232,14 +232,14 @@ export function exportRoutes(deps: ExportDeps): Route[] {
   ];
 }
 
-/** Where the request names a resource; one that it does not name came along as a related one. */
+/** JSON Pointer to where the request names a resource. A resource that it does not name was included as a related one. */
 function pointerOf(name: string, { resource, resources }: ExportBody): string {
   if (resource === name) return '/resource';
   const index = resources?.indexOf(name) ?? -1;
   return index === -1 ? '/include_related' : `/resources/${index}`;
 }
 
-/** Bytes of all files. Null: it depends on how many keys are in some buckets. */
+/** Bytes of all files. Null for a digest of some buckets: its size depends on the keys in them. */
 function sizeOf({ format, buckets }: ExportRequest, resources: readonly string[], rowBytes: number) {
   if (format !== 'digest') return rowBytes;
   return buckets === null ? resources.length * DIGEST_BYTES : null;
@@ -262,7 +262,7 @@ async function estimateResponse(
   } satisfies z.input<typeof estimateSchema>);
 }
 
-/** Why a new export would be refused now. Reads alone: nobody waits for an estimate. */
+/** Why a new export would be refused now. Takes no lock, because an estimate must delay nobody. */
 async function findRefusal(
   db: Queryable,
   accountId: string | null,

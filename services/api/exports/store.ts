@@ -130,7 +130,7 @@ export async function listExports(
     resource === undefined ? [] : [`${bind(resource)} = any(e.resources)`],
   ];
   const { rows } = await db.query<StoredExportRow>({
-    // To plan it anew takes ten times as long as to run it.
+    // Named, because planning it takes ten times as long as running it.
     name: `list_exports_${conditions.map(({ length }) => length).join('')}`,
     text: `select ${COLUMNS} from exports e where ${['true', ...conditions.flat()].join(' and ')}
      order by e.created_at desc, e.id desc limit $1`,

@@ -1,26 +1,26 @@
 import type { IncomingMessage } from 'node:http';
 
-/** Smaller pieces are gathered until there are so many bytes. */
+/** Small pieces are gathered into buffers of this size. */
 const GATHERED_BYTES = 4_096;
 
-/** What is read of a body before the bodies of other requests have their turn. Without an end Node reads 2 MB at once. */
+/** Limits of one turn of a body. Then other bodies have their turn. Without limits Node reads up to 2 MB at once. */
 const TURN_BYTES = 65_536;
 const TURN_PIECES = 1_000;
 
-/** What it costs to read. A small piece is a call from Node's parser and a buffer of its own. */
+/** Estimated CPU time of a piece and of a byte, in milliseconds. Each piece is a call from Node's parser, with a buffer of its own. */
 const PIECE_MS = 0.002;
 const BYTE_MS = 0.000_001;
 
-/** After a turn, no body has one for so many times as long: bodies that are read on take a quarter of the time, whoever sends them. */
+/** Length of the pause after a turn, in lengths of that turn. So all bodies together take at most a quarter of the CPU time. */
 const PAUSE_TIMES = 3;
 
-/** Pieces of a body that may be of any size. */
+/** So many pieces of a body may have any size. */
 const FREE_PIECES = 1_000;
 
-/** The least mean size of more pieces. An ID on its line has five bytes or more; the frame of a chunk has five. */
+/** The least mean size of a body's pieces beyond that. A line with an ID has five bytes or more, the frame of a chunk has five. */
 const LEAST_MEAN_BYTES = 4;
 
-/** The body of a request comes in pieces that cost more than they bring. */
+/** Thrown for a body whose pieces are so small that reading them costs more than their content is worth. */
 export class SmallPiecesError extends Error {
   override readonly name = 'SmallPiecesError';
   readonly code = 'ERR_BODY_PIECES';
@@ -36,9 +36,9 @@ export class SmallPiecesError extends Error {
 export type GatherPieces = (request: IncomingMessage, refuse: (error: SmallPiecesError) => void) => void;
 
 /**
- * Gathers what comes of a body in small pieces, such as chunks of one byte: 64 KB of them are 11,000 events for whoever reads the
- * body, or 11,000 buffers of a body that nobody reads yet, and each of these keeps all 64 KB. A body in pieces that bring less than
- * they cost is refused. Bodies take turns, also those that are only drained: their clients wait, and other requests do not.
+ * Gathers the small pieces of a body, such as chunks of one byte. 64 KB of such chunks would be 11,000 events for the reader of
+ * the body. For a body without a reader they would be 11,000 buffers, each of which keeps all 64 KB in memory. A body of many tiny
+ * pieces is refused. Bodies are read in turns, even those that are only drained, so that other requests do not wait for them.
  */
 export function createPieceGatherer(): GatherPieces {
   const waitForTurn = createReadTurns();
@@ -77,7 +77,7 @@ export function createPieceGatherer(): GatherPieces {
       if (piece.length > GATHERED_BYTES) return push(piece);
       if (gathered === undefined) {
         gathered = Buffer.allocUnsafe(GATHERED_BYTES);
-        // Runs when the parser has seen all that came at once. Ticks run between the pieces.
+        // Not `process.nextTick`, which runs between two pieces. This runs after the parser has handed over all that was read.
         setImmediate(handOn);
       }
       piece.copy(gathered, used);
@@ -100,7 +100,7 @@ export function createPieceGatherer(): GatherPieces {
       turn.pieceCount += 1;
       turn.byteCount += piece.length;
       if (turn.pieceCount >= TURN_PIECES || turn.byteCount >= TURN_BYTES) hold();
-      // Whatever is returned here, the parser still brings the rest of what was read before.
+      // `false` stops further reads of the socket. The parser still hands over the rest of what was read.
       return gather(piece) && !isHeld;
     };
     request._read = (size) => {
@@ -108,18 +108,18 @@ export function createPieceGatherer(): GatherPieces {
       if (isHeld) isAskedFor = true;
       else read(size);
     };
-    // Node passes by the body of a request that nobody has read from when its response is sent, and then there is no push.
+    // Node skips the body of a request that was never read when its response is sent. Then `push` would not be called.
     request.read(0);
   };
 }
 
-/** What was read of a body in its turn. It still grows until the parser has seen all that was read. */
+/** What was read of a body in one turn. It grows until the parser has handed over all that was read. */
 interface Turn {
   pieceCount: number;
   byteCount: number;
 }
 
-/** Calls `readOn` of one body after another, each after a pause that follows from what the turn before it cost. */
+/** Calls `readOn` of one body after another. The pause before each depends on the cost of the turn before it. */
 function createReadTurns(): (ended: Turn, readOn: () => void) => void {
   const waiting: { readonly ended: Turn; readonly readOn: () => void }[] = [];
   const schedule = (afterMs: number) => (afterMs < 1 ? setImmediate(next) : setTimeout(next, afterMs));

@@ -4,8 +4,8 @@ import type { Duplex } from 'node:stream';
 import { REFUSAL_WAITS } from './late-refusal.ts';
 
 /**
- * Requests on one connection whose response has not been sent. Nothing holds back a client that sends the next one without waiting,
- * and each takes some KB: a connection with more is closed. Browsers and common clients send one.
+ * Requests on one connection whose responses have not been sent. A connection with more is closed, because each request
+ * takes some KB and a client may send requests without waiting for responses. Browsers and common clients send one at a time.
  */
 const MAX_UNANSWERED = 16;
 
@@ -15,12 +15,12 @@ export interface Connections {
 }
 
 /**
- * Keeps the number of connections within a limit. Beyond it a new connection replaces an idle one, so that opening many keeps
- * nobody out. Idle are those that wait for their refusal, too, and headers that have not ended are no request yet. When all have a
- * request that is served, the new one is closed.
+ * Limits the number of connections. Beyond the limit a new connection replaces an idle one, so that a client with many
+ * connections keeps nobody out. A connection is idle without a complete request, and while its request waits for its refusal.
+ * If no connection is idle, the new one is closed.
  *
- * Connections that were served last are kept apart from those that asked nothing or were refused. The longer list gives up its
- * longest idle connection. So thousands that only hold a connection replace one another, and not those that others come back to.
+ * Idle connections are in two lists: those whose last request was served, and all others. The longer list gives up its
+ * longest idle connection. So thousands of connections without a served request replace one another, not those of others.
  */
 export function limitConnections(server: Server, maxConnections: number): Connections {
   const served = new Set<Socket>();

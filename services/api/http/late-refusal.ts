@@ -1,27 +1,27 @@
 import type { ServerResponse } from 'node:http';
 import { createPacer } from './pacer.ts';
 
-/** Event of a response that is only being delayed: its connection is free for whoever else wants to connect. */
+/** Event of a response whose refusal is being delayed. Its connection may be closed in favour of a new one. */
 export const REFUSAL_WAITS = 'tandem.refusal_waits';
 
-/** Refusals of one key in a second. Further ones are delayed until it is their turn. */
+/** Refusals of one key per second. Further ones wait for their turn. */
 const REFUSALS_OF_KEY = 100;
 
-/** Refusals in a second, of all keys and of whoever has none. Nobody gains from more keys. */
+/** Refusals per second of all clients, with and without a key. So a client gains nothing from more keys. */
 const REFUSALS_OF_ALL = 500;
 
 /**
- * The longest wait for a turn, well below the time limits of clients. As many connections as one process has, each in a loop, then
- * get 800 refusals per second together.
+ * The longest wait for a turn, well below the time limits of clients. With this limit 4,000 connections that retry in a loop get
+ * 800 refusals per second together.
  */
 const MAX_TURN_MS = 5_000;
 
-/** The delay of the next refusal in ms, which slows down clients that retry in a loop. @param keyPrint undefined: without a known key */
+/** Returns the delay of the next refusal in milliseconds. It slows down clients that retry in a loop. @param keyPrint undefined without a known key */
 export type NextLateness = (keyPrint?: string) => number;
 
 /**
- * Delays each refusal by `refusalMs`, and beyond a number in a second until its turn. The delay varies by half: requests that came
- * together are answered apart, and come back apart. Thousands of responses in one moment would hold up everybody else.
+ * Delays each refusal by `refusalMs`, and beyond a rate until its turn. The delay varies by half, so that requests that came
+ * together get their responses at different times. Thousands of responses in one moment would delay everybody else.
  *
  * @param refusalMs 0: nothing is delayed
  */
@@ -42,7 +42,7 @@ export function createLateness(
   };
 }
 
-/** Goes on after the delay, or as soon as the client has left: nothing is held for nobody. */
+/** Calls `goOn` after the delay, or as soon as the client has left. */
 export function waitLate(response: ServerResponse, waitMs: number, goOn: () => void): void {
   response.emit(REFUSAL_WAITS);
   if (waitMs === 0 || response.closed) {

@@ -24,9 +24,9 @@ interface Waiting {
 }
 
 /**
- * Closes connections whose client stops or drips while there is something to send, so that its connection, and what it is sent, are
- * free for others. A broken download can be resumed. Any response may wait for its client: small ones do when many requests are sent
- * before one is read.
+ * Closes the connection of a client that reads a response too slowly, because it holds a connection and memory. A broken
+ * download can be resumed. This applies to every response: even small ones wait when a client sends many requests and reads
+ * no response.
  */
 export function dropSlowReaders(
   server: Server,
@@ -58,17 +58,17 @@ export function dropSlowReaders(
     known.ms = 0;
     known.takenBefore = taken;
   };
-  // One timer for all: each response that is sent at once would else start and end one.
+  // One timer for all connections. With one for each response, every response would start and stop a timer.
   const timer = setInterval(() => {
     for (const socket of open) check(socket);
   }, checkEveryMs).unref();
   server.once('close', () => clearInterval(timer));
 }
 
-/** As large as those of files. */
+/** As large as the pieces that files are sent in. */
 const PIECE_BYTES = 65_536;
 
-/** A text as a stream of pieces: a socket tells that a client has taken a piece, and not how much of it. */
+/** Bytes as a stream of pieces. A socket reports when a client has taken a piece, but not how much of it so far. */
 export function inPieces(bytes: Buffer): Readable {
   const count = Math.ceil(bytes.length / PIECE_BYTES);
   return Readable.from(
@@ -78,7 +78,7 @@ export function inPieces(bytes: Buffer): Readable {
   );
 }
 
-/** Whether a text is sent in pieces. @param text counted in characters, of which none takes less than a byte */
+/** Whether a text is so large that it is sent in pieces. It counts characters, each of which takes at least a byte. */
 export function isLarge(text: string): boolean {
   return text.length > PIECE_BYTES;
 }

@@ -272,7 +272,7 @@ export function createEndpointLeases(
         }
         await notifier.wait(ROUND_MS, signal);
       }
-      // Without it nobody takes what is given back here before the last request of all has ended.
+      // Otherwise no other dispatcher would take released endpoints until the last request has ended.
       const left = store.leave().catch((error: unknown) => log.warn('share.not_released', { error }));
       for (const runner of [...runners.values()]) letGo(runner);
       await Promise.all([left, ...leaving.values()]);

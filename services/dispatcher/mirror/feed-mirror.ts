@@ -39,7 +39,7 @@ export function createFeedMirror(
   log: Log,
 ): Worker {
   const ready = Promise.withResolvers<void>();
-  /** Cut short by a seal: the holder of its export waits for the state that capture published with it. */
+  /** A seal ends the wait early, because the holder of its export waits for the state that capture published with it. */
   const pauses = new Set<AbortController>();
   const rest = async () => {
     const pause = new AbortController();

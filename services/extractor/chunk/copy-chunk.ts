@@ -1,4 +1,5 @@
-import type { ChunkBatch, ClaimedChunk, ReadChunk } from '../../../shared/control/chunks/claim-chunk.ts';
+import type { ChunkBatch, ClaimedChunk } from '../../../shared/control/chunks/claim-chunk.ts';
+import type { ReadChunk } from '../../../shared/control/chunks/hold-chunks.ts';
 import type { StoredSeen } from '../../../shared/control/exports/chunked-reading.ts';
 import { chunkPartition } from '../../../shared/domain/account-partition.ts';
 import { type Catalog, parentOf, type Resource, tablesReadFor } from '../../../shared/domain/catalog.ts';

@@ -4,13 +4,15 @@ import {
   type ChunkBatch,
   type ClaimedChunk,
   claimChunks,
+  isSmallChunk,
+} from '../../../shared/control/chunks/claim-chunk.ts';
+import {
   endChunkedReading,
   finishChunks,
-  isSmallChunk,
   planRows,
   releaseChunks,
   renewChunks,
-} from '../../../shared/control/chunks/claim-chunk.ts';
+} from '../../../shared/control/chunks/hold-chunks.ts';
 import { failExport } from '../../../shared/control/exports/end-export.ts';
 import type { Ending } from '../../../shared/control/exports/export-run.ts';
 import { EXPORT_LEASE_SECONDS } from '../../../shared/control/leases.ts';

@@ -45,7 +45,7 @@ async function decideKind(
   if (claim.snapshotKind !== null) return claim.snapshotKind;
   const request = readRequest(claim.request);
   const isLarge = chunkedExportRows > 0 && (claim.rowsEstimated ?? 0) >= chunkedExportRows;
-  // Of most exports nothing else was thought of: the kind is stored with their snapshot.
+  // Most exports have only one possible kind. It is stored with their snapshot.
   if (request.snapshot !== 'chunked' && !(request.snapshot === null && isLarge)) return 'single';
   const resources = claim.resources.map((name) => resourceOf(catalog, name));
   const reason = whySingle(request, resources, claim.accountId);

@@ -180,7 +180,7 @@ export interface PlannedGroup {
   readonly chunks: readonly PlannedChunk[];
   /** Each chunk is its whole resource, so planning ahead creates at most one chunk per resource. */
   readonly areWhole: boolean;
-  /** It is known that no more follow. */
+  /** True once it is known that no more chunks follow. */
   readonly areLast: boolean;
 }
 

@@ -9,7 +9,7 @@ import type { Worker } from '../../../shared/runtime/worker.ts';
 /** Customers see progress this late, and later while the control store is away. Most small exports end within it. */
 const BACKOFF = { initialMs: 200, maxMs: 5_000 };
 
-/** Rest of the worker between two notifications; it looks at memory alone. */
+/** How long the worker waits for a notification. It then looks only at memory. */
 const IDLE_MS = 60_000;
 
 export interface ProgressRecorder extends Worker {
@@ -17,7 +17,7 @@ export interface ProgressRecorder extends Worker {
   note(exportId: string): void;
 }
 
-/** Shows how many rows of an export are written: of all exports together, and not at each of their chunks. */
+/** Records how many rows of exports are written, for all exports together instead of at each chunk. */
 export function createProgressRecorder(pool: Pool, log: Log): ProgressRecorder {
   const notifier = createNotifier();
   let noted = new Set<string>();

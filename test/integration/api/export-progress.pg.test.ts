@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { recordChunksWritten } from '../../../shared/control/chunks/chunk-attempts.ts';
-import { claimChunks, finishChunks, releaseChunks } from '../../../shared/control/chunks/claim-chunk.ts';
+import { claimChunks } from '../../../shared/control/chunks/claim-chunk.ts';
+import { finishChunks, releaseChunks } from '../../../shared/control/chunks/hold-chunks.ts';
 import { ADMIN_KEY, type TestApi } from '../../support/api-server.ts';
 import { openExportsApi, postExport } from '../../support/exports-api.ts';
 

@@ -1,14 +1,12 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { findOpenChunks, recordChunksWritten } from '../../../shared/control/chunks/chunk-attempts.ts';
+import { type ClaimedChunk, claimChunks, isSmallChunk } from '../../../shared/control/chunks/claim-chunk.ts';
 import {
-  type ClaimedChunk,
-  claimChunks,
   endChunkedReading,
   finishChunks,
-  isSmallChunk,
   releaseChunks,
   renewChunks,
-} from '../../../shared/control/chunks/claim-chunk.ts';
+} from '../../../shared/control/chunks/hold-chunks.ts';
 import { addChunks, readRunStatuses } from '../../../shared/control/exports/export-run.ts';
 import { type ExportStore, openExportStore } from '../../support/export-store.ts';
 
