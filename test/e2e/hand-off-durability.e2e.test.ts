@@ -174,7 +174,7 @@ test('an export that holds a commit which a crash takes back is not published, a
   const { id } = await createExport(world, customer);
   // The export waits for the table, and so has the commit in its snapshot.
   await session.query('lock table documint.customers in access exclusive mode');
-  await untilWaiting(client, 'tandem extractor %', 'lock table%');
+  await untilWaiting(client, 'tandem extractor %', '%lock table%');
   // Its snapshot can't be stored, and only then would it send its seal, which makes durable what it has seen.
   const control = await connect(world.controlUrl);
   await control.query('begin');

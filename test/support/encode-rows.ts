@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { zip } from '../../services/writer/files/zip.ts';
 import type { Column } from '../../shared/domain/row-type.ts';
 import { createChooseFormat } from '../../shared/formats/choose-format.ts';
+import { readTreeUsage } from '../bench/process-usage.ts';
 
 /**
  * A process of its own that writes so many rows in a format into a zip archive, and prints what it took: a process that does
@@ -74,7 +75,8 @@ try {
       rows: encoded.rowCount(),
       sha256: hash.digest('hex'),
       longestDelayMs,
-      maxMegabytes: process.resourceUsage().maxRSS / 1024,
+      // Not `resourceUsage().maxRSS`, which is at least what the process that started this one holds.
+      maxMegabytes: readTreeUsage(process.pid).peakBytes / 2 ** 20,
     }),
   );
 } finally {

@@ -29,7 +29,7 @@ export async function createLeastRoles(serverUrl: string): Promise<LeastRoles> {
   const roles = purposes.map((purpose) => quoteIdent(roleFor(purpose)));
   await run(
     serverUrl,
-    roles.map((role) => `create role ${role} login password 'least'`),
+    roles.map((role) => `create role ${role} login password 'least-rights'`),
   );
   return {
     async rolesOf(sourceUrl, catalog) {
@@ -40,7 +40,7 @@ export async function createLeastRoles(serverUrl: string): Promise<LeastRoles> {
       const urlFor = (purpose: Purpose) => {
         const url = new URL(sourceUrl);
         url.username = roleFor(purpose);
-        url.password = 'least';
+        url.password = 'least-rights';
         return url.href;
       };
       const urls = Object.entries(SERVICES).map(([service, purpose]) => [service, urlFor(purpose)]);

@@ -78,12 +78,12 @@ const ROLE = `stream_${process.pid}`;
 async function asRole(): Promise<Record<string, string>> {
   const catalog = PARENTS_CATALOG;
   await world.pool.query(
-    `do $$ begin create role ${ROLE} login password 'least'; exception when duplicate_object then end $$`,
+    `do $$ begin create role ${ROLE} login password 'least-rights'; exception when duplicate_object then end $$`,
   );
   for (const grant of grantsFor(catalog, 'stream', ROLE)) await world.pool.query(grant);
   const url = new URL(world.url);
   url.username = ROLE;
-  url.password = 'least';
+  url.password = 'least-rights';
   return { DATABASE_URL: url.href, CONTROL_DATABASE_URL: world.url };
 }
 

@@ -49,7 +49,7 @@ beforeAll(async () => {
     create table other.notes (id bigint primary key, account_id text not null)`);
   await prepareSource(owner, CATALOG, { publication: 'feed' });
   for (const purpose of PURPOSES) {
-    await owner.query(`create role ${quoteIdent(roleFor(purpose))} login password 'least'`);
+    await owner.query(`create role ${quoteIdent(roleFor(purpose))} login password 'least-rights'`);
     for (const grant of grantsFor(CATALOG, purpose, roleFor(purpose))) await owner.query(grant);
   }
 });
@@ -66,7 +66,7 @@ afterAll(async () => {
 async function as<T>(purpose: Purpose, work: (db: pg.Client) => Promise<T>): Promise<T> {
   const url = new URL(database.url);
   url.username = encodeURIComponent(roleFor(purpose));
-  url.password = 'least';
+  url.password = 'least-rights';
   const client = new pg.Client({ connectionString: url.href });
   await client.connect();
   try {
