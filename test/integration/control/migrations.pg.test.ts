@@ -43,7 +43,7 @@ afterAll(async () => {
 
 function poolOf(role: string) {
   const url = new URL(database.url);
-  [url.username, url.password] = [role, 'service'];
+  [url.username, url.password] = [role, 'password-of-a-service'];
   return createControlPool(url.href, silentLog, { applicationName: 'test service' });
 }
 
@@ -234,7 +234,7 @@ test('the commands show what is missing and apply it', async () => {
 
 test('services whose role may not change the schema start with CONTROL_MIGRATIONS=check', async () => {
   await startAfresh();
-  await pool.query(`create role ${ROLE} login password 'service'`);
+  await pool.query(`create role ${ROLE} login password 'password-of-a-service'`);
   await using cleanup = new AsyncDisposableStack();
   const service = cleanup.adopt(poolOf(ROLE), (own) => own.end());
   await expect(prepareControlStore(service, 'check')).rejects.toThrow(
@@ -260,7 +260,7 @@ test('services whose role may not change the schema start with CONTROL_MIGRATION
 test('a role that owns the schema migrates it, and need not be allowed to create others', async () => {
   await startAfresh();
   await pool.query(
-    `create role ${OWNER} login password 'service'; create schema tandem authorization ${OWNER}`,
+    `create role ${OWNER} login password 'password-of-a-service'; create schema tandem authorization ${OWNER}`,
   );
   await using cleanup = new AsyncDisposableStack();
   const owner = cleanup.adopt(poolOf(OWNER), (own) => own.end());

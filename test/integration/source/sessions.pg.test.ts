@@ -43,13 +43,13 @@ beforeAll(async () => {
   await admin.connect();
   const { rows } = await admin.query<{ server_version_num: string }>('show server_version_num');
   major = Math.floor(Number(rows[0]?.server_version_num) / 10_000);
-  await admin.query(`create role ${role} login superuser password 'hostile'`);
+  await admin.query(`create role ${role} login superuser password 'hostile-password'`);
   const settings = { ...HOSTILE, ...(major >= 17 ? { transaction_timeout: '1s' } : {}) };
   for (const [name, value] of Object.entries(settings))
     await admin.query(`alter role ${role} set ${name} = '${value}'`);
   const as = new URL(database.url);
   as.username = role;
-  as.password = 'hostile';
+  as.password = 'hostile-password';
   url = as.href;
 });
 
