@@ -94,7 +94,7 @@ export function operationsOf(
   );
 }
 
-/** What a reference stands for; any other value is itself. References lead into the document alone. */
+/** Resolves a reference within the document. Any other value is returned as it is. */
 export function resolve<Part extends object>(document: ApiDocument, part: Part): Part {
   const reference = (part as { $ref?: unknown }).$ref;
   if (typeof reference !== 'string') return part;

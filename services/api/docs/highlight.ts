@@ -21,7 +21,7 @@ const NAMES: Readonly<Record<string, string>> = {
   ts: 'TypeScript',
 };
 
-/** Names that READMEs use for a language. */
+/** Other names that READMEs use for a language. */
 const ALIASES: Readonly<Record<string, string>> = { sh: 'bash', ts: 'typescript' };
 
 /** Code with its syntax marked by classes; a language that is not known stays plain. */

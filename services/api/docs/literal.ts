@@ -4,7 +4,7 @@ interface Style {
   readonly null: string;
   readonly true: string;
   readonly false: string;
-  /** What stands within the braces of an object on one line. */
+  /** Padding within the braces of an object on one line. */
   readonly padding: string;
   /** Whether the last of several lines ends with a comma. */
   readonly hasTrailingComma: boolean;

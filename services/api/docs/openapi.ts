@@ -84,7 +84,7 @@ export function openApiOf(
   return written;
 }
 
-/** Leaves out what says nothing, and of responses what forbids new fields. */
+/** Leaves out schema members without information. In responses, also leaves out what forbids new fields. */
 const plainSchemas: ZodOpenApiOverride = ({ jsonSchema, io }) => {
   const { additionalProperties: rest, maximum } = jsonSchema;
   if (typeof rest === 'object' && Object.keys(rest).length === 0) delete jsonSchema.additionalProperties;
@@ -94,7 +94,7 @@ const plainSchemas: ZodOpenApiOverride = ({ jsonSchema, io }) => {
   if (maximum === Number.MAX_SAFE_INTEGER) delete jsonSchema.maximum;
 };
 
-/** What is checked by hand has its schema in its metadata. */
+/** A value that code checks instead of a schema has its schema in its metadata. */
 const WITH_OWN_SCHEMA = { custom: true, transform: true, pipe: true } as const;
 
 /** A description is the parameter's. The library leaves it with the schema, or gives it to both. */

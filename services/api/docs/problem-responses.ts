@@ -22,7 +22,7 @@ export function codesOf(route: Route): ProblemCode[] {
   return [...new Set(codes)].sort();
 }
 
-/** What a key may still send. The operator's key has no such limits. */
+/** Headers that say what a key may still send. The operator's key has no such limits. */
 export const RATE_HEADERS = ['RateLimit-Policy', 'RateLimit'] as const;
 
 /** Headers of responses with such a code. The rates are in those to a request that was let in, or is over a rate. */
@@ -34,7 +34,7 @@ const HEADERS: Readonly<Partial<Record<ProblemCode, readonly ResponseHeader[]>>>
   range_not_satisfiable: ['Content-Range'],
 };
 
-/** The reason of a code wherever a creating request is repeated. */
+/** The reason of a code that every request with an idempotency key can get. */
 const IN_FLIGHT = 'The first request with this Idempotency-Key is still in progress.';
 
 /**

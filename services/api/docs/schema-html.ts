@@ -102,7 +102,7 @@ function valuesHtml(values: readonly unknown[]): Html {
   }`;
 }
 
-/** The limits that a schema library writes for every integer are none. */
+/** Leaves out the limits that the schema library writes for every integer. */
 function isBound(value: unknown): value is number {
   return typeof value === 'number' && Math.abs(value) < Number.MAX_SAFE_INTEGER;
 }
@@ -119,7 +119,7 @@ function rangeText(unit: string, least: unknown, most: unknown): string {
   return isBound(least) ? `at least ${number(least)}${least === 1 ? one : unit}` : '';
 }
 
-/** What is within an object, a list of objects, or each of several forms. */
+/** The members of an object, of the objects in a list, or of each of several forms. */
 function innerHtml(reference: Reference, schema: Schema, depth: number): Html | null {
   if (componentName(schema) !== undefined || depth >= MAX_DEPTH) return null;
   const forms = (schema.anyOf ?? schema.oneOf ?? []).filter((form) => form.type !== 'null');

@@ -33,7 +33,7 @@ const COMMANDS = { commands: 'Commands' };
 
 const CLIENTS_FOLDER = new URL('../../../schemas/clients/', import.meta.url);
 
-/** The READMEs of the clients: what a package shows is what the pages show. */
+/** The READMEs of the clients, so that pages and packages show the same text. */
 const CLIENTS = { typescript: 'TypeScript client', python: 'Python client' };
 
 /** The documentation as pages, each made once. */
@@ -42,7 +42,7 @@ export interface DocsSite {
   readonly names: readonly string[];
   /** @returns undefined for a page that is not there */
   page(name: string): Promise<StaticPage | undefined>;
-  /** What a reader gets who followed a wrong link. */
+  /** The page for a wrong link. */
   missingPage(): StaticPage;
 }
 

@@ -32,7 +32,7 @@ export interface EventFacts {
   readonly deliveries: readonly Delivery[] | undefined;
 }
 
-/** Everything about one event. */
+/** The page of one event. */
 export function eventBody({ event, deliveries }: EventFacts, live: Live, visit: Visit): Html {
   const text = visit.text.events.details;
   return html`<h1>${describeRecord(event)}</h1>

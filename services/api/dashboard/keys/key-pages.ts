@@ -47,7 +47,7 @@ export function keyPages(deps: Pick<VisitDeps, 'frameAncestors'>): DashboardPage
           if (scopes.length === 0) throw new AppError('invalid', visit.text.keys.form.nothingChosen);
           const made = await visit.ask<NewKey>('createAccountKey', {
             body: { scopes, ...(name === '' ? {} : { name }) },
-            // Sent twice, the form makes one key, and shows it to the same session again.
+            // A form that is sent twice creates one key. The same session sees it again.
             idempotencyKey: readIdempotencyKey(visit.form.get('request') ?? undefined) ?? randomUUID(),
           });
           return show(visit, visit.text.keys.made.title, madeBody(made, visit));

@@ -7,10 +7,10 @@ import type { Account } from './account-list.ts';
 
 const PERIODS = ['month', 'week', 'day'] as const;
 
-/** The period of a fixed length that the account has: a form cannot write one, and keeps it. */
+/** Value of the form's field for a quota period of a fixed length. The form cannot write such a period, so the account keeps it. */
 const KEPT = 'keep';
 
-/** Fields of the form, for an account as it is. */
+/** The form's fields for an existing account. */
 export function fieldsOf({ name, limits }: Account): URLSearchParams {
   const { items, period } = limits.bulk_quota;
   return new URLSearchParams({
@@ -22,7 +22,7 @@ export function fieldsOf({ name, limits }: Account): URLSearchParams {
   });
 }
 
-/** The body of the request that the form stands for. What is no number is left for the API to refuse. */
+/** The request body of a form. A value that is no number stays in it, and the API refuses it. */
 export function bodyOf(form: URLSearchParams): { name: string; limits: Record<string, unknown> } {
   const items = form.get('items')?.trim() ?? '';
   const period = form.get('period') ?? '';
@@ -51,7 +51,7 @@ export interface AccountForm {
   readonly submit: string;
   readonly fields: URLSearchParams;
   readonly error: AppError | undefined;
-  /** The account that is edited. Undefined: a new one. */
+  /** The account that is edited; undefined for a new one. */
   readonly account: Account | undefined;
   /** Fields that only a new account has, and hidden ones. */
   readonly extra: Content;

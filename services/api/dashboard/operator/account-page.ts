@@ -24,7 +24,7 @@ interface Activity {
   readonly sessions: readonly z.output<typeof portalSessionSchema>[];
 }
 
-/** Of each kind of activity. */
+/** Entries of each kind of activity that the page shows at most. */
 const MAX_SHOWN = 5;
 const MAX_SESSIONS = 20;
 
@@ -70,7 +70,7 @@ export function accountPages(deps: Pick<VisitDeps, 'frameAncestors'>): Dashboard
   ];
 }
 
-/** Asks for the account first: the lists of one that is not there are not asked for. */
+/** Reads the account first, so that the lists of an unknown account are not read. */
 async function readActivity(visit: Visit): Promise<Activity> {
   const id = visit.request.param('id');
   const account = await visit.ask<Account>('getAccountAsOperator', { params: { id } });
@@ -158,7 +158,7 @@ function sessionsHtml({ account: { id }, sessions }: Activity, visit: Visit): Ht
 ${endAll(path, visit)}</section>`;
 }
 
-/** Also without a session: it makes links void that are not used yet. */
+/** Shown even without a session, because it also revokes links that are not used yet. */
 function endAll(path: string, visit: Visit): Html {
   const text = visit.text.operator.account;
   return confirmedForm(visit, {

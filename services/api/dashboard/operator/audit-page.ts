@@ -99,7 +99,7 @@ function lookOf(visit: Visit): EntryLook {
   };
 }
 
-/** Keys have names in their accounts: here each is shown by its ID. */
+/** Shows each key by its ID, because names of keys are unique only in their account. */
 const NO_NAMES: KeyNames = new Map();
 
 function sentencesOf({ text }: Visit): Readonly<Record<string, string>> {

@@ -35,7 +35,7 @@ export function failingEndpointPages(deps: Pick<VisitDeps, 'frameAncestors'>): D
   return [pagedList(LIST, deps)];
 }
 
-/** On a phone the account and the backlog stand below the URL. */
+/** On a phone the account and the backlog are shown below the URL. */
 function row(endpoint: FailingEndpoint, visit: Visit): Html {
   const text = visit.text.operator.failingEndpoints;
   const { url, status, status_reason: reason, since, last_failure: last, behind_by: behind } = endpoint;

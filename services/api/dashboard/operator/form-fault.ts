@@ -5,7 +5,7 @@ import { dashboardPage, type PageText } from '../frame/layout.ts';
 import { pageResponse, type Visit, type VisitDeps } from '../frame/visit.ts';
 
 /**
- * Does what a form asks for. What the API refuses is shown at the form, which keeps what was typed.
+ * Performs a form's request. If the API refuses it, the form is shown again with the error and the typed values.
  *
  * @param show makes the page of the form, with the error that it got
  */

@@ -43,12 +43,12 @@ export interface OperatorDeps extends Omit<VisitDeps, 'frameAncestors'> {
   readonly publicOrigin: () => string | undefined;
 }
 
-/** Whatever the setting says, these pages stand in no frame. */
+/** No site may frame these pages, whatever the setting says. */
 const UNFRAMED = { frameAncestors: [] } as const;
 
 /** The pages for the operator, who has all rights and no account. */
 export function operatorPages(): DashboardPage[] {
-  // In the order in which they are tried: `new` is no ID.
+  // Tried in this order, because `new` must not be taken for an ID.
   return [
     statusPages,
     consumersPages,
@@ -75,7 +75,7 @@ export function operatorRoutes(deps: OperatorDeps): Route[] {
   });
 }
 
-/** Opens a session for somebody whose form had the operator's key. */
+/** Opens a session after a form with the operator's key. */
 export async function enterAsOperator(
   request: ApiRequest,
   { fields, isSecure }: OwnForm,
@@ -127,7 +127,7 @@ function sessionOf(
   return operatorSessions.find(operatorCookie.read(request.header('cookie')));
 }
 
-/** Somebody without a session signs in first, and then gets the page that they asked for. */
+/** Sends a visitor without a session to sign in, and then to the page that was asked for. */
 function refuse(
   request: ApiRequest,
   page: DashboardPage,
@@ -145,8 +145,8 @@ function refuse(
 }
 
 /**
- * A link on another site, such as that of an alert: the browser has left the session's cookie out, and sends it with what
- * this page asks for.
+ * Answers a link on another site, such as in an alert. The browser left out the session's cookie, and sends it with the
+ * next request, which this page makes.
  */
 function reloadResponse(request: ApiRequest, deps: OperatorDeps): ApiResponse {
   const view = viewOf(request, undefined, deps.to);

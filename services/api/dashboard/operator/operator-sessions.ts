@@ -18,19 +18,19 @@ import { createKeyLookup } from '../../http/key-lookup.ts';
 import { csrfTokenOf } from '../frame/sessions.ts';
 import type { Visitor } from '../frame/visitor.ts';
 
-/** Somebody who has signed in with the operator's key. Of no account. */
+/** The session of somebody who has signed in with the operator's key. It belongs to no account. */
 export interface OperatorSession extends Visitor, FoundOperatorSession {
   readonly caller: Caller & { readonly kind: 'operator' };
 }
 
 export interface OperatorSessions {
-  /** Looked up by each request: nothing is cached, so that a revoked session ends at once. */
+  /** Each request looks the session up without a cache, so that a revoked session ends at once. */
   find(token: string | undefined): Promise<OperatorSession | undefined>;
-  /** Notes that somebody uses the session. */
+  /** Records that the session is used. */
   note(session: OperatorSession): Promise<void>;
   /** Opens a session, and ends the one that the browser was in. @returns its token */
   open(replaced: OperatorSession | undefined): Promise<string>;
-  /** In which language the session is from now on. */
+  /** Sets the language of the session. */
   setLocale(session: Pick<Visitor, 'id'>, locale: string): Promise<void>;
   /** Ends a session at the request of its user. */
   end(session: OperatorSession): Promise<void>;
@@ -38,7 +38,7 @@ export interface OperatorSessions {
 
 export interface OperatorSessionsDeps {
   readonly pool: Pool;
-  /** For lookups, which must not wait behind what requests do. */
+  /** A pool for lookups, which must not wait for the connections that requests hold. */
   readonly reservedPool: Queryable;
   readonly adminKey: Secret;
 }
@@ -75,7 +75,7 @@ export function createOperatorSessions({
         accountName: undefined,
         keyId: null,
         csrfToken: csrfTokenOf(token),
-        // Secrets of a kept response are for the session that got them first.
+        // A stored response may hold a secret, which only the session that got it first may see again.
         caller: { kind: 'operator', keyPrint: hash.toString('base64') },
       };
     },

@@ -10,11 +10,11 @@ export interface PagedList<Item> {
   readonly path: string;
   readonly operationId: string;
   title(visit: Visit): string;
-  /** All of the page but the links to others. */
+  /** The content of the page, without the links to other pages. */
   body(items: readonly Item[], visit: Visit): Html;
-  /** Below those links. */
+  /** Content below those links. */
   end?(visit: Visit): Html;
-  /** The words of those links, where the first page has not the newest. */
+  /** The texts of those links, if the first page does not have the newest entries. */
   words?(visit: Visit): { readonly first: string; readonly next: string };
 }
 

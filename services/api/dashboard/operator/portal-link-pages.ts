@@ -12,7 +12,7 @@ import { submitted } from './form-fault.ts';
 
 const PATH = `${ACCOUNTS_PATH}/{id}/portal-link`;
 
-/** Seconds in which a link can be opened: at once, today, tomorrow. */
+/** Choices for the lifetime of a link in seconds: for use at once, today, or tomorrow. */
 const LIFETIMES = [300, 3_600, 86_400] as const;
 
 /** A link into the dashboard of an account: a form, and the link once. */

@@ -3,7 +3,7 @@ import { type Rendered, renderInline, renderMarkdown, type ToHref } from '../../
 import { type Html, html } from '../../pages/html.ts';
 import type { Hrefs, View } from '../frame/layout.ts';
 
-/** What the runbook says of a code. In English, as all of the runbook. */
+/** The runbook's text about a code, in English like the whole runbook. */
 export interface RunbookEntry {
   readonly meaning: Html;
   readonly action: Html;
@@ -21,7 +21,7 @@ const PATHS: Readonly<Record<RunbookFile, string>> = {
   configuration: `${RUNBOOK_PATH}/configuration`,
 };
 
-/** Read once: they are part of the release. Pictures are left out, and links to other files of the repository become plain text. */
+/** Read once, because the texts belong to the release. Pictures are left out. Links to other files of the repository become plain text. */
 const TEXTS = new Map<RunbookFile, string>();
 
 const PICTURE = /^!\[[^\]]*\]\([^)]+\)\n\n?/gm;
@@ -36,7 +36,7 @@ function textOf(file: RunbookFile): string {
   return text;
 }
 
-/** What was made of the texts, for the addresses of one installation. */
+/** The rendered texts, with the addresses of one installation. */
 class Runbook {
   readonly #href: Hrefs['href'];
   readonly #pages = new Map<RunbookFile, Rendered>();
@@ -102,7 +102,7 @@ export function runbookLink(anchor: keyof typeof ANCHORS, { href, text }: View):
   return html`<a class="runbook" href="${href(RUNBOOK_PATH)}#${ANCHORS[anchor]}">${text.operator.runbook.link}</a>`;
 }
 
-/** The sections that pages lead to. */
+/** The sections that pages link to. */
 export const ANCHORS = {
   slow: 'work-is-slow',
   processes: 'a-process-does-not-start-or-ends',

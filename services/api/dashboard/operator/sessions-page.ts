@@ -34,7 +34,7 @@ const LIST: PagedList<Session> = {
   },
 };
 
-/** Who has signed in with the operator's key. */
+/** The sessions that were opened with the operator's key. */
 export function sessionPages(deps: Pick<VisitDeps, 'frameAncestors'>): DashboardPage[] {
   return [
     pagedList(LIST, deps),

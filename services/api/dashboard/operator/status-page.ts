@@ -11,7 +11,7 @@ import { badge, type Status, section } from './status-parts.ts';
 const PATH = '/dashboard/operator';
 const EVERY_SECONDS = 3;
 
-/** What the operator sees first: what runs, what waits, and what makes it slow. */
+/** The operator's first page: what runs, what waits, and what slows it down. */
 export function statusPages(deps: Pick<VisitDeps, 'frameAncestors'>): DashboardPage[] {
   const page = {
     path: PATH,

@@ -28,12 +28,12 @@ interface Facts {
   readonly endpoints: readonly Endpoint[] | undefined;
 }
 
-/** Jobs, endpoints and exports that the page shows of each. */
+/** Jobs, endpoints and exports that the page shows at most, of each. */
 const MAX_SHOWN = 5;
 
 const EVERY_SECONDS = 5;
 
-/** What a customer sees first. */
+/** A customer's first page. */
 export function overviewPages(deps: Pick<VisitDeps, 'frameAncestors'>): DashboardPage[] {
   const page = {
     path: '/dashboard',
@@ -61,7 +61,7 @@ async function read(visit: Visit): Promise<Facts> {
 
 async function withBacklogs(webhooks: readonly Webhook[], visit: Visit): Promise<Endpoint[]> {
   const endpoints: Endpoint[] = [];
-  // One after the other: a page is one request of its account.
+  // One after the other, because a page counts as one running request of its account.
   for (const webhook of webhooks) {
     const stats = await visit.ask<{ behind_by: Behind }>('getWebhookStats', { params: { id: webhook.id } });
     endpoints.push({ webhook, behind: stats.behind_by });
@@ -114,7 +114,7 @@ function firstSteps(endpoints: readonly Endpoint[] | undefined, visit: Visit): H
   )}</ol></section>`;
 }
 
-/** A card, which leads to the area that it is about. */
+/** A card with a link to its area. */
 function card(title: string, content: Content, href?: string): Html {
   return html`<section class="card"><h2>${href === undefined ? title : html`<a href="${href}">${title}</a>`}</h2>${content}</section>`;
 }
@@ -163,7 +163,7 @@ ${jobs.some(({ queue_position: place }) => place !== undefined) ? html`<p class=
   );
 }
 
-/** A check of a replica takes the place of an export, and has its own page. */
+/** A check of a replica is an export too, but has a page of its own. */
 function activeExport(job: ExportJob, known: readonly Export[], live: Live, visit: Visit): Html {
   const { id } = job;
   const { percent, duration } = visit.formats;

@@ -10,10 +10,10 @@ import { statusBadge, timeOf } from '../frame/parts.ts';
 import type { Visit } from '../frame/visit.ts';
 import { SECTION } from './check-list.ts';
 
-/** Characters of a line of code. */
+/** Characters of a line of code at most. */
 const MAX_LINE = 40;
 
-/** @throws AppError `not_found` for an export of records too */
+/** @throws AppError `not_found`, also for an export that is no check */
 export async function readCheck(visit: Visit): Promise<Export> {
   const id = visit.request.param('id');
   const check = await visit.ask<Export>('getExport', { params: { id } });
@@ -21,7 +21,7 @@ export async function readCheck(visit: Visit): Promise<Export> {
   return check;
 }
 
-/** Everything about one check. */
+/** The page of one check. */
 export function checkBody(check: Export, live: Live, visit: Visit): Html {
   const text = visit.text.verify.details;
   const { id, status, error } = check;
@@ -101,13 +101,13 @@ check = replica.verify()
 print(check.is_equal, check.resources)`;
 }
 
-/** The same in both languages. */
+/** A list of texts as a literal, which TypeScript and Python write alike. */
 function list(names: readonly string[]): string {
   const texts = names.map((name) => JSON.stringify(name));
   return texts.join(', ').length < MAX_LINE ? `[${texts.join(', ')}]` : `[\n  ${texts.join(',\n  ')},\n]`;
 }
 
-/** Names of most resources need no quotes. */
+/** Quotes a resource's name for a shell if it needs quotes. */
 function quoted(name: string): string {
   return /^[\w.-]+$/.test(name) ? name : `'${name.replaceAll("'", `'\\''`)}'`;
 }

@@ -10,7 +10,7 @@ const LIST_SECONDS = 5;
 const MOVING_SECONDS = 1;
 const ENDED_SECONDS = 15;
 
-/** What a customer compares its copy of the records with. */
+/** The pages of checks, with which a customer compares its copy of the records. */
 export function verifyPages(deps: Pick<VisitDeps, 'frameAncestors'>): DashboardPage[] {
   const live = { needs: 'exports:read', section: SECTION, styles: STYLES } as const;
   return [

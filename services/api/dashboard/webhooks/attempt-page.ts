@@ -17,13 +17,13 @@ import {
 
 type AttemptDetails = z.output<typeof attemptDetailsSchema>;
 
-/** Of a body: a page stays small, whatever was sent. */
+/** Characters of a body that the page shows at most, so that the page stays small. */
 const MAX_BODY_CHARACTERS = 16_384;
 
-/** Events of a batch. */
+/** Events of a batch that the page lists at most. */
 const MAX_EVENTS = 20;
 
-/** Of one header. A receiver's are shortened by the API. */
+/** Characters of one sent header that the page shows at most. The API shortens the headers of responses itself. */
 const MAX_VALUE_CHARACTERS = 1_024;
 
 /** One attempt: what was sent, what came back, and what that means. */
@@ -129,7 +129,7 @@ function headerTable(of: string, headers: Readonly<Record<string, string>>, { te
 <dl class="headers">${entries.map(([name, value]) => html`<div><dt>${name}</dt><dd>${value.slice(0, MAX_VALUE_CHARACTERS).toWellFormed()}</dd></div>`)}</dl>`;
 }
 
-/** Exactly the text that was signed, or that came back. */
+/** Shows a body exactly as it was signed, or as it came back. */
 function bodyBlock(of: string, content: string, { text }: Visit): Html {
   const { body: title, emptyBody } = text.webhooks.attempt;
   if (content === '') return html`<p class="muted">${emptyBody}</p>`;

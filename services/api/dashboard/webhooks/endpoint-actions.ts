@@ -7,7 +7,7 @@ import { endpointPath, fieldTime } from './webhook-parts.ts';
 
 const DAY_MS = 86_400_000;
 
-/** What a session that may change an endpoint can do with it. */
+/** The actions of a session that may change the endpoint. */
 export function endpointActions({ webhook, exports, nowMs }: EndpointFacts, visit: Visit): Html {
   const text = visit.text.webhooks.details;
   const { id, failing_since: since } = webhook;
@@ -20,14 +20,14 @@ ${confirmedForm(visit, {
   action: visit.href(path('/rotate')),
   title: text.rotate,
   question: text.confirmRotate,
-  // Sent twice, it makes one secret. The page is the same as long as the endpoint is.
+  // The idempotency key depends on the endpoint's state alone. So a form that is sent twice makes one secret.
   fields: html`<input type="hidden" name="request" value="${`rotate-${id}-${webhook.updated_at}`}">`,
 })}
 ${confirmedForm(visit, { action: visit.href(path('/delete')), title: text.delete, question: text.confirmDelete })}
 </div></section>`;
 }
 
-/** A time that changes once a day: a page that is shown again and again stays the same. */
+/** A time that changes once a day, so that a page that is polled stays the same. */
 function startOfYesterday(nowMs: number): string {
   return fieldTime(Math.floor(nowMs / DAY_MS) * DAY_MS - DAY_MS);
 }

@@ -17,7 +17,7 @@ export interface Listed<Item> {
   readonly next_cursor: string | null;
 }
 
-/** What the page of an endpoint shows. */
+/** The data of an endpoint's page. */
 export interface EndpointFacts {
   readonly webhook: Webhook;
   readonly stats: Stats;
@@ -31,13 +31,13 @@ export interface EndpointFacts {
   readonly exports: readonly Export[];
 }
 
-/** Failures that the page shows. */
+/** Failures that the page shows at most. */
 const MAX_FAILURES = 5;
 
-/** Exports that a form offers. */
+/** Exports that a form offers at most. */
 const MAX_EXPORTS = 20;
 
-/** Asks the API for all of it. @throws AppError as its operations do */
+/** Reads the data of the page by operations of the API. @throws AppError as these operations do */
 export async function readEndpoint(visit: Visit, nowMs = Date.now()): Promise<EndpointFacts> {
   const params = { id: visit.request.param('id') };
   const range = rangeOf(visit.query.get('range'));

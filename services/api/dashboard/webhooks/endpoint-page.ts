@@ -23,7 +23,7 @@ import {
   outcomeWords,
 } from './webhook-parts.ts';
 
-/** Everything about one endpoint. `error`: what was just refused. */
+/** The page of one endpoint. `error` is set after a refused change. */
 export function endpointBody(facts: EndpointFacts, live: Live, visit: Visit, error?: AppError): Html {
   const text = visit.text.webhooks.details;
   const { webhook, stats, range, nowMs, failures } = facts;
@@ -58,14 +58,14 @@ function testResult(id: string, test: Attempt | null, visit: Visit): Html {
 ${explanation(test, visit)}</div>`;
 }
 
-/** What is done most. */
+/** The actions that people use most. */
 function quickActions({ id, status }: Webhook, visit: Visit): Html {
   const text = visit.text.webhooks.details;
   const [move, title] = status === 'active' ? ['/pause', text.pause] : ['/resume', text.resume];
   return html`<div class="quick">${actionForm(visit, endpointPath(id, '/test'), text.test)}${actionForm(visit, endpointPath(id, move), title)}<a class="button" href="${visit.href(endpointPath(id, '/edit'))}">${text.edit}</a></div>`;
 }
 
-/** What is wrong with it, and what is out of the ordinary. */
+/** Notices of what is wrong with the endpoint, or unusual. */
 function health(webhook: Webhook, failures: readonly Attempt[], live: Live, visit: Visit): Content {
   const text = visit.text.webhooks.details;
   const { id, status, status_reason: reason, failing_since: since, held_by: heldBy } = webhook;
@@ -109,7 +109,7 @@ function figures({ id }: Webhook, stats: Stats, live: Live, visit: Visit): Html 
   ]);
 }
 
-/** Of the time that the chart shows. */
+/** The numbers for the time that the chart shows. */
 function rates(stats: Stats, live: Live, visit: Visit): Html {
   const text = visit.text.webhooks.details;
   const { number } = visit.formats;

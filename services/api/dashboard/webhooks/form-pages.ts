@@ -26,7 +26,7 @@ const EDIT = `${SECTION}/{id}/edit`;
 const TYPES_PAGE = 200;
 const MAX_TYPE_PAGES = 20;
 
-/** The forms that make an endpoint and change it. */
+/** The forms that create and change an endpoint. */
 export function formPages(deps: PageDeps): DashboardPage[] {
   const write = { needs: 'webhooks:write' } as const;
   return [
@@ -44,7 +44,7 @@ async function showNew(visit: Visit, deps: PageDeps, error?: AppError): Promise<
     back: SECTION,
     values: error === undefined ? newValues(visit.query.get('after_export')) : visit.form,
     eventTypes: await eventTypes(visit),
-    // What was refused has made nothing: with another body its key is another one.
+    // A refused request has created nothing. The corrected form has another body, so it needs another idempotency key.
     start: { exports: await completedExports(visit), requestKey: randomUUID() },
     error,
   };
@@ -106,8 +106,8 @@ async function eventTypes(visit: Visit): Promise<EventType[]> {
 }
 
 /**
- * What a new secret looks like, once. The response to the form has it, since nothing keeps it to be shown later. A form that
- * is sent again gets the same secret, in the same session.
+ * Shows a new secret once. The response to the form has it, because no page can show it later. If the same session sends
+ * the form again, it gets the same secret.
  */
 export function secretBody(
   title: string,

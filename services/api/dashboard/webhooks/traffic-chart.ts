@@ -8,13 +8,13 @@ const COLUMN = 10;
 const GAP = 2;
 const HEIGHT = 160;
 
-/** A column with anything in it is seen. */
+/** Least height of a column that is not empty, so that it is visible. */
 const LOWEST = 2;
 
 /** The times below the chart, from its start to its end. */
 const TIMES = 4;
 
-/** Deliveries over time: columns for the eye, and the same numbers as a table. */
+/** Deliveries over time, as a chart and as a table for screen readers. */
 export function trafficChart(traffic: readonly Traffic[], live: Live, visit: Visit): Html {
   const text = visit.text.webhooks.details;
   const { number } = visit.formats;
@@ -41,7 +41,7 @@ function columns({ atMs, delivered, failed }: Traffic, x: number, end: number, l
     value === 0 ? 0 : Math.max(LOWEST, Math.round((value / end) * HEIGHT * 10) / 10);
   const [good, bad] = [heightOf(delivered), heightOf(failed)];
   const place = { x: x + GAP / 2, width: COLUMN - GAP };
-  // What failed stands on what was delivered.
+  // Failed deliveries are stacked on delivered ones.
   return html`${live.column(`delivered-${atMs}`, { ...place, y: HEIGHT - good, height: good, series: 'delivered' })}${live.column(`failed-${atMs}`, { ...place, y: Math.max(0, HEIGHT - good - bad), height: bad, series: 'failed' })}`;
 }
 
@@ -59,7 +59,7 @@ function table(traffic: readonly Traffic[], live: Live, visit: Visit): Html {
 
 const DAY_MS = 86_400_000;
 
-/** The hour within a day, the date within a week. */
+/** The label of a time: the hour in a chart of a day, the date in a chart of a week. */
 function timeOf(atMs: number, traffic: readonly Traffic[], { locale }: Visit): string {
   const isOfDays = (traffic.at(-1)?.atMs ?? 0) - (traffic[0]?.atMs ?? 0) > DAY_MS;
   const form = isOfDays ? ({ day: 'numeric', month: 'short' } as const) : ({ timeStyle: 'short' } as const);

@@ -8,9 +8,9 @@ import { instantOf } from './webhook-parts.ts';
 /** What a form of an endpoint shows. */
 export interface WebhookForm {
   readonly action: string;
-  /** Where whoever changes their mind goes. */
+  /** Target of the link that cancels. */
   readonly back: string;
-  /** By the names of the fields: what was typed, or what the endpoint has. */
+  /** The values of the fields by name, as typed or as the endpoint has them. */
   readonly values: URLSearchParams;
   readonly eventTypes: readonly EventType[];
   /** Undefined for an endpoint that has started already. */
@@ -41,13 +41,13 @@ const POINTERS: Readonly<Record<string, string>> = {
 /** The fields within the part that is closed at first. */
 const MORE = ['batch_events', 'batch_wait', 'headers', 'max_in_flight', 'rate_limit', 'order'] as const;
 
-/** How long a batch waits where nothing is given. */
+/** How long a batch waits if the form gives no time. */
 const DEFAULT_WAIT_MS = 1_000;
 
 /** Resources that a choice of an export names. */
 const MAX_RESOURCES = 3;
 
-/** Faults that a field shows: more of them say the same. */
+/** Faults that a field shows at most. Further ones say the same. */
 const MAX_FAULTS = 3;
 
 export function webhookForm(form: WebhookForm, visit: Visit): Html {
@@ -87,7 +87,7 @@ function label(name: string, { text }: Visit): Html {
   return html`${name} <span class="muted">(${text.webhooks.form.optional})</span>`;
 }
 
-/** What was refused. Faults of a field stand at the field. */
+/** The message of a refused form. Faults of a single field are shown at the field. */
 function formFault(form: WebhookForm, error: AppError, { text }: Visit): Html {
   const { refused, seeFields } = text.webhooks.form;
   const elsewhere = error.errors.filter(
@@ -128,7 +128,7 @@ ${hint && html`<p class="hint" id="${name}-hint">${hint}</p>`}
 ${faultText(name, faults)}</div>`;
 }
 
-/** The attribute that leads a screen reader to what is said of a field. */
+/** The attribute by which a screen reader finds the texts about a field. */
 function describedBy(name: string, hint: string | undefined, faults: readonly string[]): Html | null {
   const ids = [hint === undefined ? [] : `${name}-hint`, faults.length === 0 ? [] : `${name}-fault`].flat();
   return ids.length === 0 ? null : html` aria-describedby="${ids.join(' ')}"`;
@@ -150,7 +150,7 @@ ${form.values.get('headers') ?? ''}</textarea>
 ${faultText('headers', faults)}</div>`;
 }
 
-/** By its ID the styles show what belongs to it. */
+/** A choice whose ID the styles use to show the fields that belong to it. */
 function radio(name: string, value: string, title: string, { values }: WebhookForm): Html {
   return html`<label class="check"><input type="radio" id="${name}-${value}" name="${name}" value="${value}"${flag('checked', values.get(name) === value)}> ${title}</label>`;
 }
@@ -213,7 +213,7 @@ function namesOf(resources: readonly string[]): string {
   return resources.slice(0, MAX_RESOURCES).join(', ') + rest;
 }
 
-/** The body of the request that the form stands for. What cannot be meant stays in it, and the API says what is wrong. */
+/** The request body of a form. Invalid values stay in it, so that the API says what is wrong with them. */
 export function bodyOf({ form }: Visit, hasStart: boolean): Readonly<Record<string, unknown>> {
   const [events, wait, inFlight, rate] = ['batch_events', 'batch_wait', 'max_in_flight', 'rate_limit'].map(
     (name) => numberOf(form.get(name)),
@@ -239,7 +239,7 @@ function numberOf(value: string | null): number | string | undefined {
   return /^\d{1,9}$/.test(text) ? Number(text) : text;
 }
 
-/** A line without a colon becomes a name with a blank, which is none. */
+/** A line without a colon becomes a header name with a space, which the API refuses. */
 function headersOf(text: string): Record<string, string> {
   const lines = text.split(/\r?\n/).filter((line) => line.trim() !== '');
   return Object.fromEntries(
@@ -269,7 +269,7 @@ export function newValues(exportId: string | null): URLSearchParams {
   });
 }
 
-/** The fields of an endpoint as it is. */
+/** The fields of an existing endpoint. */
 export function valuesOf({ url, description, events, headers, batch, ...rest }: Webhook): URLSearchParams {
   const isAll = events.includes('*');
   const values = new URLSearchParams({

@@ -8,7 +8,7 @@ import { doneNote, endpointPath, healthBadge, nameOf, SECTION } from './webhook-
 
 const PAGE_SIZE = 20;
 
-/** Filters that a row shows. */
+/** Filters that a row shows at most. */
 const MAX_FILTERS = 3;
 
 export function readList(visit: Visit): Promise<Listed<Webhook>> {
@@ -43,7 +43,7 @@ ${name === url ? null : html`<small class="short">${url}</small>`}</th>
 </tr>`;
 }
 
-/** The filters of an endpoint: in words, when they are many. */
+/** The filters of an endpoint. Many filters are summarised in words. */
 export function eventsOf(events: readonly string[], { text, formats }: Visit): Html | string {
   if (events.includes('*')) return text.webhooks.list.allEvents;
   if (events.length > MAX_FILTERS) {

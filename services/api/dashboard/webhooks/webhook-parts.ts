@@ -17,24 +17,24 @@ export const STYLES = 'webhooks.css';
 
 export type PageDeps = Pick<VisitDeps, 'frameAncestors'>;
 
-/** What a page says of a change that it was just asked for. */
+/** The message of a page after a change. */
 type Done = keyof Messages['webhooks']['done'];
 
 export function endpointPath(id: string, rest = ''): string {
   return `${SECTION}/${encodeURIComponent(id)}${rest}`;
 }
 
-/** Where a form leads once its change is done. */
+/** The page to show after a form's change. */
 export function withDone(path: string, done: Done): string {
   return `${path}${path.includes('?') ? '&' : '?'}done=${done}`;
 }
 
-/** Its name, or what its URL starts with. */
+/** The endpoint's name, or the beginning of its URL. */
 export function nameOf({ description, url }: Pick<Webhook, 'description' | 'url'>): string {
   return description === null || description.trim() === '' ? url : description;
 }
 
-/** A page that stays as it is. */
+/** A page without updates. */
 export function stillPage(
   visit: Visit,
   deps: PageDeps,
@@ -52,7 +52,7 @@ export function stillPage(
   );
 }
 
-/** Says what was done, when the address carries it. */
+/** Says which change was made, if the page's address names one. */
 export function doneNote({ query, text }: Visit): Html | null {
   const done = query.get('done') ?? '';
   const texts: Readonly<Record<string, string>> = text.webhooks.done;
@@ -73,7 +73,7 @@ export function explanation(
   const failure = failureOf(attempt);
   if (failure === undefined) return null;
   const { [failure]: text, docs } = visit.text.webhooks.failures;
-  // Within a frame of another site the guide, which nobody may frame, opens beside it.
+  // No site may frame the guide. So a dashboard within a frame opens it in a new tab.
   return html`<p>${text.text} ${text.help} <a href="${visit.href(`/docs/failures#${FAILURE_SECTIONS[failure]}`)}" target="_blank" rel="noopener">${docs}<span class="hidden">: ${text.title}</span></a></p>`;
 }
 
