@@ -1,6 +1,8 @@
 import pg from 'pg';
 import { CatalogBehindError } from '../../shared/catalog/catalog-behind-error.ts';
+import type { Ending } from '../../shared/control/exports/export-run.ts';
 import { LeaseLostError } from '../../shared/runtime/lease-renewer.ts';
+import type { Log } from '../../shared/runtime/log.ts';
 import {
   causesOf,
   classifySqlState,
@@ -294,4 +296,21 @@ function classifyByErrorCode(error: unknown): FailureAction | undefined {
     }
   }
   return undefined;
+}
+
+const EVENTS = {
+  export: { lost: 'export.run_lost', gave_way: 'export.gave_way', let_go: 'export.let_go' },
+  chunk: { lost: 'chunk.attempt_lost', gave_way: 'chunk.gave_way', let_go: 'chunk.let_go' },
+} as const;
+
+/** Logs how a run of an export, or an attempt at a chunk, ended. Only an unexplained ending is an error. */
+export function reportEnding(
+  log: Log,
+  what: keyof typeof EVENTS,
+  ending: Ending,
+  fields: Readonly<Record<string, unknown>>,
+): void {
+  const report = ending === 'unexplained' ? log.error : ending === 'let_go' ? log.info : log.warn;
+  const kind = ending === 'gave_way' || ending === 'let_go' ? ending : 'lost';
+  report(EVENTS[what][kind], { ...fields, ending });
 }

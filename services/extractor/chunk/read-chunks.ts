@@ -31,6 +31,7 @@ import {
   type FailureAction,
   MAX_GIVE_WAYS,
   MAX_SETBACKS,
+  reportEnding,
   StoppingError,
   setbacksExhausted,
   TABLE_ALTERED,
@@ -223,14 +224,6 @@ export function followAttempt(
   }
 }
 
-const EVENTS = {
-  outage: 'chunk.attempt_lost',
-  setback: 'chunk.attempt_lost',
-  unexplained: 'chunk.attempt_lost',
-  gave_way: 'chunk.gave_way',
-  let_go: 'chunk.let_go',
-} as const satisfies Record<Ending, string>;
-
 /**
  * Ends a failed attempt. Waits for a store that is away. If the store stays away, the lease expires and the chunks are
  * claimed again.
@@ -251,8 +244,7 @@ async function endAttempt(
   try {
     if ('ending' in follows) {
       const { delayMs, ending } = follows;
-      const report = ending === 'unexplained' ? log.error : ending === 'let_go' ? log.info : log.warn;
-      report(EVENTS[ending], { error, ending, tries, setbackCount, gaveWayCount, delayMs });
+      reportEnding(log, 'chunk', ending, { error, tries, setbackCount, gaveWayCount, delayMs });
       await persistently(() => releaseChunks(deps.control, batch, follows));
     } else if (follows.code === 'table_changed' && first.held === undefined) {
       log.warn('chunk.table_changed', { error });

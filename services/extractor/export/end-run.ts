@@ -9,6 +9,7 @@ import {
   type Interruption,
   MAX_GIVE_WAYS,
   MAX_SETBACKS,
+  reportEnding,
   setbacksExhausted,
 } from '../extraction-errors.ts';
 import type { RunExportDeps } from './run-parts.ts';
@@ -63,14 +64,6 @@ export function followRun(
   }
 }
 
-const EVENTS = {
-  outage: 'export.run_lost',
-  setback: 'export.run_lost',
-  unexplained: 'export.run_lost',
-  gave_way: 'export.gave_way',
-  let_go: 'export.let_go',
-} as const satisfies Record<Ending, string>;
-
 /**
  * Ends a run whose sessions are closed. Waits for a control store that is away, because a run that does not report its
  * ending counts as one that killed its process. If the store stays away, the lease expires and the export is claimed
@@ -90,8 +83,7 @@ export async function endRun(
     const follows = followRun(action, claim, isPatient ? exportTimeoutMs : 0);
     if ('ending' in follows) {
       const { delayMs, ending } = follows;
-      const report = ending === 'unexplained' ? log.error : ending === 'let_go' ? log.info : log.warn;
-      report(EVENTS[ending], { error, ending, failedRuns: claim.failedRuns, delayMs });
+      reportEnding(log, 'export', ending, { error, failedRuns: claim.failedRuns, delayMs });
       await persistently(() => releaseExport(control, claim, follows));
     } else {
       log.error('export.failed', { code: follows.code, error });
