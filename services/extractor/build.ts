@@ -43,6 +43,7 @@ import { createReadSessions } from './source/read-sessions.ts';
 import { createSourceSessions } from './source/source-session.ts';
 import { createReplicaWatch } from './source/watch-replicas.ts';
 import { createFeedStateReader, findSetAside } from './store/feed-state.ts';
+import { createSuspectPlace } from './suspect-place.ts';
 
 /** Runs of an export before it fails. */
 const MAX_RUNS = 5;
@@ -102,9 +103,11 @@ export async function buildExtractor(config: ExtractorConfig, context: ServiceCo
   metrics.watchReplicas(replicaWatch);
 
   const resourceRows = createResourceRows(registry, `tandem.${catalog.name}`, topics.rows);
+  const suspects = createSuspectPlace();
   const holder = createExportHolder(
     owner,
     { ...config, planTimeoutMs: config.exportTimeoutMs, limits: limitsOf(config) },
+    suspects,
     {
       control,
       openSession,
@@ -127,7 +130,7 @@ export async function buildExtractor(config: ExtractorConfig, context: ServiceCo
         }),
     },
   );
-  const reader = createChunkReader(owner, config, {
+  const reader = createChunkReader(owner, config, suspects, {
     control,
     openSession,
     readSessions,

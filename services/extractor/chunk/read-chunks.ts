@@ -38,6 +38,7 @@ import {
 } from '../extraction-errors.ts';
 import type { Notifiers } from '../notifiers.ts';
 import { readFeedState } from '../store/feed-state.ts';
+import type { SuspectPlace } from '../suspect-place.ts';
 import { type CopyChunkBatchDeps, copyChunkBatch } from './copy-chunk.ts';
 import type { RowProducers } from './send-rows.ts';
 
@@ -91,7 +92,12 @@ function gaveWayMs(count: number): number {
 const SMALL_BATCHES_AT_ONCE = 6;
 
 /** Claims chunks of running exports and reads them. */
-export function createChunkReader(owner: string, config: ReadChunksConfig, deps: ReadChunksDeps): Worker {
+export function createChunkReader(
+  owner: string,
+  config: ReadChunksConfig,
+  suspects: SuspectPlace,
+  deps: ReadChunksDeps,
+): Worker {
   const catalog = catalogFingerprints(deps.catalog.resources);
   let largeCount = 0;
   return createWorkPool<ChunkBatch>({
@@ -100,11 +106,17 @@ export function createChunkReader(owner: string, config: ReadChunksConfig, deps:
     idleMs: IDLE_MS,
     notifier: deps.notifiers.chunks,
     log: deps.log,
-    claim: () => claimChunks(deps.control, owner, { catalog, isSmallOnly: largeCount >= config.maxChunks }),
+    claim() {
+      const isSmallOnly = largeCount >= config.maxChunks;
+      return suspects.claim(
+        (room) => claimChunks(deps.control, owner, { catalog, isSmallOnly, room }),
+        ([{ exportId, isSuspect }]) => (isSuspect ? exportId : undefined),
+      );
+    },
     async work(batch, stopping) {
       const isLarge = !batch.every(isSmallChunk);
       if (isLarge) largeCount += 1;
-      const [{ exportId, resource, chunk, attempt, traceparent: parent }] = batch;
+      const [{ exportId, resource, chunk, attempt, isSuspect, traceparent: parent }] = batch;
       const attributes = {
         'tandem.export_id': exportId,
         'tandem.resource': resource,
@@ -116,6 +128,7 @@ export function createChunkReader(owner: string, config: ReadChunksConfig, deps:
         readChunkBatch(batch, stopping, config, deps, span),
       ).finally(() => {
         if (isLarge) largeCount -= 1;
+        if (isSuspect) suspects.leave(exportId);
       });
     },
   });

@@ -19,6 +19,7 @@ import { inSpan, type OpenSpan } from '../../../shared/runtime/tracing.ts';
 import { createWorkPool } from '../../../shared/runtime/work-pool.ts';
 import type { Worker } from '../../../shared/runtime/worker.ts';
 import { ExportCancelledError, ExportFailedError, StoppingError } from '../extraction-errors.ts';
+import type { SuspectPlace } from '../suspect-place.ts';
 import { endRun } from './end-run.ts';
 import { runExport } from './run-export.ts';
 import type { RunExportConfig, RunExportDeps, RunHandle } from './run-parts.ts';
@@ -43,7 +44,12 @@ export function exportPlaces(limits: ExportLimits, isRoomForLarge: boolean): Exp
 }
 
 /** Claims exports, runs them, and decides what follows a failed run. Also ends cancelled exports without a holder. */
-export function createExportHolder(owner: string, config: HoldExportsConfig, deps: RunExportDeps): Worker {
+export function createExportHolder(
+  owner: string,
+  config: HoldExportsConfig,
+  suspects: SuspectPlace,
+  deps: RunExportDeps,
+): Worker {
   const { control, log, notifiers } = deps;
   let largeCount = 0;
   let sweptAtMs = Number.NEGATIVE_INFINITY;
@@ -64,7 +70,11 @@ export function createExportHolder(owner: string, config: HoldExportsConfig, dep
         for (const exportId of await endCancelledExports(control)) log.info('export.cancelled', { exportId });
       }
       if (!isAnyToClaim) return undefined;
-      return claimExport(control, owner, exportPlaces(config.limits, largeCount < config.maxExports));
+      const places = exportPlaces(config.limits, largeCount < config.maxExports);
+      return suspects.claim(
+        (room) => claimExport(control, owner, places, room),
+        ({ id, isSuspect }) => (isSuspect ? id : undefined),
+      );
     },
     async work(claim, stopping) {
       const isLarge = !isSmallExport(claim);
@@ -79,6 +89,7 @@ export function createExportHolder(owner: string, config: HoldExportsConfig, dep
         (span) => hold(claim, stopping, config, { ...deps, statusOf }, span),
       ).finally(() => {
         if (isLarge) largeCount -= 1;
+        if (claim.isSuspect) suspects.leave(claim.id);
       });
     },
   });

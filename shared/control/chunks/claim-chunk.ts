@@ -1,6 +1,7 @@
 import type { Queryable } from '../../postgres/queryable.ts';
 import { type ReadSince, type StoredReadSince, toReadSince } from '../exports/chunked-reading.ts';
 import { isKnownRequest } from '../exports/export-request.ts';
+import { isSuspectSql, mayClaimSql, roomParameter, type SuspectRoom } from '../exports/suspect-exports.ts';
 import { EXPORT_LEASE_SECONDS } from '../leases.ts';
 
 // The claim of chunks by a reader. `hold-chunks.ts` has what it does with them.
@@ -15,6 +16,8 @@ export interface ClaimedChunk {
   readonly runAttempt: number;
   /** Claims whose ending is unexplained, including this one. */
   readonly tries: number;
+  /** Earlier attempts at it, or runs of its export, may have ended their processes. */
+  readonly isSuspect: boolean;
   /** How often the source ended an attempt, perhaps because of this chunk. */
   readonly setbackCount: number;
   /** How often it was released because another session needed its table. */
@@ -58,6 +61,8 @@ export interface ClaimOptions extends Partial<BatchLimits> {
   readonly catalog?: Readonly<Record<string, string>>;
   /** Claims only chunks for which `isSmallChunk` is true. */
   readonly isSmallOnly?: boolean;
+  /** `any` by default. */
+  readonly room?: SuspectRoom;
 }
 
 const SMALL_ROWS = 5_000;
@@ -105,6 +110,7 @@ with reading as (
       select from reading r where r.export_id = e.id
     ))
     and ${isKnownRequest('e.request')}
+    and ${mayClaimSql('$7', 'c.export_id', 'c.tries + e.run_count - 1')}
     and coalesce(coalesce(e.read_since->'catalog', e.run_catalog) <@ $5::jsonb, true)
     and (not $6 or c.snapshot_name is not null and c.lower_key is null and c.upper_key is null
       and c.rows_planned <= ${SMALL_ROWS})
@@ -125,7 +131,7 @@ with reading as (
 ), counted as (
   update exports e set attempt = e.attempt + 1, chunk_claimed_at = clock_timestamp()
   from first f where e.id = f.export_id and e.status = 'running'
-  returning e.id, e.attempt, e.run_attempt, e.snapshot, e.read_since - 'table_forms' as read_since, e.request, e.resources, e.account_id,
+  returning e.id, e.attempt, e.run_attempt, e.run_count, e.snapshot, e.read_since - 'table_forms' as read_since, e.request, e.resources, e.account_id,
     coalesce(e.run_traceparent, e.traceparent) as traceparent
 ), claimed as (
   update export_chunks c
@@ -141,7 +147,7 @@ with reading as (
     and e.id = c.export_id and e.run_attempt = c.run_attempt
     and c.state in ('planned', 'reading') and (c.lease_expires_at is null or c.lease_expires_at < now())
   returning c.export_id, c.resource, c.chunk, c.attempt, c.run_attempt, c.tries, c.setbacks, c.gave_way, c.snapshot_name,
-    c.lower_key, c.upper_key, c.rows_planned::text, e.snapshot, e.read_since, e.request, e.resources, e.account_id,
+    ${isSuspectSql('c.tries + e.run_count - 2')} as is_suspect, c.lower_key, c.upper_key, c.rows_planned::text, e.snapshot, e.read_since, e.request, e.resources, e.account_id,
     e.traceparent
 )
 select c.*, a.source_id, (select count(*) from wanted) as wanted_count
@@ -157,6 +163,7 @@ interface ClaimRow {
   attempt: number;
   run_attempt: number;
   tries: number;
+  is_suspect: boolean;
   setbacks: number;
   gave_way: number;
   snapshot_name: string | null;
@@ -187,13 +194,22 @@ export async function claimChunks(
     maxRows = BATCH_LIMITS.maxRows,
     catalog = {},
     isSmallOnly = false,
+    room = 'any',
   }: ClaimOptions = {},
 ): Promise<ChunkBatch | undefined> {
   for (let race = 0; race < MAX_RACES; race += 1) {
     const { rows } = await db.query<ClaimRow>({
       name: 'claim_chunks',
       text: CLAIM_CHUNKS,
-      values: [owner, EXPORT_LEASE_SECONDS, maxChunks, maxRows, JSON.stringify(catalog), isSmallOnly],
+      values: [
+        owner,
+        EXPORT_LEASE_SECONDS,
+        maxChunks,
+        maxRows,
+        JSON.stringify(catalog),
+        isSmallOnly,
+        roomParameter(room),
+      ],
     });
     const [first, ...others] = rows.flatMap((row) =>
       row.export_id === null ? [] : [toChunk(row, row.export_id, owner)],
@@ -212,6 +228,7 @@ function toChunk(row: ClaimRow, exportId: string, owner: string): ClaimedChunk {
     attempt: row.attempt,
     runAttempt: row.run_attempt,
     tries: row.tries,
+    isSuspect: row.is_suspect,
     setbackCount: row.setbacks,
     gaveWayCount: row.gave_way,
     owner,

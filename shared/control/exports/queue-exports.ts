@@ -8,6 +8,7 @@ import { EXPORT_LEASE_SECONDS } from '../leases.ts';
 import { enqueueSql, type OutboxEntry } from '../outbox.ts';
 import { failExport } from './end-export.ts';
 import { isKnownRequest } from './export-request.ts';
+import { isSuspectSql, mayClaimSql, roomParameter, type SuspectRoom } from './suspect-exports.ts';
 
 // The queue of exports: an export is inserted at its end, and claimed when its account has room.
 
@@ -95,6 +96,8 @@ export interface ClaimedExport {
    * export that reads a chunk sets this count back, and the next three.
    */
   readonly runCount: number;
+  /** Its earlier runs may have ended their processes. */
+  readonly isSuspect: boolean;
   /** Earlier runs that ended with an error. */
   readonly failedRuns: number;
   /** How many of these the source ended, perhaps because of this export. */
@@ -147,6 +150,7 @@ with running as materialized (
   where (${LOST_RUN} or (e.status = 'pending' and coalesce(r.count, 0) < coalesce(a.max_running_exports, $3)))
     and ${isKnownRequest('e.request')}
     and ($4::bigint is null or e.rows_estimated <= $4)
+    and ${mayClaimSql('$7', 'e.id', 'e.run_count')}
     and not exists (select from exhausted)
   order by e.status = 'pending', coalesce(r.count, 0), e.created_at, e.id
   limit 1
@@ -164,7 +168,7 @@ with running as materialized (
     run_traceparent = null
   from candidate where e.id = candidate.id
   returning e.id, e.account_id, e.resources, e.request, e.run_attempt, e.run_count, e.failed_runs, e.setback_runs, e.gave_way_runs,
-    e.rows_estimated, e.traceparent, e.snapshot_kind
+    ${isSuspectSql('e.run_count - 1')} as is_suspect, e.rows_estimated, e.traceparent, e.snapshot_kind
 ), told as (
   insert into outbox (topic, key, type, payload, traceparent)
   select 'jobs', id, 'JobStarted', jsonb_build_object('job_id', id, 'kind', 'export', 'attempt', run_attempt), $6
@@ -196,6 +200,7 @@ interface StartedRow {
   request: unknown;
   run_attempt: number;
   run_count: number;
+  is_suspect: boolean;
   failed_runs: number;
   setback_runs: number;
   gave_way_runs: number;
@@ -231,11 +236,12 @@ export function claimExport(
   pool: Pool,
   owner: string,
   limits: ExportLimits,
+  room: SuspectRoom = 'any',
 ): Promise<ClaimedExport | undefined> {
   return inTransaction(
     pool,
     async (db) => {
-      const row = await startRun(db, owner, limits);
+      const row = await startRun(db, owner, limits, room);
       if (row?.id == null) return undefined;
       const { id } = row;
       // In a statement of its own, which sees what the earlier run's holder has added meanwhile.
@@ -249,6 +255,7 @@ export function claimExport(
         request: row.request,
         runAttempt: row.run_attempt,
         runCount: row.run_count,
+        isSuspect: row.is_suspect,
         failedRuns: row.failed_runs,
         setbackRuns: row.setback_runs,
         gaveWayRuns: row.gave_way_runs,
@@ -267,6 +274,7 @@ async function startRun(
   db: Queryable,
   owner: string,
   { maxRunningOfAllAccounts, maxRows, maxRuns }: ExportLimits,
+  room: SuspectRoom,
 ): Promise<StartedRow | undefined> {
   for (;;) {
     const { rows } = await db.query<StartedRow>({
@@ -279,6 +287,7 @@ async function startRun(
         maxRows ?? null,
         maxRuns,
         currentTrace()?.traceparent ?? null,
+        roomParameter(room),
       ],
     });
     const [row] = rows;

@@ -48,6 +48,7 @@ const CLAIM: ClaimedExport = {
   request: {},
   runAttempt: 1,
   runCount: 1,
+  isSuspect: false,
   failedRuns: 0,
   setbackRuns: 0,
   gaveWayRuns: 0,
