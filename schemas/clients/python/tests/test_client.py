@@ -22,6 +22,7 @@ from tandem_client import (
     TandemError,
     TooManyError,
 )
+from tandem_client._replica_pull import read_events
 
 KEY = "tk_very-secret"
 Respond = Callable[["Handler", int], None]
@@ -142,6 +143,52 @@ class Requests(WithServer):
         with self.assertRaises(ConnectionFailed):
             client.webhooks.test("whk_1")
         self.assertEqual(len(self.requests), 1)
+
+    def test_a_redirect_is_followed_to_a_file_and_elsewhere_it_is_an_error(self) -> None:
+        page = {"data": [], "has_more": False, "next_cursor": None}
+        other = self.serve(lambda handler, _: handler.json(200, page))
+        seen = self.requests
+        status = 301
+        url = other + "/moved?signature=x"
+        client = Tandem(self.serve(lambda handler, _: handler.send(status, b"", Location=url)), KEY)
+        # The standard library would follow the creation by a GET, and the list be the new export.
+        for status in (301, 302, 303, 307, 308):
+            calls = (lambda: client.exports.create(resource="x"), client.exports.list().page)
+            for call in calls:
+                with self.subTest(status=status), self.assertRaises(ApiError) as raised:
+                    call()
+                error = raised.exception
+                self.assertEqual([error.status, error.code], [status, f"http_{status}"])
+                self.assertIn(f"redirects to {other}/moved. Use", str(error))
+        self.assertEqual([len(seen), len(self.requests)], [0, 10])
+        status = 302
+        client.exports.file("exp_1", "a.jsonl").close()
+        self.assertEqual(len(seen), 1)
+
+    def test_what_a_gateway_responds_is_an_error_of_this_package(self) -> None:
+        status, body = 0, b""
+        client = Tandem(
+            self.serve(lambda handler, _: handler.send(status, body)), KEY, max_retries=0
+        )
+        for status, body, code in (
+            (403, b'{"code":1010,"errors":["banned"]}', "http_403"),
+            (403, b'{"code":"banned","errors":["banned"],"detail":{"a":1}}', "banned"),
+            (422, b'{"code":"invalid","errors":"no","request_id":7}', "invalid"),
+            (422, b'{"code":"invalid","errors":[{"pointer":"/a"},null]}', "invalid"),
+            (400, b"null", "http_400"),
+            (400, b'[{"code":"invalid"}]', "http_400"),
+            (400, b"[" * 100_000, "http_400"),
+        ):
+            with self.subTest(body=body[:99]), self.assertRaises(ApiError) as raised:
+                client.feed.get()
+            error = raised.exception
+            self.assertEqual([error.status, error.code, error.errors], [status, code, []])
+        for status, body in ((200, b"<html>"), (200, b"<p>\xfc</p>"), (200, b"[]")):
+            with self.subTest(body=body), self.assertRaises(TandemError):
+                read_events(client, {}, 1, None)
+        for status, body in ((200, b"<html>"), (200, b"<p>\xfc</p>")):
+            with self.subTest(body=body), self.assertRaisesRegex(TandemError, "Is it the API"):
+                client.feed.get()
 
     def test_a_delete_whose_response_was_lost_has_succeeded(self) -> None:
         def respond(handler: Handler, count: int) -> None:

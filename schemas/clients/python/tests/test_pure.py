@@ -63,6 +63,9 @@ class Verify(unittest.TestCase):
             ("wrong_signature", {**sign(BODY), "webhook-id": "evt_2"}, BODY),
             ("wrong_signature", {**sign(BODY), "webhook-signature": "v2,AAAA"}, BODY),
             ("wrong_signature", {**sign(BODY), "webhook-signature": "v1,é"}, BODY),
+            # How frameworks decode a byte that is no UTF-8.
+            ("wrong_signature", {**sign(BODY), "webhook-signature": "v1,\udcff"}, BODY),
+            ("wrong_signature", {**sign(BODY), "webhook-id": "\udcff"}, BODY),
             ("missing_header", {**sign(BODY), "webhook-signature": ""}, BODY),
             ("old_timestamp", {**sign(BODY), "webhook-timestamp": "now"}, BODY),
             ("old_timestamp", sign(BODY, at=AT - 301), BODY),

@@ -1,3 +1,4 @@
+import { TandemError } from './errors.ts';
 import { OPERATIONS, type OperationId, type Operations } from './generated.ts';
 import { type Page, Pages } from './pages.ts';
 import type { CallOptions, RequestBody, Transport } from './transport.ts';
@@ -47,7 +48,16 @@ export class Api {
     options: CallOptions = {},
   ): Promise<ResponseOf<Id>> {
     const text = await this.text(id, input, options);
-    return (text === '' ? undefined : this.parse(text)) as ResponseOf<Id>;
+    return (text === '' ? undefined : this.#parsed(text)) as ResponseOf<Id>;
+  }
+
+  /** @throws TandemError for what is no JSON: something in between has responded in place of the API */
+  #parsed(text: string): unknown {
+    try {
+      return this.parse(text);
+    } catch (cause) {
+      throw new TandemError(`${this.transport.baseUrl} did not respond with JSON. Is it the API?`, { cause });
+    }
   }
 
   text(id: OperationId, input: Input, options: CallOptions = {}): Promise<string> {
@@ -81,6 +91,7 @@ export class Api {
       body: bodyOf(operation.bodyType, body),
       // A second test of an endpoint would be refused, or sent twice.
       isRepeatable: id !== 'testWebhook',
+      followsRedirects: id === 'getExportFile',
     };
   }
 }

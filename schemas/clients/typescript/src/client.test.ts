@@ -9,9 +9,11 @@ import {
   InvalidError,
   NotFoundError,
   Tandem,
+  TandemError,
   TimeoutError,
   TooManyError,
 } from './index.ts';
+import { readEvents } from './replica-pull.ts';
 
 const KEY = 'tk_very-secret';
 const PROBLEM = {
@@ -87,6 +89,56 @@ test('a test of an endpoint is not repeated when its response is lost', async ()
   const client = new Tandem({ baseUrl: server.url, key: KEY });
   await expect(client.webhooks.test('whk_1')).rejects.toThrow(ConnectionError);
   expect(server.requests).toHaveLength(1);
+});
+
+test('a redirect is followed to a file, and elsewhere it is an error that names the address', async () => {
+  await using other = await openLocalServer((_, response) =>
+    json(response, 200, { data: [], has_more: false }),
+  );
+  let status = 301;
+  await using server = await openLocalServer(({ url }, response) => {
+    response.writeHead(status, { location: `${other.url}/moved${url}?signature=x` }).end();
+  });
+  const client = new Tandem({ baseUrl: server.url, key: KEY });
+  // By the rules of `fetch` the creation would become a GET, and the list the new export.
+  for (status of [301, 302, 303, 307, 308]) {
+    const refused = {
+      status,
+      code: `http_${status}`,
+      message: `The server redirects to ${other.url}/moved/exports. Use the address of the API itself as the base URL.`,
+    };
+    await expect(client.exports.create({ resource: 'invoices' })).rejects.toMatchObject(refused);
+    await expect(client.exports.list().page()).rejects.toMatchObject(refused);
+  }
+  expect(other.requests).toHaveLength(0);
+  expect(server.requests).toHaveLength(10);
+  status = 302;
+  expect((await client.exports.file('exp_1', 'a.jsonl')).status).toBe(200);
+  expect(other.requests[0]?.headers.authorization).toBeUndefined();
+});
+
+test('what a gateway responds in place of the API is an error of this package', async () => {
+  const bodies: [status: number, body: string, code: string][] = [
+    [403, '{"code":1010,"errors":["banned"]}', 'http_403'],
+    [403, '{"code":"constructor","errors":["banned"],"detail":{"a":1}}', 'constructor'],
+    [422, '{"code":"invalid","errors":"no","request_id":7}', 'invalid'],
+    [422, '{"code":"invalid","errors":[{"pointer":"/a"},null]}', 'invalid'],
+    [400, 'null', 'http_400'],
+    [400, '[{"code":"invalid"}]', 'http_400'],
+  ];
+  let [status, body] = [200, '<html>'];
+  await using server = await openLocalServer((_, response) => void response.writeHead(status).end(body));
+  const client = new Tandem({ baseUrl: server.url, key: KEY, maxRetries: 0 });
+  for (const each of bodies) {
+    [status, body] = each;
+    const error = await client.feed.get().catch((caught: unknown) => caught);
+    expect(error).toBeInstanceOf(ApiError);
+    expect(error).toMatchObject({ status, code: each[2], errors: [] });
+  }
+  [status, body] = [200, '<html>'];
+  const notJson = { name: 'TandemError', message: `${server.url} did not respond with JSON. Is it the API?` };
+  await expect(client.feed.get()).rejects.toMatchObject(notJson);
+  await expect(readEvents(client, {}, 1, undefined)).rejects.toThrow(TandemError);
 });
 
 test('a delete whose first response was lost has succeeded when the object is gone', async () => {

@@ -110,24 +110,55 @@ export class UnavailableError extends ApiError {
   override readonly name = 'UnavailableError';
 }
 
-const BY_CODE: Readonly<Record<string, typeof ApiError>> = {
-  malformed: MalformedError,
-  unauthorized: UnauthorizedError,
-  forbidden: ForbiddenError,
-  not_found: NotFoundError,
-  conflict: ConflictError,
-  gone: GoneError,
-  too_large: TooLargeError,
-  invalid: InvalidError,
-  too_many: TooManyError,
-  internal: InternalError,
-  unavailable: UnavailableError,
-  feed_behind: UnavailableError,
-};
+const BY_CODE: ReadonlyMap<string, typeof ApiError> = new Map<string, typeof ApiError>([
+  ['malformed', MalformedError],
+  ['unauthorized', UnauthorizedError],
+  ['forbidden', ForbiddenError],
+  ['not_found', NotFoundError],
+  ['conflict', ConflictError],
+  ['gone', GoneError],
+  ['too_large', TooLargeError],
+  ['invalid', InvalidError],
+  ['too_many', TooManyError],
+  ['internal', InternalError],
+  ['unavailable', UnavailableError],
+  ['feed_behind', UnavailableError],
+]);
+
+/** Members of a problem document that are texts. */
+const TEXTS = ['type', 'title', 'detail', 'code', 'request_id'];
+
+/**
+ * A problem document. The errors of gateways have members of the same names, which hold something else: such a member is left out.
+ *
+ * @returns undefined for a text that is no problem document
+ */
+export function toProblem(text: string): ProblemDocument | undefined {
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+  if (!isObject(parsed) || typeof parsed.code !== 'string') return undefined;
+  const isGood = ([name, value]: [string, unknown]) =>
+    name === 'errors'
+      ? Array.isArray(value) && value.every(isFault)
+      : !TEXTS.includes(name) || typeof value === 'string';
+  return Object.fromEntries(Object.entries(parsed).filter(isGood));
+}
+
+function isFault(value: unknown): value is FieldFault {
+  return isObject(value) && typeof value.pointer === 'string' && typeof value.detail === 'string';
+}
+
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null;
+}
 
 /** The error of a response, by the problem's `code`. Codes of later releases are an `ApiError`. */
 export function toApiError(status: number, problem: ProblemDocument, retryAfterSeconds?: number): ApiError {
-  const Kind = BY_CODE[problem.code ?? ''] ?? ApiError;
+  const Kind = BY_CODE.get(problem.code ?? '') ?? ApiError;
   return new Kind(status, problem, retryAfterSeconds);
 }
 

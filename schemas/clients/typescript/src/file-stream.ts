@@ -81,7 +81,10 @@ async function* readFrom(
 ): AsyncGenerator<Uint8Array, void, undefined> {
   // The length and the checksum are those of the bytes as they are stored.
   const headers = { 'accept-encoding': 'identity', ...(at === 0 ? {} : { range: `bytes=${at}-` }) };
-  const response = await transport.open({ method: 'GET', url, headers, isRepeatable: true }, { signal });
+  const response = await transport.open(
+    { method: 'GET', url, headers, isRepeatable: true, followsRedirects: true },
+    { signal },
+  );
   // A server that ignores the range sends everything.
   let skip = response.status === 206 ? 0 : at;
   const reader = response.body?.getReader();

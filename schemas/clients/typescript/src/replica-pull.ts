@@ -1,6 +1,6 @@
 import { type RawEvent, readPage } from './apply-event.ts';
 import type { Tandem } from './client.ts';
-import { GoneError, InvalidError, NotFoundError } from './errors.ts';
+import { GoneError, InvalidError, NotFoundError, TandemError } from './errors.ts';
 import type { ReplicaState } from './replica-state.ts';
 
 export const PAGE_EVENTS = 1_000;
@@ -11,7 +11,7 @@ export interface After {
   readonly after_export?: string | undefined;
 }
 
-/** A page of the feed, its events as their JSON texts. @throws ApiError, ConnectionError */
+/** A page of the feed, its events as their JSON texts. @throws TandemError */
 export async function readEvents(
   client: Tandem,
   after: After,
@@ -19,7 +19,12 @@ export async function readEvents(
   signal: AbortSignal | undefined,
 ): Promise<{ events: RawEvent[]; hasMore: boolean; cursor: string }> {
   const query = { ...after, limit };
-  return readPage(await client.requestText('listEvents', { query }, { signal }));
+  const text = await client.requestText('listEvents', { query }, { signal });
+  try {
+    return readPage(text);
+  } catch (cause) {
+    throw new TandemError('The response to GET /events is no page of events. Is it the API’s?', { cause });
+  }
 }
 
 /** Whether the feed no longer reaches back to the replica. */

@@ -1,4 +1,11 @@
-import { ConnectionError, type ProblemDocument, TandemError, TimeoutError, toApiError } from './errors.ts';
+import {
+  ConnectionError,
+  type ProblemDocument,
+  TandemError,
+  TimeoutError,
+  toApiError,
+  toProblem,
+} from './errors.ts';
 import { isRetried, type RetryPolicy, readRetryAfter, retryDelayMs, sleep } from './retry.ts';
 
 /** Options of one call. */
@@ -29,6 +36,11 @@ export interface HttpRequest {
   readonly body?: RequestBody | undefined;
   /** Whether a repeat does no harm after a response was lost. */
   readonly isRepeatable: boolean;
+  /**
+   * Only where a redirect leads to a file. Elsewhere it leads past the API: `fetch` would follow a POST by a GET, whose response
+   * is not that of the POST.
+   */
+  readonly followsRedirects?: boolean;
 }
 
 type Attempt<T> =
@@ -107,7 +119,7 @@ export class Transport {
   }
 
   async #attempt<T>(
-    { method, url, headers, body }: HttpRequest,
+    { method, url, headers, body, followsRedirects = false }: HttpRequest,
     signal: AbortSignal | undefined,
     timeoutMs: number,
     read: (response: Response) => Promise<T>,
@@ -120,6 +132,7 @@ export class Transport {
         method,
         headers,
         ...(body === undefined ? {} : { body, duplex: 'half' }),
+        redirect: followsRedirects ? 'follow' : 'manual',
         signal: signal === undefined ? limit.signal : AbortSignal.any([signal, limit.signal]),
       } as RequestInit);
       if (response.ok) return { read: await read(response) };
@@ -167,15 +180,17 @@ async function readProblem(response: Response): Promise<ProblemDocument> {
   const text = await readUpTo(response, MAX_PROBLEM_BYTES).catch(() => '');
   const requestId = response.headers.get('x-request-id');
   const known = requestId === null ? {} : { request_id: requestId };
-  try {
-    const parsed: unknown = JSON.parse(text);
-    if (typeof parsed === 'object' && parsed !== null && 'code' in parsed) {
-      return { ...known, ...(parsed as ProblemDocument) };
-    }
-  } catch {
-    // No problem document.
-  }
+  const isRedirect = response.type === 'opaqueredirect' || Math.floor(response.status / 100) === 3;
+  if (isRedirect) return { ...known, detail: describeRedirect(response.headers.get('location')) };
+  const problem = toProblem(text);
+  if (problem !== undefined) return { ...known, ...problem };
   return { ...known, detail: `The server returned ${response.status} without a problem document.` };
+}
+
+/** A browser does not show where a redirect leads. The query of an address may be a secret. */
+function describeRedirect(location: string | null): string {
+  const target = location === null ? 'another address' : location.split(/[?#]/, 1)[0];
+  return `The server redirects to ${target}. Use the address of the API itself as the base URL.`;
 }
 
 /** The text of a body. What goes beyond the limit is not read, and the connection ends. */

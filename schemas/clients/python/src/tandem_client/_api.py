@@ -7,6 +7,7 @@ from urllib.parse import quote, urlencode
 
 import http.client
 
+from ._errors import TandemError
 from ._generated import OPERATIONS
 from ._pages import Pages
 from ._transport import Body, CallOptions, Request, Transport
@@ -33,7 +34,15 @@ class Api:
     ) -> Any:
         """The body of the response; None for an empty one."""
         text = self.text(operation, params=params, query=query, body=body, options=options)
-        return self.loads(text) if text else None
+        if not text:
+            return None
+        try:
+            return self.loads(text)
+        except ValueError as error:
+            # Something in between has responded in place of the API.
+            raise TandemError(
+                f"{self.transport.base_url} did not respond with JSON. Is it the API?"
+            ) from error
 
     def text(
         self,
@@ -99,6 +108,7 @@ class Api:
             body=content,
             # A second test of an endpoint would be refused, or sent twice.
             is_repeatable=name != "testWebhook",
+            follows_redirects=name == "getExportFile",
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, Mapping
 
 
@@ -101,6 +102,37 @@ _BY_CODE: dict[str, type[ApiError]] = {
     "unavailable": UnavailableError,
     "feed_behind": UnavailableError,
 }
+
+
+#: Members of a problem document that are texts.
+_TEXTS = {"type", "title", "detail", "code", "request_id"}
+
+
+def to_problem(content: bytes) -> dict[str, Any] | None:
+    """A problem document; None for what is none.
+
+    The errors of gateways have members of the same names, which hold something else: such a member
+    is left out.
+    """
+    try:
+        parsed = json.loads(content)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(parsed, dict) or not isinstance(parsed.get("code"), str):
+        return None
+    return {name: value for name, value in parsed.items() if _is_good(name, value)}
+
+
+def _is_good(name: str, value: object) -> bool:
+    if name == "errors":
+        return isinstance(value, list) and all(map(_is_fault, value))
+    return name not in _TEXTS or isinstance(value, str)
+
+
+def _is_fault(value: object) -> bool:
+    return isinstance(value, dict) and all(
+        isinstance(value.get(name), str) for name in ("pointer", "detail")
+    )
 
 
 def to_api_error(

@@ -76,7 +76,8 @@ def _read_from(
     headers = {"Accept-Encoding": "identity"}
     if at > 0:
         headers["Range"] = f"bytes={at}-"
-    response = transport.open(Request("GET", url, headers), CallOptions(stop=stop))
+    request = Request("GET", url, headers, follows_redirects=True)
+    response = transport.open(request, CallOptions(stop=stop))
     with response:
         # A server that ignores the range sends everything.
         skip = 0 if response.status == 206 else at

@@ -17,9 +17,13 @@ def read_events(
 ) -> tuple[list[RawEvent], bool, str]:
     """A page of the feed: its events, whether there are more, and the cursor behind it."""
     query = {**after, "limit": limit}
-    return read_page(
-        client.request_text("listEvents", query=query, options=CallOptions(stop=stop))
-    )
+    text = client.request_text("listEvents", query=query, options=CallOptions(stop=stop))
+    try:
+        return read_page(text)
+    except (ValueError, KeyError) as error:
+        raise TandemError(
+            "The response to GET /events is no page of events. Is it the API's?"
+        ) from error
 
 
 def is_too_old(error: TandemError) -> bool:

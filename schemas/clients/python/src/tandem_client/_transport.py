@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import http.client
-import json
 import threading
 import time
 import urllib.error
@@ -10,7 +9,7 @@ import urllib.request
 from dataclasses import dataclass, field
 from typing import IO, Any, Iterable, Mapping, Union
 
-from ._errors import ConnectionFailed, NotFoundError, TandemError, to_api_error
+from ._errors import ConnectionFailed, NotFoundError, TandemError, to_api_error, to_problem
 from ._retry import is_retried, pause, read_retry_after, require_running, retry_delay
 
 Body = Union[bytes, str, IO[bytes], Iterable[bytes]]
@@ -27,6 +26,9 @@ class Request:
     body: Body | None = None
     #: Whether a repeat does no harm after a response was lost.
     is_repeatable: bool = True
+    #: Only where a redirect leads to a file. Elsewhere it leads past the API: a POST would be
+    #: followed by a GET, whose response is not that of the POST.
+    follows_redirects: bool = False
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,13 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         if new is not None and _origin(newurl) != _origin(req.full_url):
             new.remove_header("Authorization")
         return new
+
+
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    """A redirect is the response, which is an error."""
+
+    def redirect_request(self, *_: Any) -> None:
+        return None
 
 
 def _origin(url: str) -> tuple[str, str]:
@@ -78,7 +87,8 @@ class Transport:
         self._max_wait = max_wait
         self._timeout = timeout
         self._user_agent = user_agent
-        self._opener = urllib.request.build_opener(_Redirects())
+        self._opener = urllib.request.build_opener(_NoRedirects())
+        self._file_opener = urllib.request.build_opener(_Redirects())
 
     def __repr__(self) -> str:
         return f"Transport({self.base_url!r})"
@@ -101,7 +111,12 @@ class Transport:
                 raise
             try:
                 with response:
-                    return response.read().decode()
+                    content = response.read()
+                return content.decode()
+            except UnicodeDecodeError:
+                raise TandemError(
+                    f"{self.base_url} did not respond with UTF-8. Is it the API?"
+                ) from None
             except NETWORK_ERRORS as error:
                 may_be_done = True
                 retry += 1
@@ -151,7 +166,8 @@ class Transport:
         message = urllib.request.Request(
             request.url, data=body, headers=dict(request.headers), method=request.method
         )
-        response: http.client.HTTPResponse = self._opener.open(
+        opener = self._file_opener if request.follows_redirects else self._opener
+        response: http.client.HTTPResponse = opener.open(
             message, timeout=options.timeout or self._timeout
         )
         return response
@@ -175,12 +191,23 @@ def _read_problem(error: urllib.error.HTTPError) -> dict[str, Any]:
     known = {} if request_id is None else {"request_id": request_id}
     try:
         with error:
-            parsed = json.loads(error.read(_MAX_PROBLEM_BYTES))
-        if isinstance(parsed, dict) and "code" in parsed:
-            return {**known, **parsed}
-    except (ValueError, *NETWORK_ERRORS):
-        pass
+            problem = to_problem(error.read(_MAX_PROBLEM_BYTES))
+    except NETWORK_ERRORS:
+        problem = None
+    if 300 <= error.code < 400:
+        return {**known, "detail": _describe_redirect(error.headers.get("Location"))}
+    if problem is not None:
+        return {**known, **problem}
     return {
         **known,
         "detail": f"The server returned {error.code} without a problem document.",
     }
+
+
+def _describe_redirect(location: str | None) -> str:
+    # The query of an address may be a secret.
+    target = urllib.parse.urlsplit(location or "")._replace(query="", fragment="").geturl()
+    return (
+        f"The server redirects to {target or 'another address'}."
+        " Use the address of the API itself as the base URL."
+    )

@@ -58,7 +58,8 @@ def verify_webhook(
             " accepted. Is the clock right?",
         )
     content = body.encode() if isinstance(body, str) else bytes(body)
-    signed = f"{webhook_id}.{timestamp}.".encode() + content
+    # A stranger's header may have half of a surrogate pair, which no encoding has.
+    signed = f"{webhook_id}.{timestamp}.".encode(errors="replace") + content
     keys = [_key_of(secret) for secret in ([secrets] if isinstance(secrets, str) else secrets)]
     if not keys:
         raise ValueError("verify_webhook needs a secret")
@@ -67,7 +68,7 @@ def verify_webhook(
         for key in keys
     ]
     if not any(
-        hmac.compare_digest(each.encode(), signature.encode())
+        hmac.compare_digest(each.encode(), signature.encode(errors="replace"))
         for each in expected
         for signature in signatures
     ):
