@@ -16,7 +16,7 @@ import {
 } from './problem.ts';
 import type { PublicUrls } from './public-urls.ts';
 import type { RefusalLines } from './refusal-lines.ts';
-import { pathOf, readTarget } from './request-target.ts';
+import { pathOf, readTarget, requireOneHost } from './request-target.ts';
 
 const BUSY_RETRY_SECONDS = 2;
 
@@ -78,10 +78,11 @@ export function errorHandler({
   };
 }
 
-/** Checks the target before anything parses it, such as Koa's `ctx.path`. */
+/** Checks host and target before anything parses them, such as Koa's `ctx.path`. */
 function takeTarget(ctx: Context, prefix: string): void {
   const asked = ctx.req.url ?? '';
   ctx.req.url = '/';
+  requireOneHost(ctx.req);
   const { path, querystring } = readTarget(asked, prefix);
   ctx.req.url = querystring === '' ? path : `${path}?${querystring}`;
 }

@@ -179,6 +179,28 @@ test.each([
   expect(`${first}${await text(socket).catch(() => '')}`).not.toContain('problem');
 });
 
+test.each([
+  ['is read', 'yes', /^HTTP\/1.1 100 Continue\r\n\r\nHTTP\/1.1 200 OK\r\n.*keep-alive.*read 3$/s],
+  ['is refused unread', 'no', /^HTTP\/1.1 413 .*Connection: close.*refused/s],
+])('a client that waits is asked for a body that %s accordingly', async (_what, path, expected) => {
+  const open = await listen((request, response) => {
+    if (request.url === '/no') {
+      response.writeHead(413).end('refused');
+      return;
+    }
+    request.once('data', (bytes: Buffer) => response.end(`read ${bytes.length}`));
+  });
+  const socket = await open();
+  socket.write(`POST /${path} HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n`);
+  let reply = '';
+  for await (const bytes of socket) {
+    reply += bytes;
+    if (reply.endsWith('Continue\r\n\r\n')) socket.write('abc');
+    if (reply.endsWith('read 3')) break;
+  }
+  expect(reply).toMatch(expected);
+});
+
 test('a method and an expectation that Node has no response for get one', async () => {
   const open = await listen((_request, response) => response.end('yes'));
   const connecting = await open();

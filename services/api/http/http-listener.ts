@@ -1,4 +1,10 @@
-import { createServer, type IncomingMessage, type RequestListener, STATUS_CODES } from 'node:http';
+import {
+  createServer,
+  type IncomingMessage,
+  type RequestListener,
+  type ServerResponse,
+  STATUS_CODES,
+} from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { newId } from '../../../shared/domain/ids.ts';
@@ -57,6 +63,8 @@ export async function openHttpListener(
     requestTimeout: limits.headersMs + limits.uploadTotalMs + limits.lingerMs,
     connectionsCheckingInterval: limits.checkEveryMs,
     keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
+    // Its response would have no body.
+    requireHostHeader: false,
   });
   const connections = limitConnections(server, maxConnections);
   dropSlowReaders(server, readerLimits);
@@ -69,6 +77,8 @@ export async function openHttpListener(
     if (isTooLate || !socket.writable) socket.destroy();
     else refuse(socket, error, urls, pageOf);
   };
+  /** Requests whose client sends the body once it is told to. */
+  const held = new WeakSet<IncomingMessage>();
   const inTurn = createTurns(REFUSED_AT_ONCE);
   server.on('clientError', (error: UnreadError, socket) => inTurn(() => refuseUnread(error, socket)));
   const gatherPieces = createPieceGatherer();
@@ -83,7 +93,12 @@ export async function openHttpListener(
       drain(request, limits.lingerMs);
     });
     if (hasBody(request)) gatherPieces(request, (error) => refuseUnread(error, socket));
+    if (held.has(request)) continueWhenRead(request, response);
     handle(request, response);
+  });
+  server.on('checkContinue', (request, response) => {
+    held.add(request);
+    server.emit('request', request, response);
   });
   // Node itself would send a response without a body, or none.
   server.on('checkExpectation', (request, response) => server.emit('request', request, response));
@@ -139,6 +154,24 @@ function drain(request: IncomingMessage, lingerMs: number): void {
   request.resume();
   const timer = setTimeout(() => request.socket.destroy(), lingerMs);
   request.once('close', () => clearTimeout(timer));
+}
+
+/**
+ * Asks the client for the body as soon as somebody reads it: a request that is refused before costs no upload (RFC 9110, 10.1.1).
+ * A connection whose client was not asked ends with the response, because its next bytes may be the body or another request.
+ */
+function continueWhenRead(request: IncomingMessage, response: ServerResponse): void {
+  const { shouldKeepAlive } = response;
+  response.shouldKeepAlive = false;
+  const read = request.read.bind(request);
+  request.read = (size) => {
+    request.read = read;
+    if (!response.headersSent) {
+      response.shouldKeepAlive = shouldKeepAlive;
+      response.writeContinue();
+    }
+    return read(size);
+  };
 }
 
 function hasBody({ headers }: IncomingMessage): boolean {

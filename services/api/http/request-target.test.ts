@@ -27,6 +27,7 @@ test.each([
   ['bytes beyond ASCII', '/exports/\u00fc'],
   ['no path', 'http://[::'],
   ['an asterisk', '*'],
+  ['a fragment', '/files/exports/a/b?expires=1&signature=c#d'],
   ['a long path', `/${'a'.repeat(2_048)}`],
   ['a long query', `/?${'a'.repeat(8_193)}`],
   ['many parameters', `/healthz?${'a&'.repeat(60)}`],

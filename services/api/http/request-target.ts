@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http';
 import { AppError } from '../../../shared/runtime/errors.ts';
 import { textFault } from './text-rules.ts';
 import { invalid } from './validate.ts';
@@ -24,8 +25,11 @@ export interface RequestTarget {
 export function readTarget(url: string, prefix: string): RequestTarget {
   // RFC 9112, 3.2.2: a client may send the absolute form to any server.
   const target = url.startsWith('/') ? url : (/^https?:\/\/[^/?#]*(\/.*)$/i.exec(url)?.[1] ?? '');
-  if (!/^\/[\x21-\x7e]*$/.test(target)) {
-    throw malformed('The request target must be a path in ASCII; percent-encode everything else.');
+  // A fragment is for the client alone. Koa would drop it, so a link with one would be accepted as the link without it.
+  if (!/^\/[\x21\x22\x24-\x7e]*$/.test(target)) {
+    throw malformed(
+      'The request target must be a path in ASCII without a fragment; percent-encode everything else.',
+    );
   }
   const mark = target.indexOf('?');
   const whole = mark < 0 ? target : target.slice(0, mark);
@@ -40,6 +44,21 @@ export function readTarget(url: string, prefix: string): RequestTarget {
   const path = prefix !== '' && whole.startsWith(`${prefix}/`) ? whole.slice(prefix.length) : whole;
   decode(path, 'The path');
   return { path, querystring };
+}
+
+/**
+ * Requires the one Host that a request of HTTP/1.1 has (RFC 9112, 3.2). Node would take the first of two, and a proxy perhaps the
+ * other; its response to a request without one has no body.
+ *
+ * @throws AppError `malformed`
+ */
+export function requireOneHost({
+  httpVersion,
+  headersDistinct,
+}: Pick<IncomingMessage, 'httpVersion' | 'headersDistinct'>): void {
+  const count = headersDistinct.host?.length ?? 0;
+  if (count === 1 || (count === 0 && httpVersion === '1.0')) return;
+  throw malformed('The request is for no host, or for several. Send one Host header.');
 }
 
 /** The path of a target that may be faulty, to tell whose fault it is: below the public prefix, as it was sent. */

@@ -57,7 +57,12 @@ export function requireUtf8(headers: IncomingHttpHeaders): void {
     throw new AppError('unsupported_media_type', 'Send the body in UTF-8.');
   }
   const encoding = headers['content-encoding'];
-  if (encoding !== undefined && encoding !== 'identity') {
+  if (encoding !== undefined && encoding.toLowerCase() !== 'identity') {
     throw new AppError('unsupported_media_type', 'Send the body without a Content-Encoding.');
+  }
+  // Node undoes the last transfer coding, which is chunked, and leaves the others to us.
+  const transfer = headers['transfer-encoding'];
+  if (transfer !== undefined && transfer.trim().toLowerCase() !== 'chunked') {
+    throw new AppError('unsupported_media_type', 'Send the body in no Transfer-Encoding but chunked.');
   }
 }

@@ -187,6 +187,36 @@ test('whatever stands in a request line or a header, the answer is a problem bel
   }
 });
 
+test('a request without a host, with two hosts or with a fragment is refused, and so is a body in a coding that is not read', async () => {
+  const { port } = new URL(api.url);
+  const body = '{"resource":"invoices","dry_run":true}';
+  const cases: [status: number, fields: readonly string[], target?: string][] = [
+    [400, []],
+    [400, ['Host: a', 'Host: a']],
+    [400, ['Host: x'], '/exports#x'],
+    [415, ['Host: x', 'Transfer-Encoding: gzip, chunked']],
+    [200, ['Host: x', 'Transfer-Encoding: Chunked']],
+  ];
+  for (const [status, fields, target = '/exports'] of cases) {
+    const isChunked = fields.some((field) => field.includes('hunked'));
+    const sent = isChunked ? `${body.length.toString(16)}\r\n${body}\r\n0\r\n\r\n` : body;
+    const head = [
+      `POST ${target} HTTP/1.1`,
+      ...fields,
+      ...(isChunked ? [] : [`Content-Length: ${body.length}`]),
+      `Authorization: Bearer ${account.key}`,
+      'Content-Type: application/json',
+      'Connection: close',
+    ];
+    const socket = connect(Number(port), '127.0.0.1');
+    // A client that closes its half of the connection is taken for one that left.
+    socket.write(`${head.join('\r\n')}\r\n\r\n${sent}`);
+    const answer = await text(socket);
+    expect([fields, Number(answer.slice(9, 12))]).toEqual([fields, status]);
+    if (status >= 400) expect(answer).toContain('application/problem+json');
+  }
+});
+
 test('a query of very many parameters takes no time', async () => {
   const { detail, status } = (await api.call('GET', `/healthz?${'a&'.repeat(4_000)}`)).json;
   expect([status, detail]).toEqual([400, 'The query may have at most 50 parameters.']);
