@@ -131,7 +131,8 @@ function condition(column: string, operator: string, operand: unknown, at: strin
     return { kind: 'is_null', column, isNull: operand, pointer: at };
   }
   if (operator === 'prefix') {
-    if (typeof operand !== 'string' || operand === '') throw new FilterError(at, 'must be a string');
+    if (typeof operand !== 'string') throw new FilterError(at, 'must be a string');
+    if (operand === '') throw new FilterError(at, 'must not be empty');
     return { kind: 'prefix', column, prefix: scalar(operand, at).text, pointer: at };
   }
   throw new FilterError(at, `is not a condition; use ${OPERATORS}`);

@@ -24,7 +24,9 @@ export function findUrlProblem(
   // URL parsers drop tabs and line breaks without a word; what is kept must be what was meant.
   if (/[^\x21-\x7e]/.test(text))
     return 'must be printable ASCII without spaces; write other characters percent-encoded';
-  const url = URL.parse(text);
+  // Of these, too, parsers make something else: `https:/a` becomes `https://a`, and a backslash a slash.
+  const isWhole = /^[a-z][a-z\d+.-]*:\/\/[^/?#]/i.test(text) && !text.includes('\\');
+  const url = isWhole ? URL.parse(text) : null;
   if (url === null) return 'must be an absolute URL';
   if (url.protocol !== 'https:' && url.protocol !== 'http:') return 'must be an https URL';
   if (url.protocol === 'http:' && !allowHttp) return 'must be https; plain http is not allowed here';

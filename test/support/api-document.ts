@@ -24,6 +24,9 @@ export interface ApiDocument {
   eventFaultsOf(body: { readonly type: string }): string[];
 }
 
+/** Statuses of responses that say when to come again. */
+const COME_AGAIN: ReadonlySet<number> = new Set([202, 429, 503]);
+
 /** The operator's document as the api serves it: every operation. */
 export async function readApiDocument(api: TestApi): Promise<ApiDocument> {
   const { json } = await api.call('GET', '/admin/openapi.json', { key: ADMIN_KEY });
@@ -80,6 +83,11 @@ export async function readApiDocument(api: TestApi): Promise<ApiDocument> {
       if (schema !== undefined && type.endsWith('json')) {
         const validate = ajv.compile(inDocument(schema));
         if (!validate(body)) faults.push(`${status}: ${ajv.errorsText(validate.errors)}`);
+      }
+      if (COME_AGAIN.has(status)) {
+        if (headers.get('retry-after') === null) faults.push(`${status}: no Retry-After`);
+        if (response.headers?.['Retry-After'] === undefined)
+          faults.push(`${status}: Retry-After not documented`);
       }
       if (headers.get('x-request-id') === null) faults.push(`${status}: no X-Request-Id`);
       return faults;

@@ -13,7 +13,14 @@ import {
 import { AppError } from '../../../shared/runtime/errors.ts';
 import type { Signer } from '../../../shared/runtime/signing.ts';
 import { findEventPayload, readEvents } from '../admin/feed-store.ts';
-import { type HandOff, handOffOf, isKept, type Retention, startAfterExport } from '../exports/feed-start.ts';
+import {
+  type HandOff,
+  handOffOf,
+  isKept,
+  type Retention,
+  requireReached,
+  startAfterExport,
+} from '../exports/feed-start.ts';
 import { findExport } from '../exports/store.ts';
 import { oneAccount } from '../http/caller.ts';
 import { EXAMPLE, EXAMPLE_CURSOR } from '../http/example-values.ts';
@@ -185,6 +192,7 @@ async function readFrom(accountId: string, query: EventsQuery, deps: EventDeps):
       { pointer: 'after', detail: 'must be a next_cursor, or the ID or position of an event of the feed' },
     ]);
   }
+  if (after !== undefined) await requireReached(deps.pool, accountId, after, 'after');
   if (query.after_export !== undefined) {
     const start = await startAfterExport(
       deps.pool,

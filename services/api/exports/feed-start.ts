@@ -163,12 +163,25 @@ async function requireKnown(
   if (!(await isKept(db, accountId, position, retention))) {
     throw invalid([{ pointer, detail: 'is older than the retained events' }]);
   }
+  await requireReached(db, accountId, position, pointer);
+}
+
+/**
+ * The position of another installation may be far ahead. A reader who waits there would miss every event until then.
+ *
+ * @throws AppError `invalid` for a position that the account's feed has yet to reach
+ */
+export async function requireReached(
+  db: Queryable,
+  accountId: string,
+  position: Position,
+  pointer: string,
+): Promise<void> {
   const settled = await findSettledLsn(db);
+  if (comparePositions(position, endOf(settled ?? 0n)) <= 0) return;
   const newest = await findNewestEvent(db, accountId);
-  const isAhead =
-    comparePositions(position, endOf(settled ?? 0n)) > 0 &&
-    (newest === undefined || comparePositions(position, newest) > 0);
-  if (isAhead) throw invalid([{ pointer, detail: 'is ahead of the feed' }]);
+  if (newest !== undefined && comparePositions(position, newest) <= 0) return;
+  throw invalid([{ pointer, detail: 'is ahead of the feed' }]);
 }
 
 /**

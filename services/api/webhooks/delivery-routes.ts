@@ -158,6 +158,7 @@ export function deliveryRoutes(deps: DeliveryDeps): Route[] {
           description:
             'queued: the event is sent again. upcoming: the webhook endpoint has not reached the event yet and receives it without a redelivery. in_export: nothing is sent, because the export that the webhook endpoint starts after holds the change, and the event would replace later values.',
           schema: redeliverySchema,
+          headers: ['Retry-After'],
           example: { event_id: EXAMPLE.event, webhook_id: EXAMPLE.webhook, state: 'queued' },
         },
       },
@@ -187,11 +188,8 @@ export function deliveryRoutes(deps: DeliveryDeps): Route[] {
           });
           return became;
         });
-        return jsonResponse(202, {
-          event_id: param('id'),
-          webhook_id: webhook.id,
-          state,
-        });
+        const redelivery = { event_id: param('id'), webhook_id: webhook.id, state };
+        return jsonResponse(202, redelivery, { 'retry-after': '1' });
       },
     }),
   ];

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import type { Catalog } from '../../../shared/domain/catalog.ts';
 import { AppError } from '../../../shared/runtime/errors.ts';
 import { validate } from '../http/validate.ts';
-import { webhookBodySchema, webhookPatchSchema } from './request.ts';
+import { webhookBodyRules, webhookBodySchema, webhookPatchSchema } from './request.ts';
 
 const catalog: Catalog = {
   name: 'test',
@@ -27,7 +27,7 @@ const URL = 'https://example.com/hook';
 
 function pointersOf(body: unknown): string[] {
   try {
-    validate(schema, body, 'body');
+    validate(schema, body, 'body', webhookBodyRules);
   } catch (error) {
     if (error instanceof AppError) return error.errors.map(({ pointer }) => pointer);
     throw error;
@@ -88,6 +88,13 @@ test.each([
   '',
 ])('a header named %j is refused', (name) => {
   expect(pointersOf({ url: URL, headers: { [name]: 'x' } })).toEqual([`/headers/${name}`]);
+});
+
+test('no header is lost: neither one of two spellings of a name, nor a name that objects have of their own', () => {
+  expect(pointersOf({ url: URL, headers: { 'X-Team': 'a', 'x-team': 'b' } })).toEqual(['/headers/x-team']);
+  expect(pointersOf({ url: URL, headers: JSON.parse('{"__proto__":"a","constructor":"b"}') })).toEqual([
+    '/headers/__proto__',
+  ]);
 });
 
 test('a header value can not break out of its line', () => {

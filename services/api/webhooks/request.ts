@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { Catalog } from '../../../shared/domain/catalog.ts';
 import { type DeliveryRules, findUrlProblem } from '../../../shared/domain/delivery-url.ts';
+import type { FieldError } from '../../../shared/runtime/errors.ts';
 
 /** Events besides those of resources: of the feed, and of the account's own objects. */
 const OTHER_EVENTS = [
@@ -53,18 +54,28 @@ const headersSchema = z.record(z.string(), z.string()).superRefine((headers, con
   const refuse = (name: string, message: string) =>
     context.addIssue({ code: 'custom', path: [name], message });
   const entries = Object.entries(headers);
+  const names = new Set<string>();
   if (entries.length > MAX_HEADERS) {
     context.addIssue({ code: 'custom', message: `may have at most ${MAX_HEADERS} headers` });
   }
   for (const [name, value] of entries) {
     if (!/^[\w!#$%&'*+.^`|~-]{1,100}$/.test(name)) refuse(name, 'is not a header name');
     else if (FIXED_HEADER.test(name)) refuse(name, 'is set by Tandem');
+    // Names are the same in any case, and only one value would be meant.
+    if (names.has(name.toLowerCase())) refuse(name, 'is given more than once');
+    names.add(name.toLowerCase());
     if (!/^[\t\x20-\x7e]*$/.test(value)) refuse(name, 'must be printable ASCII, without line breaks');
     if (value === HIDDEN) refuse(name, 'is hidden from this key; give the value itself');
     if (value.length > MAX_HEADER_CHARACTERS)
       refuse(name, `may have at most ${MAX_HEADER_CHARACTERS} characters`);
   }
 });
+
+/** For bodies as they came: the schema of a record loses the name `__proto__` without a word. */
+export function webhookBodyRules({ headers }: Readonly<Record<string, unknown>>): FieldError[] {
+  const isLost = typeof headers === 'object' && headers !== null && Object.hasOwn(headers, '__proto__');
+  return isLost ? [{ pointer: '/headers/__proto__', detail: 'is not a header name' }] : [];
+}
 
 const startSchema = z.union(
   [

@@ -18,7 +18,7 @@ import { jsonResponse, noContent } from '../http/response.ts';
 import { defineRoute, type Route } from '../http/route.ts';
 import { listOf, pageOf } from '../http/schema.ts';
 import { EXAMPLE_SECRET, EXAMPLE_WEBHOOK } from './examples.ts';
-import { webhookBodySchema, webhookPatchSchema } from './request.ts';
+import { webhookBodyRules, webhookBodySchema, webhookPatchSchema } from './request.ts';
 import { presentWebhook, webhookSchema, webhookWithSecretSchema } from './response.ts';
 import {
   addSecret,
@@ -82,6 +82,7 @@ export function webhookRoutes(deps: WebhookDeps): Route[] {
       account: 'one',
       creates: true,
       body: webhookBodySchema(deps.catalog, deps.deliveryRules),
+      bodyRules: webhookBodyRules,
       responses: {
         201: {
           description: 'The webhook endpoint. Its secret is shown only in this response.',
@@ -181,6 +182,7 @@ export function webhookRoutes(deps: WebhookDeps): Route[] {
       params: { id: 'ID of the webhook endpoint.' },
       example: { params: { id: EXAMPLE.webhook }, body: { description: 'Production', max_in_flight: 20 } },
       body: webhookPatchSchema(deps.catalog, deps.deliveryRules),
+      bodyRules: webhookBodyRules,
       responses: shown({ ...EXAMPLE_WEBHOOK, description: 'Production', max_in_flight: 20 }),
       async handle({ param, body, accountId, caller }) {
         const { url, events, description, batch, order } = body;

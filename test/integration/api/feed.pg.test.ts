@@ -123,6 +123,23 @@ test('a cursor that is too old says so, and one that was just given never does',
   expect((await pull('after=a.b')).status).toBe(422);
 });
 
+test('a position that the feed has yet to reach is refused, where waiting for it would miss every event before', async () => {
+  const last = await feed.record({ lsn: 0x20 });
+  const id = await feed.completedExport();
+  expect(idsOf(await pull(`after=${last}`))).toEqual([]);
+  const ahead = { commitLsn: 0x7fff_0000n, index: 0 };
+  for (const query of [
+    `after=${formatPosition(ahead)}`,
+    `after=${eventId(ahead)}`,
+    `after=${eventId(ahead)}&after_export=${id}`,
+  ]) {
+    expect(await pull(query)).toMatchObject({
+      status: 422,
+      json: { errors: [{ pointer: 'after', detail: 'is ahead of the feed' }] },
+    });
+  }
+});
+
 test('every account sees what is set aside and why, and nothing of what the operator reads of it', async () => {
   const detail = 'relation "billing_internal.invoices": invalid input syntax for type json';
   await api.pool.query(
