@@ -8,8 +8,9 @@ fi
 # In MB; deploy/local/supervise.ts says why.
 semi_space=4
 case "${SERVICE:-}" in
+  capture) semi_space=16 ;;
   dispatcher) semi_space=16 ;;
-  api | extractor | writer | capture | bulk) ;;
+  api | extractor | writer | bulk) ;;
   *)
     echo 'tandem: set SERVICE to api, extractor, writer, capture, dispatcher or bulk, or give a command such as "migrate status"' >&2
     exit 2

@@ -35,6 +35,7 @@ import {
   type SourcePosition,
   startAnew,
 } from './publish/resume.ts';
+import { createTableListing } from './publish/table-records.ts';
 import { passWal } from './replication/advance-wal.ts';
 import {
   checkSlotKind,
@@ -188,7 +189,8 @@ export async function runSession(
     confirmedFlushLsn: held?.confirmedFlushLsn ?? 0n,
   };
   const chain = createChangeChain(stored?.chain, Date.now());
-  const publisher = createPublisher({ ...deps, ...config, producers, chain });
+  const tables = createTableListing(deps.catalog, stored);
+  const publisher = createPublisher({ ...deps, ...config, producers, chain, tables });
   const progress = await startFeed(found, stored, { config, deps, publisher }, signal);
   log.info('feed.started', {
     slot: config.slotName,

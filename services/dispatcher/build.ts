@@ -253,6 +253,7 @@ export async function buildDispatcher(config: DispatcherConfig, context: Service
     }),
     createFeedMirror(
       topics,
+      kafka,
       kafka.consumer({ groupId: mirrorGroup, ...GROUP_SETTINGS }),
       codec,
       pool,

@@ -19,6 +19,11 @@ export interface KafkaClient {
   apiVersions(nodeIds: readonly number[]): Promise<ReadonlyMap<number, ApiVersions>>;
   /** The last transactions in the first partition of a topic. */
   transactionTimes(admin: Pick<KafkaAdmin, 'fetchTopicOffsets'>, topic: string): Promise<TransactionTimes>;
+  /**
+   * The records of a topic's first partition at these offsets, without a group. Undefined for an offset that has no record
+   * any more. Ask only for records that are known to be committed.
+   */
+  readRecords(topic: string, offsets: readonly number[]): Promise<(ReceivedMessage | undefined)[]>;
 }
 
 /** One transaction in a partition: when its writer sent the last record of it, and when the broker wrote its end. */
@@ -134,6 +139,11 @@ export interface TransactionalProducers {
   close(): Promise<void>;
 }
 
+/** What one request writes; or a function that makes it, once everything before it in the transaction is written. */
+export type TransactionRequest =
+  | TopicMessages[]
+  | ((written: readonly WrittenRecords[]) => Promise<TopicMessages[]>);
+
 /** One that commits one transaction after the other. */
 export interface TransactionalProducer {
   /**
@@ -142,7 +152,7 @@ export interface TransactionalProducer {
    *
    * @returns where the last request's records are
    */
-  publish(requests: readonly TopicMessages[][]): Promise<WrittenRecords[]>;
+  publish(requests: readonly TransactionRequest[]): Promise<WrittenRecords[]>;
 }
 
 // Consumers. They read what is committed.

@@ -19,6 +19,7 @@ export interface Messages {
   JobFailed: { job_id: string; kind: JobKind; code: string; message: string };
   JobCancelled: { job_id: string; kind: JobKind };
   CaptureState: CaptureStateMessage;
+  CaptureTables: CaptureTablesMessage;
 }
 
 export type JobKind = 'export' | 'bulk';
@@ -35,14 +36,35 @@ export interface CaptureStateMessage {
   snapshot: string;
   unsettled: { commit_lsn: number; xid: number }[];
   unsettled_xmin: number | null;
-  /** Absent in a record of an earlier version. */
+  /**
+   * Offsets of the `CaptureTables` that this state has its tables and catalog in, by their numbers. Null or absent in a
+   * record of an earlier version, which has them itself.
+   */
+  table_records?: number[] | null;
   tables?: { resource: string; identity: string }[];
   /** Absent in a record of an earlier version. */
   set_aside?: SetAsideMessage[];
   /** How far changes are counted, by partition; see `ChainLink`. Absent in a record of an earlier version. */
   chain?: { id: string; seqs: number[] } | null;
-  /** By what catalog changes are written; see `catalogFingerprint`. Empty in a record of an earlier version. */
+  /** By what catalog changes are written; see `catalogFingerprint`. Empty in a record of a much earlier version. */
   catalog?: { resource: string; fingerprint: string }[];
+}
+
+/** Some of the resources: those of the catalog in its order, then those that have left it. */
+export interface CaptureTablesMessage {
+  slot: string;
+  /** Counts the records from 0. */
+  number: number;
+  tables: CaptureTable[];
+}
+
+/** How a resource stands in the feed. */
+export interface CaptureTable {
+  resource: string;
+  /** The form of its table as announced; null for a table that was never seen. */
+  identity: string | null;
+  /** Of its entry in the catalog, see `catalogFingerprint`; null for a resource that has left the catalog. */
+  fingerprint: string | null;
 }
 
 /** A resource whose changes are passed over for now. */
@@ -76,6 +98,7 @@ const SCHEMA_FILES: Record<MessageType, string> = {
   JobFailed: 'jobs/job-failed',
   JobCancelled: 'jobs/job-cancelled',
   CaptureState: 'capture/capture-state',
+  CaptureTables: 'capture/capture-tables',
 };
 
 export interface EncodedMessage {

@@ -30,8 +30,16 @@ export function writeInteger(out: ByteWriter, value: number): void {
   out.length = at;
 }
 
+/** From here on `writeInteger` is not exact. */
+const LARGE = 2n ** 52n;
+
 /** Any 64-bit value. */
 export function writeLong(out: ByteWriter, value: bigint): void {
+  // Arithmetic of bigints makes an object at each step.
+  if (value < LARGE && value > -LARGE) {
+    writeInteger(out, Number(value));
+    return;
+  }
   out.reserve(MAX_VARINT_BYTES);
   const { bytes } = out;
   let at = out.length;

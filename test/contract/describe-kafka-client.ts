@@ -188,6 +188,33 @@ export function describeKafkaClient(client: KafkaClientKind): void {
       expect(await reader.untilEnd(1)).toEqual(['a1', ...numbers(20).map((round) => `c${round}`), 'd1']);
     });
 
+    test('a request that needs the offsets of those before it is made once they are written, and its records are read by their offsets', async () => {
+      const topic = await createTopic(brokers, 'lazy', 1);
+      const { producers, close } = await kafka.transactionalProducers([randomUUID()]);
+      const request = (value: string) => [{ topic, messages: [{ key: value, value, partition: 0 }] }];
+      for (const round of ['a', 'b']) {
+        let offsets: number[] = [];
+        await producers[0]?.publish([
+          request(`${round}0`),
+          request(`${round}1`),
+          async (written) => {
+            offsets = written.map(({ offset, baseOffset }) => Number(baseOffset ?? offset));
+            return request(offsets.join());
+          },
+        ]);
+        const [first = 0] = offsets;
+        const records = await kafka.readRecords(topic, [...offsets, first + 2, first + 100]);
+        expect(records.map((record) => record?.value?.toString())).toEqual([
+          ...[`${round}0`, `${round}1`, offsets.join()],
+          undefined,
+        ]);
+        expect(records[1]).toMatchObject({ key: Buffer.from(`${round}1`), offset: String(first + 1) });
+        // The transaction's end.
+        expect(await kafka.readRecords(topic, [first + 3])).toEqual([undefined]);
+      }
+      await close();
+    });
+
     test('members of one group, of different clients, share partitions; one that leaves hands its own on, and nothing is passed over', async () => {
       const topic = await createTopic(brokers, 'rebalance', 6);
       const groupId = randomUUID();

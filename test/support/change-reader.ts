@@ -5,6 +5,7 @@ import { createKafka } from '../../shared/kafka/client.ts';
 import type { ReceivedMessage } from '../../shared/kafka/kafka-client.ts';
 import {
   type CaptureStateMessage,
+  type CaptureTablesMessage,
   createMessageCodec,
   type Message,
   type Messages,
@@ -41,6 +42,7 @@ export interface ReadChange {
 /** Reads what capture publishes from the start, as any consumer with `read_committed` would, and keeps it. */
 export interface ChangeReader extends AsyncDisposable {
   readonly changes: readonly ReadChange[];
+  /** With their tables and catalog in place. */
   readonly states: readonly CaptureStateMessage[];
   readonly seals: readonly Messages['FeedSealed'][];
 }
@@ -74,8 +76,21 @@ export async function openChangeReader(stack: TestStack, prefix: string): Promis
     changes.push({ ...toReadChange(rowType, decode(value)), ...place });
   };
 
-  const keepMessage = (decoded: Message | undefined) => {
-    if (decoded?.type === 'CaptureState') states.push(decoded.value);
+  const tableRecords = new Map<number, CaptureTablesMessage>();
+  const keepMessage = (decoded: Message | undefined, offset: number) => {
+    if (decoded?.type === 'CaptureTables') tableRecords.set(offset, decoded.value);
+    if (decoded?.type === 'CaptureState') {
+      const listed = (decoded.value.table_records ?? []).flatMap((at) => tableRecords.get(at)?.tables ?? []);
+      states.push({
+        ...decoded.value,
+        tables: listed.flatMap(({ resource, identity }) =>
+          identity === null ? [] : [{ resource, identity }],
+        ),
+        catalog: listed.flatMap(({ resource, fingerprint }) =>
+          fingerprint === null ? [] : [{ resource, fingerprint }],
+        ),
+      });
+    }
     if (decoded?.type === 'FeedSealed') seals.push(decoded.value);
   };
 
@@ -90,7 +105,7 @@ export async function openChangeReader(stack: TestStack, prefix: string): Promis
     autoCommit: false,
     eachMessage: async ({ topic, partition, message }) => {
       if (topic === `${prefix}.changes`) await keepChange(partition, message);
-      else keepMessage(await messages.decode(message));
+      else keepMessage(await messages.decode(message), Number(message.offset));
     },
   });
   return { changes, states, seals, [Symbol.asyncDispose]: () => consumer.disconnect() };

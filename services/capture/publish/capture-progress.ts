@@ -1,3 +1,4 @@
+import type { TableRecord } from '../../../shared/kafka/capture-tables.ts';
 import type { CaptureStateMessage } from '../../../shared/kafka/messages.ts';
 import type { SetAside, SetAsideReason } from '../aside/set-asides.ts';
 import type { ResumePoint } from '../changes/transactions.ts';
@@ -11,19 +12,28 @@ export interface ChainState {
   readonly seqs: readonly number[];
 }
 
-/** The state of capture: a CaptureState record with wide numbers. */
+/** The state of capture: a CaptureState record with wide numbers, and the tables that it refers to. */
 export interface CaptureProgress extends ResumePoint, SettledState {
   readonly systemId: string;
   readonly timeline: number;
   /** Announced tables by resource; a resource whose table was never seen has none. */
   readonly tables: TableIdentities;
+  /** The records that have them; undefined in a state of an earlier version, and in one that was not read. */
+  readonly tableRecords?: readonly TableRecord[];
+  /** A record of tables is gone from the topic, so it is unknown how some of them stand in the feed. */
+  readonly areTablesLost?: true;
   /** Resources whose changes are skipped. */
   readonly setAsides: readonly SetAside[];
   /** The publisher's chain; undefined before its first batch. */
   readonly chain?: ChainState;
 }
 
-export function toCaptureState(slot: string, progress: CaptureProgress): CaptureStateMessage {
+/** @param tableRecords offsets of the records that have the tables */
+export function toCaptureState(
+  slot: string,
+  progress: CaptureProgress,
+  tableRecords: readonly number[],
+): CaptureStateMessage {
   return {
     slot,
     system_id: progress.systemId,
@@ -38,7 +48,10 @@ export function toCaptureState(slot: string, progress: CaptureProgress): Capture
       xid: Number(xid),
     })),
     unsettled_xmin: progress.unsettledXmin === null ? null : Number(progress.unsettledXmin),
-    tables: [...progress.tables].map(([resource, identity]) => ({ resource, identity })),
+    table_records: [...tableRecords],
+    // An earlier version reads these, and then takes the tables as they are.
+    tables: [],
+    catalog: [],
     set_aside: progress.setAsides.map((aside) => ({
       resource: aside.resource,
       reason: aside.reason,
@@ -53,7 +66,16 @@ export function toCaptureState(slot: string, progress: CaptureProgress): Capture
   };
 }
 
-export function fromCaptureState(message: CaptureStateMessage): CaptureProgress {
+/**
+ * @param records those that the state refers to, with undefined for one that is gone; undefined for a state of an
+ * earlier version, which has the tables itself
+ */
+export function fromCaptureState(
+  message: CaptureStateMessage,
+  records: readonly (TableRecord | undefined)[] | undefined,
+): CaptureProgress {
+  const tableRecords = records?.filter((record) => record !== undefined);
+  const tables = tableRecords?.flatMap((record) => record.tables) ?? message.tables ?? [];
   return {
     systemId: message.system_id,
     timeline: message.timeline,
@@ -67,7 +89,11 @@ export function fromCaptureState(message: CaptureStateMessage): CaptureProgress 
       xid: BigInt(xid),
     })),
     unsettledXmin: message.unsettled_xmin === null ? null : BigInt(message.unsettled_xmin),
-    tables: new Map(message.tables?.map(({ resource, identity }) => [resource, identity])),
+    tables: new Map(
+      tables.flatMap(({ resource, identity }) => (identity === null ? [] : [[resource, identity]])),
+    ),
+    ...(tableRecords === undefined ? {} : { tableRecords }),
+    ...(records?.includes(undefined) === true ? { areTablesLost: true } : {}),
     setAsides: (message.set_aside ?? []).map((aside) => ({
       resource: aside.resource,
       reason: aside.reason as SetAsideReason,

@@ -7,6 +7,7 @@ import type { ChangeMessage } from '../changes/collect-changes.ts';
 import { createBatch } from '../changes/collect-changes.ts';
 import type { CaptureProgress } from './capture-progress.ts';
 import { createChangeChain, createPublisher } from './publisher.ts';
+import { createTableListing } from './table-records.ts';
 
 const PROGRESS: CaptureProgress = {
   systemId: '7',
@@ -34,16 +35,16 @@ function setUp(maxMessageBytes: number) {
     producers: {
       count: 1,
       publish: async (requests) => {
-        sent.push([...requests]);
+        sent.push(requests.filter((request) => typeof request !== 'function'));
         return [];
       },
       close: async () => undefined,
     },
     codec,
     topics: TOPICS,
-    catalog: { name: 'c', resources: [] },
     slotName: 's',
     chain: createChangeChain(undefined, 0),
+    tables: createTableListing({ name: 'c', resources: [] }),
     maxMessageBytes,
   });
   return { publisher, sent };

@@ -1,13 +1,12 @@
 import { randomBytes } from 'node:crypto';
-import { catalogFingerprint } from '../../../shared/catalog/catalog-fingerprint.ts';
-import type { Catalog } from '../../../shared/domain/catalog.ts';
 import type {
   KafkaClient,
   TopicMessages,
   TransactionalProducer,
+  TransactionRequest,
   WrittenRecords,
 } from '../../../shared/kafka/kafka-client.ts';
-import type { MessageCodec } from '../../../shared/kafka/messages.ts';
+import type { EncodedMessage, MessageCodec } from '../../../shared/kafka/messages.ts';
 import type { Topics } from '../../../shared/kafka/topics.ts';
 import { CHAIN_HEADER, formatChainLink } from '../../../shared/protocol/headers.ts';
 import {
@@ -17,6 +16,7 @@ import {
   requestLimitBytes,
 } from '../changes/collect-changes.ts';
 import { type CaptureProgress, type ChainState, toCaptureState } from './capture-progress.ts';
+import type { TableListing } from './table-records.ts';
 
 export interface Publisher {
   /** Publishes a batch and the new state of the feed, atomically. Each change must fit into a request. */
@@ -27,9 +27,9 @@ export interface PublisherDeps {
   readonly producers: ProducerPool;
   readonly codec: MessageCodec;
   readonly topics: Topics;
-  readonly catalog: Catalog;
   readonly slotName: string;
   readonly chain: ChangeChain;
+  readonly tables: TableListing;
   /** `max.message.bytes` of the changes topic, which limits the records of one partition in one request. */
   readonly maxMessageBytes: number;
 }
@@ -38,24 +38,19 @@ export function createPublisher({
   producers,
   codec,
   topics,
-  catalog,
   slotName,
   chain,
+  tables,
   maxMessageBytes,
 }: PublisherDeps): Publisher {
   const limitBytes = requestLimitBytes(maxMessageBytes);
-  const entries = catalog.resources.map((resource) => ({
-    resource: resource.name,
-    fingerprint: catalogFingerprint(resource),
-  }));
   return {
     async publish(batch, progress) {
       const changes = chain.link(batch.changes);
-      const said = {
-        ...toCaptureState(slotName, { ...progress, chain: chain.state() }),
-        catalog: entries,
+      const encodeState = () => {
+        const said = toCaptureState(slotName, { ...progress, chain: chain.state() }, tables.offsets());
+        return codec.encode('CaptureState', slotName, said);
       };
-      const state = await codec.encode('CaptureState', slotName, said);
       const seals = await Promise.all(
         batch.seals.map(({ jobId, token, commitLsn }) =>
           codec.encode('FeedSealed', jobId, { job_id: jobId, token, commit_lsn: Number(commitLsn) }),
@@ -64,11 +59,40 @@ export function createPublisher({
       const requests = splitByBytes(changes, limitBytes).map((messages): TopicMessages[] => [
         { topic: topics.changes, messages },
       ]);
-      const last = requests.at(-1) ?? [];
-      if (requests.length === 0) requests.push(last);
-      if (seals.length > 0) last.push({ topic: topics.jobs, messages: seals });
-      last.push({ topic: topics.capture, messages: [{ ...state, partition: 0 }] });
-      await producers.publish(requests);
+      const toCapture = (message: EncodedMessage) => ({
+        topic: topics.capture,
+        messages: [{ ...message, partition: 0 }],
+      });
+      const end = async () => [
+        ...(seals.length > 0 ? [{ topic: topics.jobs, messages: seals }] : []),
+        toCapture(await encodeState()),
+      ];
+      const changed = tables.changed(progress.tables);
+      if (changed.length === 0) {
+        await producers.publish([...requests.slice(0, -1), [...(requests.at(-1) ?? []), ...(await end())]]);
+        return;
+      }
+      const records = await Promise.all(
+        changed.map(({ number, tables: said }) =>
+          codec.encode('CaptureTables', `${slotName}/tables/${number}`, {
+            slot: slotName,
+            number,
+            tables: [...said],
+          }),
+        ),
+      );
+      await producers.publish([
+        ...requests,
+        ...records.map((record) => [toCapture(record)]),
+        (written) => {
+          const own = written.filter(({ topicName }) => topicName === topics.capture);
+          tables.written(
+            changed,
+            own.map(({ baseOffset, offset }) => Number(baseOffset ?? offset)),
+          );
+          return end();
+        },
+      ]);
     },
   };
 }
@@ -125,7 +149,7 @@ export interface ProducerPool {
    *
    * @returns the offsets of the last request's records
    */
-  publish(requests: readonly TopicMessages[][]): Promise<WrittenRecords[]>;
+  publish(requests: readonly TransactionRequest[]): Promise<WrittenRecords[]>;
   close(): Promise<void>;
 }
 

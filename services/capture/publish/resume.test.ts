@@ -14,6 +14,10 @@ const STORED: CaptureProgress = {
   unsettledXmin: null,
   setAsides: [],
   tables: new Map([['items', '16400/16500']]),
+  tableRecords: [
+    { offset: 40, tables: [{ resource: 'items', identity: '16400/16500', fingerprint: 'f' }] },
+    { offset: 44, tables: [{ resource: 'new_items', identity: null, fingerprint: 'g' }] },
+  ],
 };
 const SOURCE = { systemId: '7', timeline: 1, confirmedFlushLsn: 1_000n };
 
@@ -86,8 +90,28 @@ test('a feed that begins anew settles nothing that was running then', () => {
   });
 });
 
-test('progress comes back from its record as it went in', () => {
-  expect(fromCaptureState(toCaptureState('s', STORED))).toEqual(STORED);
-  const cut = { ...STORED, unsettledXmin: 99n };
-  expect(fromCaptureState(toCaptureState('s', cut))).toEqual(cut);
+test('progress comes back from its records as it went in', () => {
+  const comesBack = (progress: CaptureProgress) => {
+    const state = toCaptureState('s', progress, [40, 44]);
+    expect(state).toMatchObject({ table_records: [40, 44], tables: [] });
+    expect(fromCaptureState(state, STORED.tableRecords)).toEqual(progress);
+  };
+  comesBack(STORED);
+  comesBack({ ...STORED, unsettledXmin: 99n });
+});
+
+test('a state of an earlier version has its tables itself', () => {
+  const state = { ...toCaptureState('s', STORED, []), table_records: null };
+  const earlier = { ...state, tables: [{ resource: 'items', identity: '16400/16500' }] };
+  const { tableRecords: _, ...progress } = STORED;
+  expect(fromCaptureState(earlier, undefined)).toEqual(progress);
+});
+
+test('a state whose tables are gone is a gap, because a table may have been altered', () => {
+  const stored = fromCaptureState(toCaptureState('s', STORED, [40, 44]), [
+    STORED.tableRecords?.[0],
+    undefined,
+  ]);
+  expect(reasonOf(() => classifyStart('s', stored, SOURCE, undefined))).toBe('tables_lost');
+  expect(classifyStart('s', stored, SOURCE, 1_000n)).toMatchObject({ kind: 'after_gap' });
 });

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { formatLsn, type Lsn } from '../../../shared/domain/lsn.ts';
+import { createTableRecords } from '../../../shared/kafka/capture-tables.ts';
 import type { KafkaClient } from '../../../shared/kafka/kafka-client.ts';
 import type { CaptureStateMessage, MessageCodec } from '../../../shared/kafka/messages.ts';
 import { GROUP_SETTINGS } from '../../../shared/kafka/run-consumer.ts';
@@ -14,7 +15,8 @@ export type GapReason =
   | 'slot_ahead'
   | 'timeline_changed'
   | 'other_system'
-  | 'change_unsendable';
+  | 'change_unsendable'
+  | 'tables_lost';
 
 const REMEDIES: Record<GapReason, string> = {
   slot_missing: 'The slot is gone: make it again with `tandem source prepare`, and start capture once more.',
@@ -31,6 +33,8 @@ const REMEDIES: Record<GapReason, string> = {
   change_unsendable:
     'It is larger than 1 GB as text (a bytea counts twice), or has a character that UTF-8 lacks: correct the row, so that no ' +
     'later change sends it. The rest of its transaction is lost with it.',
+  tables_lost:
+    'The topic was truncated, made again, or restored from older data. If a table was altered since then, nothing would show it.',
 };
 
 /**
@@ -103,9 +107,12 @@ function findGap(
     const found = `the source's timeline is ${timeline} and was ${stored.timeline}`;
     return { reason: 'timeline_changed', found };
   }
-  if (confirmedFlushLsn <= stored.passedLsn) return undefined;
-  const found = `the slot gives only what comes after ${formatLsn(confirmedFlushLsn)}`;
-  return { reason: 'slot_ahead', found };
+  if (confirmedFlushLsn > stored.passedLsn) {
+    const found = `the slot gives only what comes after ${formatLsn(confirmedFlushLsn)}`;
+    return { reason: 'slot_ahead', found };
+  }
+  if (stored.areTablesLost !== true) return undefined;
+  return { reason: 'tables_lost', found: 'a record of its tables is gone from the topic of capture' };
 }
 
 /**
@@ -188,6 +195,7 @@ const READ_TIMEOUT_MS = 60_000;
  *    this instance can commit after the barrier.
  * 2. `tandem.capture` is read as committed up to the last barrier. A `read_committed` reader passes the barrier only
  *    once all transactions before it are decided.
+ * 3. The records that the state refers to are read where they are. Nobody can replace them any more.
  */
 export async function readLastState(deps: ResumeDeps): Promise<CaptureProgress | undefined> {
   const { kafka, producers, topic, slotName } = deps;
@@ -205,7 +213,9 @@ export async function readLastState(deps: ResumeDeps): Promise<CaptureProgress |
     const wanted = barrierOffset - window;
     const from = wanted > firstOffset ? wanted : firstOffset;
     const state = await readStates(deps, from, barrierOffset);
-    if (state !== undefined) return fromCaptureState(state);
+    if (state !== undefined) {
+      return fromCaptureState(state, await createTableRecords(kafka, deps.codec, topic).of(state));
+    }
     if (from === firstOffset) return undefined;
   }
 }

@@ -6,7 +6,8 @@ import {
   type StoreMark,
   StoreOlderError,
 } from '../../../shared/control/restored-store.ts';
-import type { KafkaAdmin, KafkaConsumer } from '../../../shared/kafka/kafka-client.ts';
+import { createTableRecords } from '../../../shared/kafka/capture-tables.ts';
+import type { KafkaAdmin, KafkaClient, KafkaConsumer } from '../../../shared/kafka/kafka-client.ts';
 import type { CaptureStateMessage, MessageCodec } from '../../../shared/kafka/messages.ts';
 import { runConsumer } from '../../../shared/kafka/run-consumer.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
@@ -32,6 +33,7 @@ const STORE_INTERVAL_MS = 20;
  */
 export function createFeedMirror(
   topics: { readonly capture: string; readonly jobs: string },
+  kafka: Pick<KafkaClient, 'readRecords'>,
   consumer: KafkaConsumer,
   codec: Pick<MessageCodec, 'decode'>,
   db: Queryable,
@@ -50,6 +52,7 @@ export function createFeedMirror(
   const createStores = () => ({ setAsides: createSetAsideStore(db), catalog: createCatalogStore(db) });
   /** Created anew at each join: while others had the partition they may have stored something else. */
   let stores = createStores();
+  const tableRecords = createTableRecords(kafka, codec, topics.capture);
   /** The latest state known to be in the control store. */
   let mark: StoreMark | undefined;
   /** Checks once after each join that the control store is not older than `mark`. */
@@ -95,14 +98,15 @@ export function createFeedMirror(
             let latest: (CaptureStateMessage & { at: number }) | undefined;
             for (const message of batch.messages) {
               const type = readTypeHeader(message.headers);
-              if (type !== 'CaptureState' && type !== 'FeedSealed') continue;
+              if (type !== 'CaptureState' && type !== 'CaptureTables' && type !== 'FeedSealed') continue;
               const decode = () => codec.decode(message);
               const decoded = await keepTrying('decoding the feed state', decode, log, signal, heartbeat);
+              if (decoded?.type === 'CaptureTables') tableRecords.add(Number(message.offset), decoded.value);
               if (decoded?.type === 'CaptureState') {
                 latest = decoded.value;
                 const store = () => setAsides(decoded.value);
                 await keepTrying('storing what is set aside', store, log, signal, heartbeat);
-                const say = () => catalog(decoded.value);
+                const say = async () => catalog(decoded.value, await tableRecords.of(decoded.value));
                 await keepTrying('storing the catalog of the feed', say, log, signal, heartbeat);
               }
               if (decoded?.type === 'FeedSealed') {

@@ -59,3 +59,29 @@ test('what could not be stored is stored with the next state', async () => {
   await store(STATE);
   expect(count).toBe(1);
 });
+
+test('tables in records of their own are stored whenever any of them differs, and not while one is gone', async () => {
+  const stored: unknown[][] = [];
+  const query = async ({ values }: { values: unknown[] }) => void stored.push(values);
+  const store = createCatalogStore({ query } as unknown as Queryable);
+  const table = (resource: string, fingerprint: string) => ({ resource, identity: null, fingerprint });
+  const first = { offset: 10, tables: [table('invoices', 'f1')] };
+  const second = { offset: 11, tables: [table('customers', 'f1')] };
+  const state = (passed: number) => ({ ...STATE, tables: [], catalog: [], passed_lsn: passed });
+  const records = [first, second];
+  await store(state(1), records);
+  await store(state(2), records);
+  expect(stored.length).toBe(1);
+  expect(stored[0]?.[0]).toEqual(['invoices', 'customers']);
+  await store(state(3), [first, undefined]);
+  expect(stored.length).toBe(1);
+  await store(state(4), [first, { offset: 20, tables: [table('customers', 'f2')] }]);
+  expect(stored[1]?.[1]).toEqual(['f1', 'f2']);
+  // It may have changed behind the last state whose tables are known.
+  expect(stored[1]?.at(-1)).toBe('0/2');
+  // A capture of an earlier version goes on.
+  await store({ ...STATE, passed_lsn: 5 });
+  expect(stored.length).toBe(3);
+  await store({ ...STATE, passed_lsn: 6 });
+  expect(stored.length).toBe(3);
+});

@@ -6,7 +6,8 @@ import {
   type StoreMark,
 } from '../../../shared/control/restored-store.ts';
 import { formatLsn, parseLsn } from '../../../shared/domain/lsn.ts';
-import type { CaptureStateMessage } from '../../../shared/kafka/messages.ts';
+import type { TableRecord } from '../../../shared/kafka/capture-tables.ts';
+import type { CaptureStateMessage, CaptureTable } from '../../../shared/kafka/messages.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import { SEALS_CHANNEL } from '../../../shared/protocol/names.ts';
 
@@ -163,47 +164,68 @@ const STORE_CATALOG = `
 
 /**
  * Stores the catalog and the columns that capture uses, whenever they differ from what was stored last. States must
- * come in order.
+ * come in order, each with the records that it refers to.
  */
-export function createCatalogStore(db: Queryable): (state: CaptureStateMessage) => Promise<void> {
-  let stored: Pick<CaptureStateMessage, 'catalog' | 'tables'> = {};
+export function createCatalogStore(
+  db: Queryable,
+): (state: CaptureStateMessage, records?: readonly (TableRecord | undefined)[]) => Promise<void> {
+  let stored: readonly CaptureTable[] = [];
+  let storedRecords: readonly (TableRecord | undefined)[] | undefined;
   /** Columns change somewhere between two states, so the position of the earlier state is the lower bound. */
   let passedBefore = 0;
-  return async ({ catalog, tables = [], passed_lsn: passedLsn, system_id: systemId }) => {
-    // An earlier version of capture doesn't say.
-    if (catalog === undefined || catalog.length === 0) return;
+  return async (state, records) => {
+    const { passed_lsn: passedLsn, system_id: systemId } = state;
+    // A record is gone only because a later one has replaced it, and a later state refers to that one.
+    if (records?.includes(undefined) === true) return;
+    // Each Kafka transaction has a state, and nearly all of them refer to the same records.
+    if (records !== undefined && records === storedRecords) {
+      passedBefore = passedLsn;
+      return;
+    }
+    const tables =
+      records?.flatMap((record) => record?.tables ?? []).filter(isOfCatalog) ?? tablesOfEarlier(state);
+    // A much earlier version of capture doesn't say.
+    if (tables.length === 0) return;
     const columnsSince = passedBefore;
     passedBefore = passedLsn;
-    if (
-      isSameList(catalog, stored.catalog, ['resource', 'fingerprint']) &&
-      isSameList(tables, stored.tables, ['resource', 'identity'])
-    )
-      return;
-    const identities = new Map(tables.map(({ resource, identity }) => [resource, identity]));
+    if (isSameList(tables, stored)) return;
     await db.query({
       name: 'store_catalog',
       text: STORE_CATALOG,
       values: [
-        catalog.map(({ resource }) => resource),
-        catalog.map(({ fingerprint }) => fingerprint),
+        tables.map(({ resource }) => resource),
+        tables.map(({ fingerprint }) => fingerprint),
         formatLsn(BigInt(passedLsn)),
         systemId,
-        catalog.map(({ resource }) => parseTableForm(identities.get(resource) ?? '')?.columns ?? null),
+        tables.map(({ identity }) => parseTableForm(identity ?? '')?.columns ?? null),
         formatLsn(BigInt(columnsSince)),
       ],
     });
-    stored = { catalog, tables };
+    stored = tables;
+    storedRecords = records;
   };
 }
 
-/** Each Kafka transaction has a state. To compare a thousand tables as JSON would take a millisecond of each. */
-function isSameList<T>(
-  items: readonly T[],
-  others: readonly T[] | undefined,
-  fields: readonly (keyof T)[],
-): boolean {
+function isOfCatalog({ fingerprint }: CaptureTable): boolean {
+  return fingerprint !== null;
+}
+
+/** Of a capture of an earlier version, which has them in the state itself. */
+function tablesOfEarlier({ catalog = [], tables = [] }: CaptureStateMessage): CaptureTable[] {
+  const identities = new Map(tables.map(({ resource, identity }) => [resource, identity]));
+  return catalog.map(({ resource, fingerprint }) => ({
+    resource,
+    fingerprint,
+    identity: identities.get(resource) ?? null,
+  }));
+}
+
+function isSameList(tables: readonly CaptureTable[], others: readonly CaptureTable[]): boolean {
   return (
-    items.length === others?.length &&
-    items.every((item, index) => fields.every((field) => item[field] === others[index]?.[field]))
+    tables.length === others.length &&
+    tables.every(({ resource, fingerprint, identity }, place) => {
+      const other = others[place];
+      return other?.resource === resource && other.fingerprint === fingerprint && other.identity === identity;
+    })
   );
 }

@@ -126,21 +126,27 @@ function writeRecord(out: ByteWriter, { key, value, headers }: Message, index: n
   writeInteger(out, index);
   writeContent(out, key ?? null);
   writeContent(out, value);
-  const entries = headerEntries(headers);
-  writeInteger(out, entries.length);
-  for (const [name, content] of entries) {
-    writeString(out, name);
-    writeContent(out, content);
+  writeHeaders(out, headers ?? {});
+}
+
+/** Two passes over the names, because arrays of entries would be most of the garbage of a record. */
+function writeHeaders(out: ByteWriter, headers: IHeaders): void {
+  let count = 0;
+  for (const name in headers) {
+    const content = headers[name];
+    count += Array.isArray(content) ? content.length : 1;
+  }
+  writeInteger(out, count);
+  for (const name in headers) {
+    const content = headers[name];
+    if (Array.isArray(content)) for (const each of content) writeHeader(out, name, each);
+    else writeHeader(out, name, content ?? null);
   }
 }
 
-function headerEntries(headers: IHeaders = {}): [string, string | Buffer | null][] {
-  return Object.entries(headers).flatMap(([name, content]) =>
-    (Array.isArray(content) ? content : [content]).map((each): [string, string | Buffer | null] => [
-      name,
-      each ?? null,
-    ]),
-  );
+function writeHeader(out: ByteWriter, name: string, content: string | Buffer | null): void {
+  writeString(out, name);
+  writeContent(out, content);
 }
 
 function writeContent(out: ByteWriter, content: string | Buffer | null): void {

@@ -1,25 +1,14 @@
 import type { Kafka } from 'kafkajs';
 import type { KafkaAdmin, TransactionTime, TransactionTimes } from '../kafka-client.ts';
-import { type Broker, createCluster } from './cluster.ts';
+import { onFirstPartition } from './first-partition.ts';
 
 /** Most transactions of capture are a record and its end. */
 const RECORDS = 100n;
 const MAX_BYTES = 4 * 1024 * 1024;
-const WAIT_MS = 500;
-const READ_UNCOMMITTED = 0;
 
 interface Record {
   readonly timestamp: string;
   readonly isControlRecord: boolean;
-}
-
-/** A broker of kafkajs's, as far as one partition is read without a consumer. */
-interface ReadingBroker extends Broker {
-  fetch(request: object): Promise<{
-    readonly responses: readonly {
-      readonly partitions: readonly { readonly messages: readonly Record[] }[];
-    }[];
-  }>;
 }
 
 /**
@@ -33,29 +22,11 @@ export async function readTransactionTimes(
 ): Promise<TransactionTimes> {
   const [offsets] = await admin.fetchTopicOffsets(topic);
   const [low, high] = [BigInt(offsets?.low ?? 0), BigInt(offsets?.high ?? 0)];
-  const cluster = createCluster(kafka);
-  try {
-    await cluster.connect();
-    await cluster.addMultipleTargetTopics([topic]);
-    const partition = 0;
-    const found = cluster
-      .findTopicPartitionMetadata(topic)
-      .find(({ partitionId }) => partitionId === partition);
-    const brokerId = found?.leader ?? -1;
+  return onFirstPartition(kafka, topic, async ({ brokerId, fetch }) => {
     if (high === low) return { brokerId, transactions: [] };
-    const broker = (await cluster.findBroker({ nodeId: brokerId })) as ReadingBroker;
-    const fetchOffset = String(high - low > RECORDS ? high - RECORDS : low);
-    const { responses } = await broker.fetch({
-      isolationLevel: READ_UNCOMMITTED,
-      maxWaitTime: WAIT_MS,
-      minBytes: 1,
-      maxBytes: MAX_BYTES,
-      topics: [{ topic, partitions: [{ partition, fetchOffset, maxBytes: MAX_BYTES }] }],
-    });
-    return { brokerId, transactions: pairUp(responses[0]?.partitions[0]?.messages ?? []) };
-  } finally {
-    await cluster.disconnect().catch(() => undefined);
-  }
+    const from = high - low > RECORDS ? high - RECORDS : low;
+    return { brokerId, transactions: pairUp(await fetch(from, MAX_BYTES)) };
+  });
 }
 
 function pairUp(records: readonly Record[]): TransactionTime[] {

@@ -203,22 +203,32 @@ export async function openTransactionalProducer(
     );
   };
 
+  /** Adds the requests' partitions to the transaction. @returns the records of each request */
+  const enlist = async (requests: readonly TopicMessages[][]) => {
+    await learnTopics(requests.flatMap((request) => request.map(({ topic }) => topic)));
+    const groups = requests.map(group);
+    const topics = partitionsOf(groups.flat());
+    await ask((broker) => broker.addPartitionsToTxn({ ...identity, topics }));
+    return groups;
+  };
+
   return {
     async publish(requests) {
       // Before the transaction begins: while it is open, no reader passes it.
       await quota.wait();
-      await learnTopics(requests.flatMap((request) => request.map(({ topic }) => topic)));
-      const groups = requests.map(group);
-      const topics = partitionsOf(groups.flat());
-      await ask((broker) => broker.addPartitionsToTxn({ ...identity, topics }));
-      let written: RecordMetadata[] = [];
-      for (const records of groups) {
+      const known = await enlist(requests.filter((request) => typeof request !== 'function'));
+      const written: RecordMetadata[] = [];
+      let last: RecordMetadata[] = [];
+      for (const request of requests) {
+        const [records = []] =
+          typeof request === 'function' ? await enlist([await request(written)]) : known.splice(0, 1);
         const leaders = Map.groupBy(records, ({ topic, partition }) => leaderOf(topic, partition));
         const answers = await Promise.all([...leaders].map(([nodeId, own]) => produce(nodeId, own)));
-        written = answers.flat();
+        last = answers.flat();
+        written.push(...last);
       }
       await ask((broker) => broker.endTxn({ ...identity, transactionResult: true }));
-      return written;
+      return last;
     },
   };
 }

@@ -4,6 +4,7 @@ import { type KafkaConfig, readTls } from '../client-config.ts';
 import { createAdmin } from '../internals/admin.ts';
 import { readApiVersions } from '../internals/broker-versions.ts';
 import { fetchInSessions } from '../internals/fetch-sessions.ts';
+import { readRecords } from '../internals/first-partition.ts';
 import { acceptLeaderlessTopics } from '../internals/leaderless-topics.ts';
 import { makeClientLean } from '../internals/lean-client.ts';
 import { quietTimers } from '../internals/quiet-timers.ts';
@@ -72,5 +73,6 @@ export function createKafkaJsClient(config: KafkaConfig, clientId: string, log: 
     transactionalProducers: (ids) => (isTuned ? openTunedProducers : openPlainProducers)(kafka, ids),
     apiVersions: (nodeIds) => readApiVersions(kafka, nodeIds),
     transactionTimes: (admin, topic) => readTransactionTimes(kafka, admin, topic),
+    readRecords: (topic, offsets) => readRecords(kafka, topic, offsets),
   };
 }

@@ -50,20 +50,23 @@ function toTransactional(producer: Producer): TransactionalProducer {
   return {
     async publish(requests) {
       const transaction = await producer.transaction();
-      let written: WrittenRecords[] = [];
+      const written: WrittenRecords[] = [];
+      let last: WrittenRecords[] = [];
       try {
-        for (const topicMessages of requests) {
-          written = await onceMarkersAreWritten(() =>
+        for (const request of requests) {
+          const topicMessages = typeof request === 'function' ? await request(written) : request;
+          last = await onceMarkersAreWritten(() =>
             transaction.sendBatch({ topicMessages: inOrder(topicMessages) }),
           );
-          assertWritten(partitionsOf(topicMessages), written);
+          assertWritten(partitionsOf(topicMessages), last);
+          written.push(...last);
         }
       } catch (error) {
         await transaction.abort().catch(() => undefined);
         throw error;
       }
       await transaction.commit();
-      return written;
+      return last;
     },
   };
 }

@@ -14,7 +14,7 @@ import { createProducer, openTransactionalProducers } from './producer.ts';
  */
 export function createPlatformaticClient(config: KafkaConfig, clientId: string, log: Log): KafkaClient {
   requireNode(process.versions.node);
-  const { admin, uncommittedAdmin, apiVersions, transactionTimes } = createKafkaJsClient(
+  const { admin, uncommittedAdmin, apiVersions, transactionTimes, readRecords } = createKafkaJsClient(
     { ...config, client: 'tuned' },
     clientId,
     log,
@@ -25,6 +25,7 @@ export function createPlatformaticClient(config: KafkaConfig, clientId: string, 
     uncommittedAdmin,
     apiVersions,
     transactionTimes,
+    readRecords,
     producer: ({ retry, ...settings } = {}) =>
       createProducer(retry === undefined ? base : toBaseOptions(config, clientId, retry), settings),
     consumer: (settings) => createConsumer(base, settings, log),

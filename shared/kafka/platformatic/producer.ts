@@ -127,17 +127,20 @@ async function openTransactional(producer: PackageProducer): Promise<Transaction
       told(async () => {
         const transaction = begun ?? (await producer.beginTransaction({}));
         begun = undefined;
-        let written: WrittenRecords[] = [];
+        const written: WrittenRecords[] = [];
+        let last: WrittenRecords[] = [];
         try {
           for (const request of requests) {
-            written = toWritten(await transaction.send({ messages: toMessages(request), acks: ALL_IN_SYNC }));
+            const messages = toMessages(typeof request === 'function' ? await request(written) : request);
+            last = toWritten(await transaction.send({ messages, acks: ALL_IN_SYNC }));
+            written.push(...last);
           }
         } catch (error) {
           await transaction.abort().catch(() => undefined);
           throw error;
         }
         await transaction.commit();
-        return written;
+        return last;
       }),
   };
 }
