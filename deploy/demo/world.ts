@@ -18,6 +18,8 @@ export interface WorldOptions {
   stack: { databaseUrl: string; kafkaBrokers: string; schemaRegistryUrl: string };
   /** A server of its own for the control store, where it is not to share the source's. */
   controlServerUrl?: string;
+  /** A database of that server to begin the control store with, which a service would migrate otherwise. */
+  controlTemplate?: string;
   /** Directory for files and logs. */
   directory: string;
   /** By default DocuMint. */
@@ -69,7 +71,9 @@ export async function openWorld(options: WorldOptions): Promise<World> {
   const controlServerUrl = options.controlServerUrl ?? options.stack.databaseUrl;
   const prefix = `w_${randomBytes(4).toString('hex')}`;
   const source = cleanup.use(await createScratchDatabase(options.stack.databaseUrl, 'product'));
-  const control = cleanup.use(await createScratchDatabase(controlServerUrl, 'tandem'));
+  const control = cleanup.use(
+    await createScratchDatabase(controlServerUrl, 'tandem', { template: options.controlTemplate }),
+  );
   const directory = join(options.directory, prefix);
   await mkdir(directory, { recursive: true });
   cleanup.defer(() => rm(directory, { recursive: true, force: true }));

@@ -8,19 +8,24 @@ export interface ScratchDatabase extends AsyncDisposable {
   drop(): Promise<void>;
 }
 
-/**
- * An empty database of its own on the server of `serverUrl`. `label` makes it recognisable in a server's log. Without an
- * encoding it has the server's own.
- */
+export interface ScratchOptions {
+  /** By default the server's own. */
+  readonly encoding?: string | undefined;
+  /** A database of the server that nobody is connected to, to begin as a copy of it instead of empty. */
+  readonly template?: string | undefined;
+}
+
+/** A database of its own on the server of `serverUrl`. `label` makes it recognisable in a server's log. */
 export async function createScratchDatabase(
   serverUrl: string,
   label: string,
-  encoding?: string,
+  { encoding, template }: ScratchOptions = {},
 ): Promise<ScratchDatabase> {
   const name = `${label.toLowerCase().replaceAll(/[^a-z0-9]+/g, '_')}_${randomBytes(5).toString('hex')}`;
   await withAdmin(serverUrl, (admin) => {
-    const other = encoding && ` ENCODING ${admin.escapeLiteral(encoding)} LOCALE 'C' TEMPLATE template0`;
-    return admin.query(`CREATE DATABASE ${admin.escapeIdentifier(name)}${other ?? ''}`);
+    const inEncoding = encoding && ` ENCODING ${admin.escapeLiteral(encoding)} LOCALE 'C' TEMPLATE template0`;
+    const ofTemplate = template && ` TEMPLATE ${admin.escapeIdentifier(template)}`;
+    return admin.query(`CREATE DATABASE ${admin.escapeIdentifier(name)}${inEncoding ?? ofTemplate ?? ''}`);
   });
   const url = new URL(serverUrl);
   url.pathname = `/${name}`;

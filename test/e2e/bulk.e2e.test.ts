@@ -1,11 +1,9 @@
-import { tmpdir } from 'node:os';
 import pg from 'pg';
 import { expect, test } from 'vitest';
 import type { FeedEvent } from '../../deploy/demo/replica.ts';
-import { type Customer, openWorld } from '../../deploy/demo/world.ts';
-import { silentLog } from '../../shared/runtime/log.ts';
-import { testStack } from '../support/stack.ts';
+import type { Customer } from '../../deploy/demo/world.ts';
 import { createExport, differencesAfter, loadExport, pullFeed } from '../support/subscriber.ts';
+import { openTestWorld } from '../support/test-world.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 interface Job {
@@ -19,14 +17,11 @@ interface Job {
 }
 
 test('what a bulk operation changes reaches the feed like any other change, also when its workers are killed', async () => {
-  await using world = await openWorld({
-    stack: testStack(),
-    directory: tmpdir(),
+  await using world = await openTestWorld({
     rows: 4_000,
     accounts: 2,
     services: { api: 1, extractor: 1, writer: 1, capture: 1, dispatcher: 1, bulk: 2 },
     env: { BULK_CHUNK_ITEMS: '50' },
-    log: silentLog,
   });
   const customer = await world.createCustomer(world.generated.accounts[0] ?? '');
   const { id: exportId } = await createExport(world, customer);

@@ -1,13 +1,12 @@
-import { tmpdir } from 'node:os';
 import pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { compareWithSource } from '../../deploy/demo/compare.ts';
 import { startTraffic } from '../../deploy/demo/traffic.ts';
-import { type Customer, openWorld, type World } from '../../deploy/demo/world.ts';
-import { silentLog } from '../../shared/runtime/log.ts';
+import type { Customer, World } from '../../deploy/demo/world.ts';
 import { type OwnPostgres, openOwnPostgres } from '../support/own-postgres.ts';
 import { testStack } from '../support/stack.ts';
 import { loadExport, pullFeed } from '../support/subscriber.ts';
+import { openTestWorld } from '../support/test-world.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 /** Exports whose rows are read in short transactions while the product writes. */
@@ -31,17 +30,15 @@ let source: pg.Client;
 beforeAll(async () => {
   // A transaction stays open while all the exports are made; on the tests' own server others would wait for it.
   postgres = await openOwnPostgres({ max_connections: '200' });
-  world = await openWorld({
-    stack: { ...testStack(), databaseUrl: postgres.url('postgres') },
+  world = await openTestWorld({
+    stack: { databaseUrl: postgres.url('postgres') },
     controlServerUrl: testStack().databaseUrl,
-    directory: tmpdir(),
     rows: 12_000,
     accounts: 2,
     mainAccountShare: 0.8,
     services: { api: 1, extractor: 2, writer: 1, capture: 1, dispatcher: 1 },
     // Chunks of a thousand rows.
     env: { EXTRACTOR_CHUNK_BYTES: '1', EXTRACTOR_CHUNK_WINDOW: '4' },
-    log: silentLog,
   });
   source = new pg.Client({ connectionString: world.sourceUrl });
   await source.connect();

@@ -1,16 +1,14 @@
 import { createHash } from 'node:crypto';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { startTraffic } from '../../deploy/demo/traffic.ts';
-import { type Customer, openWorld, type World } from '../../deploy/demo/world.ts';
+import type { Customer, World } from '../../deploy/demo/world.ts';
 import { quoteLiteral } from '../../shared/postgres/quote.ts';
-import { silentLog } from '../../shared/runtime/log.ts';
 import { queryDuckdb } from '../support/duckdb-reader.ts';
 import { findPython } from '../support/python.ts';
-import { testStack } from '../support/stack.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
+import { openTestWorld } from '../support/test-world.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 /** What a customer gets who asks for something else than JSON Lines. */
@@ -30,13 +28,10 @@ let world: World;
 let customer: Customer;
 
 beforeAll(async () => {
-  world = await openWorld({
-    stack: testStack(),
-    directory: tmpdir(),
+  world = await openTestWorld({
     rows: 2_000,
     accounts: 2,
     services: { api: 1, extractor: 2, writer: 2, capture: 1, dispatcher: 1 },
-    log: silentLog,
   });
   customer = await world.createCustomer(world.generated.accounts[0] ?? '');
 });

@@ -1,12 +1,9 @@
-import { tmpdir } from 'node:os';
 import pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { ExportView } from '../../deploy/demo/api-client.ts';
 import { startTraffic, type Traffic } from '../../deploy/demo/traffic.ts';
-import { type Customer, openWorld, type World } from '../../deploy/demo/world.ts';
-import { silentLog } from '../../shared/runtime/log.ts';
+import type { Customer, World } from '../../deploy/demo/world.ts';
 import { applyChanges, takeExport } from '../support/export-files.ts';
-import { testStack } from '../support/stack.ts';
 import {
   createExport,
   differencesAfter,
@@ -14,6 +11,7 @@ import {
   loadExport,
   pullFeed,
 } from '../support/subscriber.ts';
+import { openTestWorld } from '../support/test-world.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 /** What an export holds of the source, while the product writes to it. */
@@ -23,13 +21,10 @@ let customer: Customer;
 let resources: string[];
 
 beforeAll(async () => {
-  world = await openWorld({
-    stack: testStack(),
-    directory: tmpdir(),
+  world = await openTestWorld({
     rows: 2_000,
     accounts: 2,
     services: { api: 1, extractor: 1, writer: 1, capture: 1, dispatcher: 1 },
-    log: silentLog,
   });
   customer = await world.createCustomer(world.generated.accounts[0] ?? '');
   resources = world.catalog.resources.map(({ name }) => name);

@@ -1,11 +1,8 @@
-import { tmpdir } from 'node:os';
 import { ListMultipartUploadsCommand, ListObjectsV2Command } from '@aws-sdk/client-s3';
 import { expect, test } from 'vitest';
 import type { ExportView } from '../../deploy/demo/api-client.ts';
-import { openWorld } from '../../deploy/demo/world.ts';
-import { silentLog } from '../../shared/runtime/log.ts';
-import { testStack } from '../support/stack.ts';
 import { createExport, differencesNow, loadExport } from '../support/subscriber.ts';
+import { openTestWorld } from '../support/test-world.ts';
 import { BUILD_LIMIT_MS, hasVersitygw, startVersitygw } from '../support/versitygw.ts';
 import { waitFor } from '../support/wait-for.ts';
 
@@ -15,13 +12,10 @@ test.skipIf(!hasVersitygw())(
   async () => {
     await using gateway = await startVersitygw();
     const bucket = await gateway.createBucket();
-    await using world = await openWorld({
-      stack: testStack(),
-      directory: tmpdir(),
+    await using world = await openTestWorld({
       rows: 5_000,
       accounts: 3,
       services: { api: 1, extractor: 1, writer: 2, capture: 1, dispatcher: 1 },
-      log: silentLog,
       env: {
         ...gateway.credentials,
         STORAGE_URL: `s3://${bucket}/exports-here?endpoint=${gateway.endpoint}`,

@@ -1,4 +1,4 @@
-import { execFile, spawn } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -10,20 +10,20 @@ import pg from 'pg';
 import { expect, test } from 'vitest';
 import { openReceiver } from '../../deploy/demo/receiver.ts';
 import { createReplica, type FeedEvent, type Replica } from '../../deploy/demo/replica.ts';
-import { openWorld, type World } from '../../deploy/demo/world.ts';
+import type { World } from '../../deploy/demo/world.ts';
 import { NODE_FLAGS } from '../../deploy/local/supervise.ts';
 import { parseLsn } from '../../shared/domain/lsn.ts';
-import { silentLog } from '../../shared/runtime/log.ts';
 import { type OwnPostgres, openOwnPostgres } from '../support/own-postgres.ts';
+import { spawnService } from '../support/services.ts';
 import { openSilentProxy } from '../support/silent-proxy.ts';
 import { testStack } from '../support/stack.ts';
 import { createExport, differencesAfter, loadExport } from '../support/subscriber.ts';
+import { openTestWorld } from '../support/test-world.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 const run = promisify(execFile);
 
 const TANDEM = fileURLToPath(new URL('../../deploy/cli/tandem.ts', import.meta.url));
-const CAPTURE = fileURLToPath(new URL('../../services/capture/main.ts', import.meta.url));
 
 async function query(url: string, text: string): Promise<Record<string, string>[]> {
   const client = new pg.Client({ connectionString: url });
@@ -58,14 +58,13 @@ test('a failover to a standby that lacks what was told stops the feed, and the o
   const directory = await mkdtemp(join(tmpdir(), 'tandem-failover-'));
   cleanup.defer(() => rm(directory, { recursive: true, force: true }));
   const world = cleanup.use(
-    await openWorld({
-      stack: { ...testStack(), databaseUrl: address.href },
+    await openTestWorld({
+      stack: { databaseUrl: address.href },
       controlServerUrl: testStack().databaseUrl,
       directory,
       rows: 300,
       accounts: 2,
       services: { api: 1, extractor: 1, writer: 1, capture: 1, dispatcher: 1 },
-      log: silentLog,
     }),
   );
   const customer = await world.createCustomer(world.generated.accounts[0] ?? '');
@@ -105,10 +104,9 @@ test('a failover to a standby that lacks what was told stops the feed, and the o
   // As long as it is a standby nothing follows it.
   const standbyUrl = new URL(world.sourceUrl);
   standbyUrl.port = new URL(standby.url('x')).port;
-  const refused = await run(process.execPath, [...NODE_FLAGS, CAPTURE], {
-    env: { PATH: process.env.PATH, ...world.env, DATABASE_URL: standbyUrl.href },
-  }).catch((error: unknown) => error);
-  expect(refused).toMatchObject({ code: 2, stderr: expect.stringContaining('hot standby') });
+  const refused = cleanup.use(spawnService('capture', { ...world.env, DATABASE_URL: standbyUrl.href }));
+  expect(await once(refused.child, 'close')).toEqual([2, null]);
+  expect(refused.output).toContain('hot standby');
   await standby.crash();
   const toldBefore = told;
   // More WAL than preparing the promoted standby writes, so that it stands behind what was told.
@@ -144,11 +142,9 @@ test('a failover to a standby that lacks what was told stops the feed, and the o
   const message = await gapOf('timeline_changed');
   const accepted = /ACCEPT_GAP_AFTER=([0-9A-F/]+)/.exec(message)?.[1] ?? '';
 
-  const acceptor = spawn(process.execPath, [...NODE_FLAGS, CAPTURE], {
-    env: { PATH: process.env.PATH, ...world.env, ACCEPT_GAP_AFTER: accepted },
-    stdio: 'ignore',
-  });
-  cleanup.defer(() => void acceptor.kill('SIGKILL'));
+  const { child: acceptor } = cleanup.use(
+    spawnService('capture', { ...world.env, ACCEPT_GAP_AFTER: accepted }),
+  );
   await waitFor('a reset of each resource', () => resets.length >= world.catalog.resources.length);
   expect(new Set(resets.map(({ resource }) => resource))).toEqual(
     new Set(world.catalog.resources.map(({ name }) => name)),

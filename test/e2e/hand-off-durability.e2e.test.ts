@@ -1,14 +1,13 @@
-import { tmpdir } from 'node:os';
 import pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { openReceiver } from '../../deploy/demo/receiver.ts';
 import type { FeedEvent } from '../../deploy/demo/replica.ts';
-import { type Customer, openWorld, type World } from '../../deploy/demo/world.ts';
-import { silentLog } from '../../shared/runtime/log.ts';
+import type { Customer, World } from '../../deploy/demo/world.ts';
 import { type OwnPostgres, openOwnPostgres } from '../support/own-postgres.ts';
 import { raiseEpoch } from '../support/raise-epoch.ts';
 import { testStack } from '../support/stack.ts';
 import { createExport, differencesAfter, loadExport, pullFeed } from '../support/subscriber.ts';
+import { openTestWorld } from '../support/test-world.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 /**
@@ -31,14 +30,12 @@ beforeAll(async () => {
   client = await connect(postgres.url('postgres'));
   // Nobody waits for a standby but who says so.
   await client.query('alter role postgres set synchronous_commit = local');
-  world = await openWorld({
-    stack: { ...testStack(), databaseUrl: postgres.url('postgres') },
+  world = await openTestWorld({
+    stack: { databaseUrl: postgres.url('postgres') },
     controlServerUrl: testStack().databaseUrl,
-    directory: tmpdir(),
     rows: 100,
     accounts: 2,
     services: { api: 1, extractor: 1, writer: 1, capture: 1, dispatcher: 1 },
-    log: silentLog,
   });
   cleanup.use(world);
   customer = await world.createCustomer(world.generated.accounts[0] ?? '');

@@ -1,10 +1,8 @@
-import { tmpdir } from 'node:os';
 import fc from 'fast-check';
 import pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { ExportView } from '../../deploy/demo/api-client.ts';
-import { type Customer, openWorld, type World } from '../../deploy/demo/world.ts';
-import { silentLog } from '../../shared/runtime/log.ts';
+import type { Customer, World } from '../../deploy/demo/world.ts';
 import { applyChanges, takeExport } from '../support/export-files.ts';
 import { type OwnPostgres, openOwnPostgres } from '../support/own-postgres.ts';
 import { testStack } from '../support/stack.ts';
@@ -15,6 +13,7 @@ import {
   loadExport,
   pullFeed,
 } from '../support/subscriber.ts';
+import { openTestWorld } from '../support/test-world.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 /**
@@ -34,14 +33,12 @@ let sessions: pg.Client[];
 beforeAll(async () => {
   // Transactions stay open for long; on the tests' own server others would wait for them.
   postgres = await openOwnPostgres({ max_connections: '200' });
-  world = await openWorld({
-    stack: { ...testStack(), databaseUrl: postgres.url('postgres') },
+  world = await openTestWorld({
+    stack: { databaseUrl: postgres.url('postgres') },
     controlServerUrl: testStack().databaseUrl,
-    directory: tmpdir(),
     rows: ROWS,
     accounts: 1,
     services: { api: 1, extractor: 1, writer: 1, capture: 1, dispatcher: 1 },
-    log: silentLog,
   });
   customer = await world.createCustomer(world.generated.accounts[0] ?? '');
   // A feed that starts for the first time, or dies before it has told where it is, waits for the transactions that are then

@@ -1,23 +1,17 @@
-import { tmpdir } from 'node:os';
 import pg from 'pg';
 import { describe, expect, test } from 'vitest';
 import { openReceiver } from '../../deploy/demo/receiver.ts';
 import { startTraffic } from '../../deploy/demo/traffic.ts';
-import { openWorld } from '../../deploy/demo/world.ts';
-import { silentLog } from '../../shared/runtime/log.ts';
-import { testStack } from '../support/stack.ts';
 import { createExport, differencesAfter, loadExport } from '../support/subscriber.ts';
+import { openTestWorld } from '../support/test-world.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 describe.each([1, 2])('with %i of each service', (copies) => {
   test('two exports at once, each with a receiver that subscribes later, both end as the source', async () => {
-    await using world = await openWorld({
-      stack: testStack(),
-      directory: tmpdir(),
-      rows: 5_000,
+    await using world = await openTestWorld({
+      rows: 2_000,
       accounts: 3,
       services: { api: 1, extractor: copies, writer: copies, capture: copies, dispatcher: copies },
-      log: silentLog,
     });
     // A column that the server computes is in neither file nor feed, so that the two can be alike on every version of it.
     const source = new pg.Client({ connectionString: world.sourceUrl });

@@ -1,16 +1,13 @@
 import { readFile, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
 import { expect, test } from 'vitest';
 import type { ExportView } from '../../deploy/demo/api-client.ts';
 import { parseExactJson } from '../../deploy/demo/exact-json.ts';
 import { startTraffic, type Traffic } from '../../deploy/demo/traffic.ts';
-import { openWorld, type World } from '../../deploy/demo/world.ts';
+import type { World } from '../../deploy/demo/world.ts';
 import { DOCUMINT } from '../../deploy/samples/products.ts';
-import { silentLog } from '../../shared/runtime/log.ts';
 import { applyChanges, takeExport } from '../support/export-files.ts';
-import { testStack } from '../support/stack.ts';
 import {
   createExport,
   differencesAfter,
@@ -19,6 +16,7 @@ import {
   pullFeed,
 } from '../support/subscriber.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
+import { openTestWorld } from '../support/test-world.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 /** Rows and columns that the catalog keeps back are in nothing that leaves, and all that leaves agrees. */
@@ -37,16 +35,13 @@ async function openWorldOf(catalog: string): Promise<World> {
       .replace('hide: [internal_notes]', `expose: [${EXPOSED.join(', ')}]\n    where: ${WHERE}`)
       .replace('event: line_item\n', 'event: line_item\n    where: { is_taxable: { eq: true } }\n'),
   );
-  return openWorld({
-    stack: testStack(),
-    directory: tmpdir(),
+  return openTestWorld({
     product: { ...DOCUMINT, catalog },
     rows: 800,
     accounts: 2,
     mainAccountShare: 0.8,
     services: { api: 1, extractor: 1, writer: 1, capture: 1, dispatcher: 1 },
     env: { EXTRACTOR_CHUNK_BYTES: '1' },
-    log: silentLog,
   });
 }
 

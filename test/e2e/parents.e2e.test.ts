@@ -1,16 +1,13 @@
 import { readFile, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
 import { expect, test } from 'vitest';
 import { parseExactJson } from '../../deploy/demo/exact-json.ts';
 import { startTraffic } from '../../deploy/demo/traffic.ts';
-import { type Customer, openWorld } from '../../deploy/demo/world.ts';
+import type { Customer } from '../../deploy/demo/world.ts';
 import { DOCUMINT } from '../../deploy/samples/products.ts';
 import type { SampleProduct } from '../../deploy/samples/sample-plan.ts';
-import { silentLog } from '../../shared/runtime/log.ts';
 import { applyChanges, takeExport } from '../support/export-files.ts';
-import { testStack } from '../support/stack.ts';
 import {
   createExport,
   differencesAfter,
@@ -19,6 +16,7 @@ import {
   pullFeed,
 } from '../support/subscriber.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
+import { openTestWorld } from '../support/test-world.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 /** Currencies are everybody's. Invoices belong to the account of their customer, line items to that of their invoice, whatever their own column says. */
@@ -56,16 +54,13 @@ interface ChunkedView {
 test('exports and feed of two accounts hold what belongs to them by its parents, also after a parent has moved', async () => {
   await using cleanup = new AsyncDisposableStack();
   const world = cleanup.use(
-    await openWorld({
-      stack: testStack(),
-      directory: tmpdir(),
+    await openTestWorld({
       product: await productOf(join(temporaryDirectory(), 'parents.yaml')),
       rows: 1_500,
       accounts: 3,
       mainAccountShare: 0.5,
       services: { api: 1, extractor: 1, writer: 1, capture: 1, dispatcher: 1, bulk: 1 },
       env: { EXTRACTOR_CHUNK_BYTES: '1' },
-      log: silentLog,
     }),
   );
   const source = new pg.Client({ connectionString: world.sourceUrl });

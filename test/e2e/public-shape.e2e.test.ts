@@ -9,16 +9,14 @@ import type { ExportView } from '../../deploy/demo/api-client.ts';
 import { parseExactJson } from '../../deploy/demo/exact-json.ts';
 import { seededRandom } from '../../deploy/demo/random.ts';
 import type { FeedEvent, Replica } from '../../deploy/demo/replica.ts';
-import { type Customer, openWorld, type World } from '../../deploy/demo/world.ts';
+import type { Customer, World } from '../../deploy/demo/world.ts';
 import type { SampleProduct } from '../../deploy/samples/sample-plan.ts';
 import { Replica as ClientReplica, Tandem } from '../../schemas/clients/typescript/src/index.ts';
 import { SqliteStore } from '../../schemas/clients/typescript/src/sqlite.ts';
 import { loadCatalog } from '../../shared/catalog/load-catalog.ts';
-import { silentLog } from '../../shared/runtime/log.ts';
 import { queryDuckdb } from '../support/duckdb-reader.ts';
 import { applyChanges, takeExport } from '../support/export-files.ts';
 import { runCommand } from '../support/run-command.ts';
-import { testStack } from '../support/stack.ts';
 import {
   createExport,
   differencesAfter,
@@ -26,6 +24,7 @@ import {
   loadExport,
   pullFeed,
 } from '../support/subscriber.ts';
+import { openTestWorld } from '../support/test-world.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 /** Customers see the catalog's fields, whatever the columns are called. */
@@ -142,15 +141,12 @@ let names = BEFORE;
 
 beforeAll(async () => {
   await writeFile(catalogPath, catalogOf(BEFORE));
-  world = await openWorld({
-    stack: testStack(),
-    directory: tmpdir(),
+  world = await openTestWorld({
     product: PRODUCT,
     rows: 400,
     accounts: 2,
     services: { api: 1, extractor: 1, writer: 1, capture: 1, dispatcher: 1, bulk: 1 },
     env: { EXTRACTOR_CHUNK_BYTES: '1' },
-    log: silentLog,
   });
   source = new pg.Client({ connectionString: world.sourceUrl });
   await source.connect();

@@ -1,18 +1,16 @@
 import { statfs } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { ExportView } from '../../deploy/demo/api-client.ts';
-import { type Customer, openWorld, type World } from '../../deploy/demo/world.ts';
-import { silentLog } from '../../shared/runtime/log.ts';
+import type { Customer, World } from '../../deploy/demo/world.ts';
 import { mountSmallDisk } from '../support/small-disk.ts';
-import { testStack } from '../support/stack.ts';
+import { openTestWorld } from '../support/test-world.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 /** Many exports on a machine that has room for their files, and beside these for two exports that are being made. */
 
-const EXPORT_COUNT = 20;
+const EXPORT_COUNT = 10;
 
 /** Of the file of one export, at most; its parts take less. */
 const FILE_BYTES = 2_200_000;
@@ -29,9 +27,7 @@ beforeAll(async () => {
   if (disk === undefined) return;
   cleanup.use(disk);
   world = cleanup.use(
-    await openWorld({
-      stack: testStack(),
-      directory: tmpdir(),
+    await openTestWorld({
       rows: 5_000,
       accounts: 1,
       services: { api: 1, extractor: 1, writer: 1, capture: 1, dispatcher: 1 },
@@ -40,7 +36,6 @@ beforeAll(async () => {
         WRITER_SCRATCH_DIR: join(disk.path, 'scratch'),
         EXTRACTOR_CHUNK_BYTES: '1',
       },
-      log: silentLog,
     }),
   );
   customer = await world.createCustomer(world.generated.accounts[0] ?? '');
@@ -56,7 +51,7 @@ async function usedBytes(path: string): Promise<number> {
   return (blocks - bfree) * bsize;
 }
 
-test('twenty exports that wait are made one after the other, and need room for one beside their files', async ({
+test('ten exports that wait are made one after the other, and need room for one beside their files', async ({
   skip,
 }) => {
   if (disk === undefined) return skip();

@@ -4,11 +4,9 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { expect, test } from 'vitest';
-import { openWorld } from '../../deploy/demo/world.ts';
-import { silentLog } from '../../shared/runtime/log.ts';
 import { findPython, REQUESTS } from '../support/python.ts';
-import { testStack } from '../support/stack.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
+import { openTestWorld } from '../support/test-world.ts';
 
 const python = findPython(REQUESTS);
 
@@ -49,13 +47,11 @@ function differences(printed: unknown, real: unknown, path = ''): string[] {
 }
 
 test('the examples in the documents run as printed, and the README’s answers are what comes', async () => {
-  await using world = await openWorld({
-    stack: testStack(),
+  await using world = await openTestWorld({
     directory: temporaryDirectory(),
     rows: 500,
     accounts: 1,
     services: { api: 1, extractor: 1, writer: 1, capture: 1, dispatcher: 1, bulk: 1 },
-    log: silentLog,
   });
   const { key } = await world.createCustomer(world.generated.accounts[0] ?? '');
   const env = { TANDEM_URL: world.apiUrl, TANDEM_KEY: key };

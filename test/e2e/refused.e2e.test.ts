@@ -1,19 +1,16 @@
 import { writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
 import { expect, test } from 'vitest';
 import { catalogCheckCommand } from '../../deploy/cli/commands/catalog-check.ts';
 import { sourcePrepareCommand } from '../../deploy/cli/commands/source-prepare.ts';
 import { verifyCommand } from '../../deploy/cli/commands/verify.ts';
-import { openWorld } from '../../deploy/demo/world.ts';
 import type { SampleProduct } from '../../deploy/samples/sample-plan.ts';
-import { silentLog } from '../../shared/runtime/log.ts';
 import { takeExport } from '../support/export-files.ts';
 import { runCommand } from '../support/run-command.ts';
-import { testStack } from '../support/stack.ts';
 import { differencesAfter, loadExport, pullFeed } from '../support/subscriber.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
+import { openTestWorld } from '../support/test-world.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 const COLUMNS = 'id text primary key, account_id text not null, body text';
@@ -90,15 +87,12 @@ test('tables that can not be exact are refused by name, and the others go on; a 
   await writeFile(catalog, `catalog: kinds\nresources:\n${lines.join('\n')}\n`);
   const refused: string[] = [];
   const world = cleanup.use(
-    await openWorld({
-      stack: testStack(),
-      directory: tmpdir(),
+    await openTestWorld({
       product: product(catalog),
       rows: 0,
       accounts: 2,
       services: { api: 1, extractor: 1, writer: 1, capture: 1, dispatcher: 1, bulk: 1 },
       onRefused: (line) => refused.push(line),
-      log: silentLog,
     }),
   );
   const context = { env: { ...world.env }, home: '' };

@@ -1,11 +1,9 @@
-import { tmpdir } from 'node:os';
 import pg from 'pg';
 import { Webhook } from 'standardwebhooks';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type Customer, openWorld, type World } from '../../deploy/demo/world.ts';
-import { silentLog } from '../../shared/runtime/log.ts';
+import type { Customer, World } from '../../deploy/demo/world.ts';
 import { type CollectedSpan, type OtlpCollector, openOtlpCollector } from '../support/otlp-collector.ts';
-import { testStack } from '../support/stack.ts';
+import { openTestWorld } from '../support/test-world.ts';
 import { waitFor } from '../support/wait-for.ts';
 import { openWebhookReceiver, type WebhookReceiver } from '../support/webhook-receiver.ts';
 
@@ -24,9 +22,7 @@ let source: pg.Client;
 beforeAll(async () => {
   collector = await openOtlpCollector();
   receiver = await openWebhookReceiver();
-  world = await openWorld({
-    stack: testStack(),
-    directory: tmpdir(),
+  world = await openTestWorld({
     rows: 4_000,
     accounts: 2,
     services: { api: 1, extractor: 1, writer: 1, capture: 1, dispatcher: 1, bulk: 1 },
@@ -37,7 +33,6 @@ beforeAll(async () => {
       DELIVERY_TRACEPARENT: 'true',
       RETRY_SCHEDULE_SECONDS: '0.1,0.1,0.1',
     },
-    log: silentLog,
   });
   customer = await world.createCustomer(world.generated.accounts[0] ?? '');
   source = new pg.Client({ connectionString: world.sourceUrl });

@@ -7,14 +7,13 @@ import type pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { verifyCommand } from '../../deploy/cli/commands/verify.ts';
 import { startTraffic, type Traffic } from '../../deploy/demo/traffic.ts';
-import { type Customer, openWorld, type World } from '../../deploy/demo/world.ts';
+import type { Customer, World } from '../../deploy/demo/world.ts';
 import type { Env } from '../../shared/runtime/env.ts';
 import { SetupError } from '../../shared/runtime/errors.ts';
-import { silentLog } from '../../shared/runtime/log.ts';
 import { openProductPool } from '../support/product-pool.ts';
 import { runCommand } from '../support/run-command.ts';
-import { testStack } from '../support/stack.ts';
 import { createExport } from '../support/subscriber.ts';
+import { openTestWorld } from '../support/test-world.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 let world: World;
@@ -27,13 +26,10 @@ let home: string;
 
 beforeAll(async () => {
   home = await mkdtemp(join(tmpdir(), 'tandem-verify-'));
-  world = await openWorld({
-    stack: testStack(),
-    directory: tmpdir(),
+  world = await openTestWorld({
     rows: 2_000,
     accounts: 2,
     services: { api: 1, extractor: 1, writer: 1, capture: 1, dispatcher: 1 },
-    log: silentLog,
   });
   customer = await world.createCustomer(world.generated.accounts[0] ?? '');
   source = openProductPool({ connectionString: world.sourceUrl, max: 2 });

@@ -1,20 +1,19 @@
-import { tmpdir } from 'node:os';
 import pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { ExportView } from '../../deploy/demo/api-client.ts';
 import { startTraffic } from '../../deploy/demo/traffic.ts';
-import { openWorld, type World } from '../../deploy/demo/world.ts';
+import type { World } from '../../deploy/demo/world.ts';
 import { describeRowType } from '../../shared/catalog/describe-table.ts';
 import { parseLsn } from '../../shared/domain/lsn.ts';
 import { quoteTable } from '../../shared/postgres/quote.ts';
 import { rawTypes, TEXT_SESSION_OPTIONS } from '../../shared/postgres/text-session.ts';
-import { silentLog } from '../../shared/runtime/log.ts';
 import { loadTypes } from '../../shared/values/database-types.ts';
 import { toWireTexts } from '../../shared/values/json-text.ts';
 import { createRecordKey } from '../../shared/values/record-key.ts';
 import { openProductPool } from '../support/product-pool.ts';
 import { CONFLUENT_KAFKA, findPython } from '../support/python.ts';
 import { testStack } from '../support/stack.ts';
+import { openTestWorld } from '../support/test-world.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 const python = findPython(CONFLUENT_KAFKA);
@@ -23,15 +22,12 @@ let world: World;
 let source: pg.Pool;
 
 beforeAll(async () => {
-  world = await openWorld({
-    stack: testStack(),
-    directory: tmpdir(),
+  world = await openTestWorld({
     rows: 1_000,
     accounts: 2,
     services: { api: 1, extractor: 1, writer: 1, capture: 1, dispatcher: 1 },
     // Many chunks, so that rows come by every partition.
     env: { EXTRACTOR_CHUNK_BYTES: '100000' },
-    log: silentLog,
   });
   source = openProductPool({
     connectionString: world.sourceUrl,

@@ -23,7 +23,6 @@ import { createStatusReader, type StatusDeps } from '../../services/api/status/s
 import { createSourcePool } from '../../shared/bulk/source-pool.ts';
 import { loadCatalog } from '../../shared/catalog/load-catalog.ts';
 import { findOpenTransactions, findOwnSessions } from '../../shared/catalog/open-transactions.ts';
-import { migrate } from '../../shared/control/migrate.ts';
 import { createControlPool } from '../../shared/postgres/pool.ts';
 import { Secret } from '../../shared/runtime/env.ts';
 import { silentLog } from '../../shared/runtime/log.ts';
@@ -34,7 +33,7 @@ import { createFileStorage } from '../../shared/storage/file-storage.ts';
 import type { Storage } from '../../shared/storage/storage.ts';
 import { guardTransitions } from './guard-transitions.ts';
 import { openProductPool } from './product-pool.ts';
-import { createDatabase } from './stack.ts';
+import { createControlDatabase } from './stack.ts';
 
 export const ADMIN_KEY = 'operator-of-these-tests';
 export const SECRET_KEY = 'a key of thirty-two characters!!';
@@ -105,14 +104,13 @@ export interface ApiOverrides
 /** The api over a database of its own, without Kafka: what it would send stays in the outbox. */
 export async function openTestApi({ connections, ...overrides }: ApiOverrides = {}): Promise<TestApi> {
   const cleanup = new AsyncDisposableStack();
-  const database = cleanup.use(await createDatabase('api'));
+  const database = cleanup.use(await createControlDatabase('api'));
   const pool = cleanup.adopt(
     createControlPool(database.url, silentLog, { applicationName: 'test' }),
     async (control) => {
       if (!control.ended) await control.end();
     },
   );
-  await migrate(pool);
   await guardTransitions(pool);
   const doorPool = cleanup.adopt(
     createControlPool(database.url, silentLog, { applicationName: 'test reserved', max: 2 }),

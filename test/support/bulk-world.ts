@@ -6,9 +6,9 @@ import { buildBulk } from '../../services/bulk/build.ts';
 import { readBulkConfig } from '../../services/bulk/config.ts';
 import { LEDGER_DDL } from '../../shared/bulk/ledger.ts';
 import { loadCatalog } from '../../shared/catalog/load-catalog.ts';
-import { type Log, silentLog } from '../../shared/runtime/log.ts';
-import { runService } from '../../shared/runtime/run-service.ts';
+import type { Log } from '../../shared/runtime/log.ts';
 import { type ApiOverrides, type ApiReply, openTestApi, type TestApi } from './api-server.ts';
+import { type ServiceProcess, spawnService, startService } from './services.ts';
 import { waitFor } from './wait-for.ts';
 
 /** A status as `GET /bulk/operations/{id}` shows it; tests look into it freely. */
@@ -23,6 +23,8 @@ export interface BulkWorld extends AsyncDisposable {
   account(count: number): Promise<{ id: string; key: string; sourceId: string; ids: string[] }>;
   /** Runs a worker until the world is disposed or the returned function is called. */
   startWorker(settings?: Record<string, string>, log?: Log): Promise<() => Promise<void>>;
+  /** Starts a worker as a process of its own. */
+  spawnWorker(settings?: Record<string, string>, nodeOptions?: readonly string[]): ServiceProcess;
   submit(key: string, body: Record<string, unknown>, headers?: Record<string, string>): Promise<ApiReply>;
   status(key: string, jobId: string): Promise<Status>;
   /** Waits until the job has this status, or any that is final. */
@@ -94,30 +96,14 @@ export async function openBulkWorld({
       );
       return { ...account, ids: Array.from({ length: count }, (_, index) => String(first + index)) };
     },
-    async startWorker(settings = {}, log = silentLog) {
-      const stop = new AbortController();
-      const { promise: ready, resolve } = Promise.withResolvers<void>();
-      const running = runService(
-        async (context) => {
-          const config = readBulkConfig({ ...env, ...settings });
-          const workers = await buildBulk(config, context, () => api.clock.nowMs ?? Date.now());
-          resolve();
-          return workers;
-        },
-        log,
-        stop.signal,
-      );
-      let isStopped = false;
-      const end = async () => {
-        if (isStopped) return;
-        isStopped = true;
-        stop.abort();
-        await running;
-      };
-      await Promise.race([ready, running]);
-      cleanup.defer(end);
-      return end;
+    async startWorker(settings = {}, log = undefined) {
+      const config = readBulkConfig({ ...env, ...settings });
+      const now = () => api.clock.nowMs ?? Date.now();
+      const { stop } = cleanup.use(await startService((context) => buildBulk(config, context, now), log));
+      return stop;
     },
+    spawnWorker: (settings = {}, nodeOptions = []) =>
+      cleanup.use(spawnService('bulk', { ...env, ...settings }, nodeOptions)),
     submit: (key, body, headers = {}) => api.call('POST', '/bulk/operations', { key, body, headers }),
     until: (key, jobId, ...statuses) =>
       waitFor(`${jobId} is ${statuses.join(' or ') || 'ended'}`, async () => {

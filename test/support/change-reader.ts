@@ -96,7 +96,7 @@ export async function openChangeReader(stack: TestStack, prefix: string): Promis
 
   const consumer = kafka.consumer({
     groupId: `${prefix}.reader.${randomUUID()}`,
-    maxWaitTimeInMs: 50,
+    maxWaitTimeInMs: 250,
   });
   await consumer.connect();
   const topics = [`${prefix}.changes`, `${prefix}.capture`, `${prefix}.jobs`];

@@ -1,9 +1,7 @@
 import { rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { type Customer, openWorld, type World, type WorldOptions } from '../../deploy/demo/world.ts';
-import { silentLog } from '../../shared/runtime/log.ts';
+import type { Customer, World, WorldOptions } from '../../deploy/demo/world.ts';
 import { installPythonClient, installTypescriptClient } from './packages.ts';
-import { testStack } from './stack.ts';
+import { openTestWorld } from './test-world.ts';
 
 /** A product with Tandem beside it, and a customer who has installed the clients. */
 export interface ClientsWorld extends AsyncDisposable {
@@ -27,13 +25,10 @@ export async function openClientsWorld(services: WorldOptions['services']): Prom
   };
   const folders = { javascript: install(installTypescriptClient()), python: install(installPythonClient()) };
   const world = cleanup.use(
-    await openWorld({
-      stack: testStack(),
-      directory: tmpdir(),
+    await openTestWorld({
       rows: 1_000,
       accounts: 2,
       services,
-      log: silentLog,
     }),
   );
   const customer = await world.createCustomer(world.generated.accounts[0] ?? '');

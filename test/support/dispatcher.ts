@@ -5,7 +5,6 @@ import type { ChangeChain } from '../../services/capture/publish/publisher.ts';
 import { buildDispatcher } from '../../services/dispatcher/build.ts';
 import { readDispatcherConfig } from '../../services/dispatcher/config.ts';
 import { ensurePartitions } from '../../services/dispatcher/record/event-partitions.ts';
-import { migrate } from '../../shared/control/migrate.ts';
 import { accountPartition } from '../../shared/domain/account-partition.ts';
 import type { Change } from '../../shared/domain/change.ts';
 import { newId } from '../../shared/domain/ids.ts';
@@ -14,16 +13,16 @@ import { eventId } from '../../shared/domain/position.ts';
 import type { RowType, ValueType } from '../../shared/domain/row-type.ts';
 import { createRegistry } from '../../shared/kafka/registry.ts';
 import { createControlPool } from '../../shared/postgres/pool.ts';
+import { recorderGroup } from '../../shared/protocol/names.ts';
 import type { Env } from '../../shared/runtime/env.ts';
-import type { Health } from '../../shared/runtime/health.ts';
-import { createLog, silentLog } from '../../shared/runtime/log.ts';
-import { createMetrics } from '../../shared/runtime/metrics.ts';
+import { silentLog } from '../../shared/runtime/log.ts';
 import { createSecretBox, WEBHOOK_SECRETS } from '../../shared/runtime/secret-box.ts';
-import { runUntilFirstFailure } from '../../shared/runtime/worker.ts';
 import { createChangeCodec } from '../../shared/values/change-codec.ts';
+import { removeMembers } from './group-members.ts';
 import { guardTransitions } from './guard-transitions.ts';
 import { CLIENT_ENV } from './kafka-client.ts';
-import { createDatabase, testStack, topicPrefix } from './stack.ts';
+import { type RunningService, type ServiceProcess, spawnService, startService } from './services.ts';
+import { createControlDatabase, testStack, topicPrefix } from './stack.ts';
 import { waitFor } from './wait-for.ts';
 
 const SECRET_KEY = 'a key that only tests use, of some length';
@@ -39,14 +38,6 @@ const INVOICES: RowType = {
     { name: 'deleted_at', type: text, isKey: false },
   ],
 };
-
-/** A dispatcher that runs in this process. */
-export interface RunningDispatcher extends AsyncDisposable {
-  /** Settles when it ends, by itself or because it was stopped. */
-  readonly ended: Promise<void>;
-  /** As on SIGTERM: resolves when it has ended. */
-  stop(): Promise<void>;
-}
 
 export interface EndpointOptions {
   readonly url: string;
@@ -71,7 +62,12 @@ export interface DispatcherBed extends AsyncDisposable {
   readonly pool: Pool;
   readonly env: Env;
   readonly prefix: string;
-  start(settings?: Env): Promise<RunningDispatcher>;
+  /** Runs a dispatcher in this process; whoever started it stops it. */
+  start(settings?: Env): Promise<RunningService>;
+  /** Starts a dispatcher as a process of its own, and waits until it is ready. */
+  spawn(settings?: Env): Promise<ServiceProcess>;
+  /** Lets what killed dispatchers held be claimed at once: the last seconds of a lease or a session teach nothing. */
+  endLeases(): Promise<void>;
   addAccount(sourceId: string): Promise<string>;
   addEndpoint(options: EndpointOptions): Promise<string>;
   /** Puts events into the log as the recorder would, all of them in one transaction. */
@@ -105,7 +101,7 @@ export function invoiceChange(part: Partial<Change> & { account: string; lsn: nu
 export async function openDispatcherBed(settings: Env = {}): Promise<DispatcherBed> {
   const cleanup = new AsyncDisposableStack();
   const { kafkaBrokers, schemaRegistryUrl } = testStack();
-  const database = cleanup.use(await createDatabase('dispatcher'));
+  const database = cleanup.use(await createControlDatabase('dispatcher'));
   const prefix = topicPrefix();
   const env: Env = {
     CONTROL_DATABASE_URL: database.url,
@@ -117,16 +113,13 @@ export async function openDispatcherBed(settings: Env = {}): Promise<DispatcherB
     SECRET_KEY,
     DELIVERY_ALLOW_NETWORKS: '127.0.0.0/8',
     DELIVERY_ALLOW_HTTP: 'true',
-    LOG_LEVEL: process.env.LOG_LEVEL ?? 'error',
     ...settings,
   };
   const pool = createControlPool(database.url, silentLog, { applicationName: 'test' });
   cleanup.defer(() => pool.end());
-  await migrate(pool);
   await guardTransitions(pool);
   await ensurePartitions(pool, [new Date().toISOString().slice(0, 10)]);
   const box = createSecretBox(SECRET_KEY, WEBHOOK_SECRETS);
-  const log = process.env.LOG_LEVEL === undefined ? silentLog : createLog('debug');
 
   const kafka = new Kafka({ brokers: kafkaBrokers.split(','), logLevel: logLevel.NOTHING });
   const admin = kafka.admin();
@@ -144,23 +137,18 @@ export async function openDispatcherBed(settings: Env = {}): Promise<DispatcherB
     pool,
     env,
     prefix,
-    async start(settings = {}) {
-      const stop = new AbortController();
-      const health: Health = { live: true, ready: false, metrics: createMetrics() };
-      const own = new AsyncDisposableStack();
-      const workers = await buildDispatcher(readDispatcherConfig({ ...env, ...settings }), {
-        cleanup: own,
-        log,
-        health,
-      });
-      const ended = runUntilFirstFailure(workers, stop.signal).finally(() => own.disposeAsync());
-      ended.catch(() => undefined);
-      await Promise.race([Promise.all(workers.map((worker) => worker.ready)), ended]);
-      const end = async () => {
-        stop.abort();
-        await ended;
-      };
-      return { ended, stop: end, [Symbol.asyncDispose]: end };
+    start(settings = {}) {
+      const config = readDispatcherConfig({ ...env, ...settings });
+      return startService((context) => buildDispatcher(config, context));
+    },
+    async spawn(settings = {}) {
+      const dispatcher = cleanup.use(spawnService('dispatcher', { ...env, ...settings }));
+      await dispatcher.untilReady();
+      return dispatcher;
+    },
+    async endLeases() {
+      await pool.query('update dispatchers set expires_at = now()');
+      await removeMembers(kafkaBrokers, recorderGroup(prefix));
     },
     async addAccount(sourceId) {
       const id = newId('acct');

@@ -3,11 +3,10 @@ import { type ClaimedChunk, claimChunks } from '../../shared/control/chunks/clai
 import { finishChunks, releaseChunks, renewChunks } from '../../shared/control/chunks/hold-chunks.ts';
 import { addChunks, type Ending, recordSnapshot } from '../../shared/control/exports/export-run.ts';
 import { type ClaimedExport, claimExport } from '../../shared/control/exports/queue-exports.ts';
-import { migrate } from '../../shared/control/migrate.ts';
 import { createControlPool } from '../../shared/postgres/pool.ts';
 import { silentLog } from '../../shared/runtime/log.ts';
 import { guardTransitions } from './guard-transitions.ts';
-import { createDatabase } from './stack.ts';
+import { createControlDatabase } from './stack.ts';
 
 export const CLAIM_LIMITS = { maxRunningOfAllAccounts: 2, maxRuns: 5 };
 
@@ -40,12 +39,11 @@ export interface ExportStore extends AsyncDisposable {
 
 export async function openExportStore(): Promise<ExportStore> {
   const cleanup = new AsyncDisposableStack();
-  const database = cleanup.use(await createDatabase('export_store'));
+  const database = cleanup.use(await createControlDatabase('export_store'));
   const pool = cleanup.adopt(
     createControlPool(database.url, silentLog, { applicationName: 'test', max: 20 }),
     (open) => open.end(),
   );
-  await migrate(pool);
   await guardTransitions(pool);
 
   const claim: ExportStore['claim'] = (owner = 'one') => claimExport(pool, owner, CLAIM_LIMITS);

@@ -1,10 +1,9 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Consumer, Kafka, logLevel } from 'kafkajs';
 import type pg from 'pg';
-import { NODE_FLAGS } from '../../deploy/local/supervise.ts';
 import { buildExtractor } from '../../services/extractor/build.ts';
 import { readExtractorConfig } from '../../services/extractor/config.ts';
 import { migrate } from '../../shared/control/migrate.ts';
@@ -13,10 +12,10 @@ import { createRegistry } from '../../shared/kafka/registry.ts';
 import { createControlPool } from '../../shared/postgres/pool.ts';
 import { type RowHeaders, readRowHeaders } from '../../shared/protocol/headers.ts';
 import { silentLog } from '../../shared/runtime/log.ts';
-import { runService } from '../../shared/runtime/run-service.ts';
 import { guardTransitions } from './guard-transitions.ts';
 import { CLIENT_ENV } from './kafka-client.ts';
-import { createDatabase, testStack, topicPrefix } from './stack.ts';
+import { spawnService, startService } from './services.ts';
+import { createControlDatabase, testStack, topicPrefix } from './stack.ts';
 import { waitFor } from './wait-for.ts';
 
 /** A record of a rows topic, decoded by an Avro library that is not ours. */
@@ -83,7 +82,7 @@ export async function createExtractorFixture(
   place?: { readonly url: string; readonly prefix: string },
 ): Promise<ExtractorFixture> {
   const cleanup = new AsyncDisposableStack();
-  const url = place?.url ?? cleanup.use(await createDatabase('extractor')).url;
+  const url = place?.url ?? cleanup.use(await createControlDatabase('extractor')).url;
   const { kafkaBrokers, schemaRegistryUrl } = testStack();
   const folder = await mkdtemp(join(tmpdir(), 'tandem-extractor-'));
   cleanup.defer(() => rm(folder, { recursive: true, force: true }));
@@ -177,33 +176,12 @@ export async function createExtractorFixture(
       );
     },
     async startExtractor(settings = {}) {
-      const stop = new AbortController();
-      const { promise: ready, resolve } = Promise.withResolvers<void>();
-      const running = runService(
-        async (context) => {
-          const workers = await buildExtractor(readExtractorConfig({ ...env, ...settings }), context);
-          Promise.all(workers.map((worker) => worker.ready)).then(() => resolve());
-          return workers;
-        },
-        silentLog,
-        stop.signal,
-      );
-      await Promise.race([ready, running]);
-      const end = async () => {
-        stop.abort();
-        await running;
-      };
-      extractors.defer(end);
-      return end;
+      const config = readExtractorConfig({ ...env, ...settings });
+      const { stop } = extractors.use(await startService((context) => buildExtractor(config, context)));
+      return stop;
     },
     spawnExtractor(settings = {}) {
-      const main = new URL('../../services/extractor/main.ts', import.meta.url).pathname;
-      const child = spawn(process.execPath, [...NODE_FLAGS, main], {
-        env: { PATH: process.env.PATH, ...env, ...settings, LOG_LEVEL: 'warn' },
-        stdio: ['ignore', 'ignore', 'inherit'],
-      });
-      extractors.defer(() => void child.kill('SIGKILL'));
-      return child;
+      return extractors.use(spawnService('extractor', { ...env, ...settings })).child;
     },
     async endLeases(exportId) {
       await db.query('update exports set lease_expires_at = now() where id = $1', [exportId]);

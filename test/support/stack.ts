@@ -27,3 +27,13 @@ export function topicPrefix(): string {
 export function createDatabase(label = 'test'): Promise<TestDatabase> {
   return createScratchDatabase(testStack().databaseUrl, label);
 }
+
+/** A database to copy on the run's server, with every migration of the control store and nothing else. */
+export function controlTemplate(): string {
+  return inject('controlTemplate');
+}
+
+/** As `createDatabase`, with every migration of the control store applied. */
+export function createControlDatabase(label: string): Promise<TestDatabase> {
+  return createScratchDatabase(testStack().databaseUrl, label, { template: controlTemplate() });
+}

@@ -1,5 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
+import type { ChildProcess } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -7,13 +6,11 @@ import { buffer } from 'node:stream/consumers';
 import { pathToFileURL } from 'node:url';
 import { Kafka, logLevel, Partitioners } from 'kafkajs';
 import type pg from 'pg';
-import { NODE_FLAGS } from '../../deploy/local/supervise.ts';
 import { buildWriter } from '../../services/writer/build.ts';
 import { readWriterConfig } from '../../services/writer/config.ts';
 import { createScratch } from '../../services/writer/files/scratch.ts';
 import { parseCatalog } from '../../shared/catalog/load-catalog.ts';
 import type { ExportFile } from '../../shared/control/exports/assembly.ts';
-import { migrate } from '../../shared/control/migrate.ts';
 import { newId } from '../../shared/domain/ids.ts';
 import type { RowType } from '../../shared/domain/row-type.ts';
 import { ensureTopics } from '../../shared/kafka/ensure-topics.ts';
@@ -23,14 +20,14 @@ import { createControlPool } from '../../shared/postgres/pool.ts';
 import { type RowHeaders, toKafkaHeaders } from '../../shared/protocol/headers.ts';
 import { rowsGroup } from '../../shared/protocol/names.ts';
 import { silentLog } from '../../shared/runtime/log.ts';
-import { runService } from '../../shared/runtime/run-service.ts';
 import { createFileStorage } from '../../shared/storage/file-storage.ts';
 import type { Storage } from '../../shared/storage/storage.ts';
 import { createRowCodec } from '../../shared/values/row-codec.ts';
 import { removeMembers } from './group-members.ts';
 import { guardTransitions } from './guard-transitions.ts';
 import { CLIENT_ENV } from './kafka-client.ts';
-import { createDatabase, testStack, topicPrefix } from './stack.ts';
+import { spawnService, startService } from './services.ts';
+import { createControlDatabase, testStack, topicPrefix } from './stack.ts';
 import { waitFor } from './wait-for.ts';
 
 const CATALOG = `
@@ -143,7 +140,7 @@ export async function createWriterFixture(
   givenStorage?: Storage,
 ): Promise<WriterFixture> {
   const cleanup = new AsyncDisposableStack();
-  const database = cleanup.use(await createDatabase('writer'));
+  const database = cleanup.use(await createControlDatabase('writer'));
   const { kafkaBrokers, schemaRegistryUrl } = testStack();
   const folder = await mkdtemp(join(tmpdir(), 'tandem-writer-'));
   cleanup.defer(() => rm(folder, { recursive: true, force: true, maxRetries: 5 }));
@@ -165,7 +162,6 @@ export async function createWriterFixture(
   const db = cleanup.adopt(createControlPool(database.url, silentLog, { applicationName: 'test' }), (pool) =>
     pool.end(),
   );
-  await migrate(db);
   await guardTransitions(db);
 
   const topics = topicsOf(prefix, parseCatalog(CATALOG, 'catalog.yaml'));
@@ -287,38 +283,11 @@ export async function createWriterFixture(
       return paths;
     },
     async startWriter() {
-      const stop = new AbortController();
-      const { promise: ready, resolve } = Promise.withResolvers<void>();
-      const running = runService(
-        async (context) => {
-          const workers = await buildWriter(readWriterConfig(env), context);
-          Promise.all(workers.map((worker) => worker.ready)).then(() => resolve());
-          return workers;
-        },
-        silentLog,
-        stop.signal,
-      );
-      await Promise.race([ready, running]);
-      const end = async () => {
-        stop.abort();
-        await running;
-      };
-      writers.defer(end);
-      return end;
+      const config = readWriterConfig(env);
+      const { stop } = writers.use(await startService((context) => buildWriter(config, context)));
+      return stop;
     },
-    spawnWriter() {
-      const main = new URL('../../services/writer/main.ts', import.meta.url).pathname;
-      const child = spawn(process.execPath, [...NODE_FLAGS, main], {
-        env: { PATH: process.env.PATH, ...env, LOG_LEVEL: 'error' },
-        stdio: ['ignore', 'ignore', 'inherit'],
-      });
-      const exited = once(child, 'exit');
-      writers.defer(async () => {
-        child.kill('SIGKILL');
-        await exited;
-      });
-      return child;
-    },
+    spawnWriter: () => writers.use(spawnService('writer', env)).child,
     removeWriters: () => removeMembers(kafkaBrokers, rowsGroup(prefix)),
     [Symbol.asyncDispose]: () => cleanup.disposeAsync(),
   };

@@ -5,9 +5,8 @@ import { buildBulk } from '../../../services/bulk/build.ts';
 import { readBulkConfig } from '../../../services/bulk/config.ts';
 import { LEDGER_DDL } from '../../../shared/bulk/ledger.ts';
 import { parseCatalog } from '../../../shared/catalog/load-catalog.ts';
-import { silentLog } from '../../../shared/runtime/log.ts';
-import { runService } from '../../../shared/runtime/run-service.ts';
 import { openTestApi, type TestApi } from '../../support/api-server.ts';
+import { startService } from '../../support/services.ts';
 import { temporaryDirectory } from '../../support/temporary-directory.ts';
 import { waitFor } from '../../support/wait-for.ts';
 
@@ -280,20 +279,14 @@ test('parameters and samples have the public names and values', async () => {
 async function workUnder(jobId: string, before: string, after: string) {
   const path = join(temporaryDirectory(), 'catalog.yaml');
   await writeFile(path, CATALOG_YAML.replace(before, after));
-  const stop = new AbortController();
   const config = readBulkConfig({
     ...{ DATABASE_URL: api.databaseUrl, STORAGE_URL: api.storageUrl, CATALOG: path },
   });
-  const running = runService((context) => buildBulk(config, context), silentLog, stop.signal);
-  try {
-    return await waitFor('the job has ended', async () => {
-      const { json } = await api.call('GET', `/bulk/operations/${jobId}`, { key: account.key });
-      return ['completed', 'failed'].includes(json.status) ? json : undefined;
-    });
-  } finally {
-    stop.abort();
-    await running;
-  }
+  await using _worker = await startService((context) => buildBulk(config, context));
+  return await waitFor('the job has ended', async () => {
+    const { json } = await api.call('GET', `/bulk/operations/${jobId}`, { key: account.key });
+    return ['completed', 'failed'].includes(json.status) ? json : undefined;
+  });
 }
 
 test('a queued job fails when its names mean something else to the catalog of its worker, and changes nothing', async () => {

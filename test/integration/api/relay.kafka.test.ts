@@ -14,9 +14,9 @@ import { GROUP_SETTINGS } from '../../../shared/kafka/run-consumer.ts';
 import { commandsGroup, subjectsOf } from '../../../shared/protocol/names.ts';
 import { envReader } from '../../../shared/runtime/env.ts';
 import { createLog, silentLog } from '../../../shared/runtime/log.ts';
-import { runService } from '../../../shared/runtime/run-service.ts';
 import { ADMIN_KEY } from '../../support/api-server.ts';
 import { hasSubject } from '../../support/registered-subject.ts';
+import { startService } from '../../support/services.ts';
 import { createDatabase, testStack, topicPrefix } from '../../support/stack.ts';
 import { waitFor } from '../../support/wait-for.ts';
 
@@ -42,17 +42,8 @@ test('an accepted export’s command reaches Kafka once, in order, by the whole 
 
   const lines: Record<string, unknown>[] = [];
   const log = createLog('info', {}, (line) => lines.push(JSON.parse(line)));
-  const stop = new AbortController();
-  const running = runService((context) => buildApi(config, context), log, stop.signal);
-  running.catch(() => undefined);
-  cleanup.defer(async () => {
-    stop.abort();
-    await running;
-  });
-  const listening = await waitFor('the api listens', () =>
-    lines.find(({ event }) => event === 'service.listening'),
-  );
-  const url = String(listening.url);
+  cleanup.use(await startService((context) => buildApi(config, context), log));
+  const url = String(lines.find(({ event }) => event === 'service.listening')?.url);
   await waitFor('the api is ready', async () => (await fetch(`${url}/readyz`)).status === 200);
 
   const call = async (path: string, key: string, body: unknown, once = 'one') => {

@@ -1,7 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { NODE_FLAGS } from '../../../deploy/local/supervise.ts';
 import { type BulkWorld, openBulkWorld } from '../../support/bulk-world.ts';
 import { waitFor } from '../../support/wait-for.ts';
 
@@ -14,12 +11,7 @@ beforeAll(async () => {
 });
 afterAll(() => world[Symbol.asyncDispose]());
 
-function spawnWorker(): ChildProcess {
-  return spawn(process.execPath, [...NODE_FLAGS, 'services/bulk/main.ts'], {
-    env: { ...process.env, ...world.env, BULK_CHUNK_ITEMS: '20', LOG_LEVEL: 'error' },
-    stdio: ['ignore', 'ignore', 'inherit'],
-  });
-}
+const spawnWorker = () => world.spawnWorker({ BULK_CHUNK_ITEMS: '20' });
 
 test('workers that are killed again and again have each effect once, and the counts add up', async () => {
   const { key, sourceId } = await world.account(ITEMS);
@@ -36,29 +28,23 @@ test('workers that are killed again and again have each effect once, and the cou
     filter: { status: { eq: 'open' } },
   });
   const workers = [spawnWorker(), spawnWorker(), spawnWorker()];
-  try {
-    let reached = 0;
-    for (let kill = 0; kill < KILLS; kill += 1) {
-      const target = reached + 100;
-      await waitFor(`${target} are processed`, async () => {
-        const { status, processed } = await world.status(key, json.job_id);
-        reached = processed;
-        return processed >= target || status === 'completed';
-      });
-      const index = kill % workers.length;
-      const victim = workers[index];
-      victim?.kill('SIGKILL');
-      if (victim?.exitCode === null && victim.signalCode === null) await once(victim, 'exit');
-      workers[index] = spawnWorker();
-    }
-    const done = await waitFor('the job has ended', async () => {
-      const status = await world.status(key, json.job_id);
-      return status.status === 'completed' ? status : undefined;
+  let reached = 0;
+  for (let kill = 0; kill < KILLS; kill += 1) {
+    const target = reached + 100;
+    await waitFor(`${target} are processed`, async () => {
+      const { status, processed } = await world.status(key, json.job_id);
+      reached = processed;
+      return processed >= target || status === 'completed';
     });
-    expect(done).toMatchObject({ succeeded: ITEMS, failed: 0, skipped: 0, processed: ITEMS, total: ITEMS });
-  } finally {
-    for (const worker of workers) worker.kill('SIGKILL');
+    const index = kill % workers.length;
+    await workers[index]?.kill();
+    workers[index] = spawnWorker();
   }
+  const done = await waitFor('the job has ended', async () => {
+    const status = await world.status(key, json.job_id);
+    return status.status === 'completed' ? status : undefined;
+  });
+  expect(done).toMatchObject({ succeeded: ITEMS, failed: 0, skipped: 0, processed: ITEMS, total: ITEMS });
   const { rows } = await world.api.pool.query(
     `select count(*)::int as effects, count(distinct e.id)::int as items
      from documint.effects e join documint.invoices i on i.id = e.id and i.account_id = $1`,

@@ -1,10 +1,10 @@
-import { type ChildProcess, spawn } from 'node:child_process';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createFileStorage } from '../../../shared/storage/file-storage.ts';
 import { type BulkWorld, openBulkWorld } from '../../support/bulk-world.ts';
+import type { ServiceProcess } from '../../support/services.ts';
 import { mountSmallDisk } from '../../support/small-disk.ts';
 import { waitFor } from '../../support/wait-for.ts';
 
@@ -13,18 +13,12 @@ const LINES = 500_000;
 const HEAP_MB = 64;
 
 let world: BulkWorld;
-let worker: ChildProcess;
+let worker: ServiceProcess;
 beforeAll(async () => {
   world = await openBulkWorld();
-  worker = spawn(process.execPath, [`--max-old-space-size=${HEAP_MB}`, 'services/bulk/main.ts'], {
-    env: { ...process.env, ...world.env, BULK_CHUNK_ITEMS: '1000', LOG_LEVEL: 'error' },
-    stdio: ['ignore', 'ignore', 'inherit'],
-  });
+  worker = world.spawnWorker({ BULK_CHUNK_ITEMS: '1000' }, [`--max-old-space-size=${HEAP_MB}`]);
 });
-afterAll(async () => {
-  worker.kill('SIGKILL');
-  await world[Symbol.asyncDispose]();
-});
+afterAll(() => world?.[Symbol.asyncDispose]());
 
 test('a form with parts is no file of IDs', async () => {
   const { key } = await world.account(1);
@@ -124,7 +118,7 @@ test('half a million IDs of a file become items through a heap that could not ho
     file_id: file.file_id,
   });
   const isBegun = async () => {
-    expect(worker.exitCode).toBeNull();
+    expect(worker.child.exitCode).toBeNull();
     const status = await world.status(key, json.job_id);
     return status.processed > 0 ? status : undefined;
   };

@@ -1,8 +1,5 @@
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import type { ServerResponse } from 'node:http';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { NODE_FLAGS } from '../../../deploy/local/supervise.ts';
 import { answerWith, type BulkHandler, openBulkHandler } from '../../support/bulk-handler.ts';
 import { type BulkWorld, openBulkWorld } from '../../support/bulk-world.ts';
 import { waitFor } from '../../support/wait-for.ts';
@@ -125,16 +122,12 @@ test('a pause that is followed by a cancel tells of what it broke off', async ()
 });
 
 test('what a worker had begun when it was killed is told when its job is cancelled', async () => {
-  const worker = spawn(process.execPath, [...NODE_FLAGS, 'services/bulk/main.ts'], {
-    env: { ...process.env, ...world.env, LOG_LEVEL: 'error' },
-    stdio: ['ignore', 'ignore', 'inherit'],
-  });
+  const worker = world.spawnWorker();
   const { key, jobId, effects, held } = await start({ items: 40, answered: 5 });
   try {
     await waitFor('ten requests are held', () => held.length === 10);
   } finally {
-    worker.kill('SIGKILL');
-    await once(worker, 'exit');
+    await worker.kill();
   }
   const cancelling = ask(key, jobId, 'cancel');
   await world.api.pool.query('update bulk_chunks set lease_expires_at = now() where job_id = $1', [jobId]);

@@ -1,4 +1,3 @@
-import { setImmediate } from 'node:timers/promises';
 import type { PoolClient } from 'pg';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { parseLsn } from '../../../shared/domain/lsn.ts';
@@ -70,13 +69,14 @@ async function stepOn(client: PoolClient, id: number): Promise<void> {
 }
 
 /** Counters go up by one with each update, and some of the writer's own walkers step on, in each transaction until told to stop. */
-async function writeUntil(writer: number, isOver: () => boolean, isPaused: () => boolean): Promise<void> {
+async function writeUntil(
+  writer: number,
+  isOver: () => boolean,
+  untilResumed: () => Promise<void> | undefined,
+): Promise<void> {
   let turn = 0;
   while (!isOver()) {
-    if (isPaused()) {
-      await setImmediate();
-      continue;
-    }
+    await untilResumed();
     const client = await world.pool.connect();
     try {
       await client.query('begin');
@@ -150,12 +150,12 @@ async function confirmedLsn(): Promise<bigint> {
 
 test('killed at any moment, it leaves no gap and no repeat for a committed reader', async () => {
   let isOver = false;
-  let isPaused = false;
+  let pause: PromiseWithResolvers<void> | undefined;
   const write = (writer: number) =>
     writeUntil(
       writer,
       () => isOver,
-      () => isPaused,
+      () => pause?.promise,
     );
   const { hostname, port } = new URL(world.url);
   await using proxy = await openSilentProxy(hostname, Number(port));
@@ -175,7 +175,7 @@ test('killed at any moment, it leaves no gap and no repeat for a committed reade
       await waitFor('changes of this life', () => updates().length >= wanted);
       if (life >= KILL_COUNT / 2) {
         // What is in Kafka some time before the slot is told is here never told: a life ends in between.
-        isPaused = true;
+        pause = Promise.withResolvers();
         await waitFor('a quiet feed', isFeedComplete);
         proxy.holdBack();
         await world.pool.query('update app.counters set n = n + 1 where id = 1');
@@ -183,7 +183,8 @@ test('killed at any moment, it leaves no gap and no repeat for a committed reade
       }
       await kill();
       proxy.cut();
-      isPaused = false;
+      pause?.resolve();
+      pause = undefined;
       // Where this life began is what the one before had committed to Kafka. The slot is told of a commit by
       // its end, so a commit whose start the slot has not reached was not confirmed.
       if (parseLsn(String(started.lastCommitLsn)) >= confirmed) unconfirmedCount += 1;
@@ -191,6 +192,7 @@ test('killed at any moment, it leaves no gap and no repeat for a committed reade
     }
   } finally {
     isOver = true;
+    pause?.resolve();
     await writing;
   }
   await world.start();

@@ -2,12 +2,8 @@ import { Webhook } from 'standardwebhooks';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { openApiOver } from '../../support/api-over-dispatcher.ts';
 import type { TestApi } from '../../support/api-server.ts';
-import {
-  type DispatcherBed,
-  openDispatcherBed,
-  type RunningDispatcher,
-  untilCursor,
-} from '../../support/dispatcher.ts';
+import { type DispatcherBed, openDispatcherBed, untilCursor } from '../../support/dispatcher.ts';
+import type { RunningService } from '../../support/services.ts';
 import { waitFor } from '../../support/wait-for.ts';
 import {
   openWebhookReceiver,
@@ -16,7 +12,7 @@ import {
 } from '../../support/webhook-receiver.ts';
 
 let bed: DispatcherBed;
-let dispatcher: RunningDispatcher;
+let dispatcher: RunningService;
 let api: TestApi;
 let account: { id: string; key: string };
 let receiver: WebhookReceiver;

@@ -4,10 +4,10 @@ import { eventId } from '../../../shared/domain/position.ts';
 import {
   type DispatcherBed,
   openDispatcherBed,
-  type RunningDispatcher,
   untilCursor,
   WEBHOOK_SECRET,
 } from '../../support/dispatcher.ts';
+import type { RunningService } from '../../support/services.ts';
 import { waitFor } from '../../support/wait-for.ts';
 import {
   openWebhookReceiver,
@@ -16,7 +16,7 @@ import {
 } from '../../support/webhook-receiver.ts';
 
 let bed: DispatcherBed;
-let dispatcher: RunningDispatcher;
+let dispatcher: RunningService;
 let receivers: WebhookReceiver[] = [];
 let accountCount = 0;
 

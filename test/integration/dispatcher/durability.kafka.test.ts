@@ -1,13 +1,8 @@
-import { type ChildProcess, spawn } from 'node:child_process';
-import { getEventListeners, once } from 'node:events';
-import { createInterface } from 'node:readline';
-import { fileURLToPath } from 'node:url';
+import { getEventListeners } from 'node:events';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
-import { NODE_FLAGS } from '../../../deploy/local/supervise.ts';
 import { createChangeChain } from '../../../services/capture/publish/publisher.ts';
 import { createWakeUps } from '../../../services/dispatcher/deliver/wake-ups.ts';
 import { accountPartition } from '../../../shared/domain/account-partition.ts';
-import { recorderGroup } from '../../../shared/protocol/names.ts';
 import { Secret } from '../../../shared/runtime/env.ts';
 import { silentLog } from '../../../shared/runtime/log.ts';
 import {
@@ -16,17 +11,13 @@ import {
   openDispatcherBed,
   untilCursor,
 } from '../../support/dispatcher.ts';
-import { removeMembers } from '../../support/group-members.ts';
 import { openSilentProxy } from '../../support/silent-proxy.ts';
-import { testStack } from '../../support/stack.ts';
 import { waitFor } from '../../support/wait-for.ts';
 import {
   openWebhookReceiver,
   type ReceivedRequest,
   type WebhookReceiver,
 } from '../../support/webhook-receiver.ts';
-
-const MAIN = fileURLToPath(new URL('../../../services/dispatcher/main.ts', import.meta.url));
 
 /** As topics are declared. */
 const PARTITION_COUNT = 12;
@@ -72,42 +63,8 @@ const expectOrder = (received: readonly { readonly id: string; readonly record: 
   }
 };
 
-interface DispatcherProcess {
-  readonly child: ChildProcess;
-  /** The moments at which it has logged the event, by its own clock. */
-  timesOf(event: string): readonly number[];
-}
-
 /** A dispatcher as a process of its own, so that it can be killed and has a log. */
-const startProcess = async (settings: Record<string, string> = {}): Promise<DispatcherProcess> => {
-  const child = spawn(process.execPath, [...NODE_FLAGS, MAIN], {
-    env: { PATH: process.env.PATH ?? '', ...bed.env, LOG_LEVEL: 'info', ...settings },
-    stdio: ['ignore', 'ignore', 'pipe'],
-  });
-  let output = '';
-  const times = new Map<string, number[]>();
-  child.stderr?.on('data', (data: Buffer) => {
-    output = (output + data.toString()).slice(-20_000);
-  });
-  if (child.stderr !== null) {
-    createInterface(child.stderr).on('line', (line) => {
-      if (!line.startsWith('{')) return;
-      const { time, event } = JSON.parse(line) as { time: string; event: string };
-      times.set(event, [...(times.get(event) ?? []), Date.parse(time)]);
-    });
-  }
-  cleanup.defer(async () => {
-    if (child.exitCode === null && child.signalCode === null) {
-      child.kill('SIGKILL');
-      await once(child, 'exit');
-    }
-  });
-  await waitFor('the dispatcher to be ready', () => {
-    if (child.exitCode !== null) throw new Error(`the dispatcher ended: ${output}`);
-    return output.includes('"service.ready"');
-  });
-  return { child, timesOf: (event) => times.get(event) ?? [] };
-};
+const startProcess = async (settings: Record<string, string> = {}) => cleanup.use(await bed.spawn(settings));
 
 test('killed with batches under way, nothing is lost and no more is repeated than these held', async () => {
   const { accountId } = await newAccount();
@@ -115,18 +72,16 @@ test('killed with batches under way, nothing is lost and no more is repeated tha
   await bed.addEndpoint({ accountId, url: receiver.url, maxInFlight: 3, batch });
   const eventsOf = ({ body }: ReceivedRequest) =>
     (JSON.parse(body) as { events: { id: string; record: number }[] }).events;
-  const { child: first } = await startProcess();
+  const first = await startProcess();
   let isHolding = false;
   receiver.answer = () => (isHolding && receiver.received.length % 2 > 0 ? undefined : 200);
   await bed.addEvents(range(1_000).map((lsn) => ({ accountId, lsn, record: lsn % 90 })));
   await receiver.until('a part', (list) => list.length > 4);
   isHolding = true;
   await waitFor('its window to be full', () => receiver.openCount === 3);
-  first.kill('SIGKILL');
-  await once(first, 'exit');
+  await first.kill();
+  await bed.endLeases();
   isHolding = false;
-  // It is dead: its lease's last seconds teach nothing.
-  await bed.pool.query('update dispatchers set expires_at = now()');
   await startProcess();
   const ids = () => receiver.received.flatMap(eventsOf).map(({ id }) => id);
   await waitFor('all', () => new Set(ids()).size === 1_000);
@@ -163,18 +118,17 @@ test('killed while it records a large transaction, it has told another account o
     );
     return new Map(found.map((row) => [row.account_id, row]));
   };
-  const { child } = await startProcess();
+  const dispatcher = await startProcess();
   await waitFor('the small one’s event', async () => {
     const { count = 0 } = (await recorded()).get(small.accountId) ?? {};
     return count > 0;
   });
-  child.kill('SIGKILL');
-  await once(child, 'exit');
+  await dispatcher.kill();
   const { count = 0, last = -1 } = (await recorded()).get(large.accountId) ?? {};
   expect(count).toBeLessThan(rows);
   // Each account's events come in their order, so there is none missing before the last.
   expect(last).toBe(count - 1);
-  await removeMembers(testStack().kafkaBrokers, recorderGroup(bed.prefix));
+  await bed.endLeases();
   await startProcess();
   await waitFor('all', async () => (await recorded()).get(large.accountId)?.count === rows);
   const { rows: others } = await bed.pool.query(
@@ -193,7 +147,7 @@ test('with the control store away for longer than a lease, nothing is lost and o
   const indirect = new URL(direct);
   indirect.hostname = '127.0.0.1';
   indirect.port = String(proxy.port);
-  const { child, timesOf } = await startProcess({ CONTROL_DATABASE_URL: indirect.href });
+  const { child, log } = await startProcess({ CONTROL_DATABASE_URL: indirect.href });
   const publish = (count: number, from: number) =>
     bed.publish(range(count, from).map((lsn) => invoiceChange({ account: sourceId, lsn, id: lsn % 30 })));
   // Slow enough for the store to go away with requests under way.
@@ -208,8 +162,9 @@ test('with the control store away for longer than a lease, nothing is lost and o
   await publish(100, 301);
   await waitFor('it to have been refused for that long, by its own clock', () => {
     expect(child.exitCode).toBe(null);
-    const refusals = timesOf('lease.not_renewed');
-    return (refusals.at(-1) ?? 0) - (refusals[0] ?? 0) >= OUTAGE_MS;
+    const refusals = log.filter(({ event }) => event === 'lease.not_renewed');
+    const [first = '', last = ''] = [refusals[0]?.time, refusals.at(-1)?.time];
+    return Date.parse(last) - Date.parse(first) >= OUTAGE_MS;
   });
   const alive = await bed.pool.query('select 1 from dispatchers where expires_at > now()');
   expect(alive.rows).toEqual([]);

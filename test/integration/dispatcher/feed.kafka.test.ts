@@ -1,9 +1,6 @@
-import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { fileURLToPath } from 'node:url';
 import { Kafka, logLevel } from 'kafkajs';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { NODE_FLAGS } from '../../../deploy/local/supervise.ts';
 import { storeFeedState } from '../../../services/dispatcher/mirror/store-feed.ts';
 import { createMessageCodec, type SetAsideMessage } from '../../../shared/kafka/messages.ts';
 import { createRegistry } from '../../../shared/kafka/registry.ts';
@@ -23,31 +20,6 @@ beforeEach(async () => {
   receiver = cleanup.use(await openWebhookReceiver());
 });
 afterEach(() => cleanup.disposeAsync());
-
-const MAIN = fileURLToPath(new URL('../../../services/dispatcher/main.ts', import.meta.url));
-
-/** A dispatcher as a process of its own, so that it can be killed. */
-const startProcess = async (): Promise<ChildProcess> => {
-  const child = spawn(process.execPath, [...NODE_FLAGS, MAIN], {
-    env: { PATH: process.env.PATH ?? '', ...bed.env, LOG_LEVEL: 'info' },
-    stdio: ['ignore', 'ignore', 'pipe'],
-  });
-  let output = '';
-  child.stderr?.on('data', (data: Buffer) => {
-    output += data.toString();
-  });
-  cleanup.defer(async () => {
-    if (child.exitCode === null && child.signalCode === null) {
-      child.kill('SIGKILL');
-      await once(child, 'exit');
-    }
-  });
-  await waitFor('the dispatcher to be ready', () => {
-    if (child.exitCode !== null) throw new Error(`the dispatcher ended: ${output}`);
-    return output.includes('"service.ready"');
-  });
-  return child;
-};
 
 const eventCount = async () => {
   const { rows } = await bed.pool.query<{ count: number }>('select count(*)::int as count from events');
@@ -259,17 +231,17 @@ test('killed with requests under way, nothing is lost, no more is repeated than 
   const accountId = await bed.addAccount('acc_1');
   const windowSize = 10;
   await bed.addEndpoint({ accountId, url: receiver.url, maxInFlight: windowSize });
-  const first = await startProcess();
+  const first = await bed.spawn();
   let isHolding = false;
   receiver.answer = () => (isHolding && receiver.received.length % 3 > 0 ? undefined : 200);
   await bed.publish(range(400).map((lsn) => invoiceChange({ account: 'acc_1', lsn, id: lsn % 40 })));
   await receiver.until('a part', (list) => list.length > 100);
   isHolding = true;
   await waitFor('its window to be full', () => receiver.openCount === windowSize);
-  first.kill('SIGKILL');
-  await once(first, 'exit');
+  await first.kill();
+  await bed.endLeases();
   isHolding = false;
-  await startProcess();
+  await bed.spawn();
   await waitFor('all', () => new Set(receiver.received.map(({ id }) => id)).size === 400);
   await waitFor('the cursor', async () => {
     const { rows } = await bed.pool.query(`select cursor_lsn = '0/190' as ok from webhooks`);
@@ -293,7 +265,7 @@ test('stopped with requests under way, each of them is finished and none repeate
     held.push(() => response.writeHead(200).end());
     return undefined;
   };
-  const first = await startProcess();
+  const { child: first } = await bed.spawn();
   await bed.publish(range(200).map((lsn) => invoiceChange({ account: 'acc_1', lsn, id: lsn })));
   await receiver.until('a part, and its window to be full', () => held.length === 8);
   const exited = once(first, 'exit');

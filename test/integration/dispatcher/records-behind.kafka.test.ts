@@ -2,17 +2,13 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { MAX_RETRIES_OF_RECORD } from '../../../services/dispatcher/deliver/records-behind.ts';
 import { readRecordEvents } from '../../../services/dispatcher/store/read-events.ts';
 import type { Position } from '../../../shared/domain/position.ts';
-import {
-  type DispatcherBed,
-  openDispatcherBed,
-  type RunningDispatcher,
-  untilCursor,
-} from '../../support/dispatcher.ts';
+import { type DispatcherBed, openDispatcherBed, untilCursor } from '../../support/dispatcher.ts';
+import type { RunningService } from '../../support/services.ts';
 import { waitFor } from '../../support/wait-for.ts';
 import { openWebhookReceiver, type ReceivedRequest } from '../../support/webhook-receiver.ts';
 
 let bed: DispatcherBed;
-let dispatcher: RunningDispatcher | undefined;
+let dispatcher: RunningService | undefined;
 
 beforeAll(async () => {
   bed = await openDispatcherBed();

@@ -159,6 +159,7 @@ test('a reader that is killed in the middle of a chunk is replaced by a higher a
     );
     return rowCount === 0;
   });
+  await fixture.endLeases(id);
   const endReader = await fixture.startExtractor(READER_ONLY);
   expect(await extracted(id)).toMatchObject({ run_count: 1, rows_extracted: String(ROW_COUNT) });
   const again = (await chunksOf(id)).find(({ chunk }) => chunk === lost.chunk);
@@ -176,7 +177,8 @@ test('an export whose holder is killed is run anew, and nothing of the first run
     const row = await fixture.readExport(id);
     return row.rows_extracted === '0' ? undefined : row;
   });
-  victim.kill('SIGKILL');
+  await kill(victim);
+  await fixture.endLeases(id);
   await fixture.db.query(
     "insert into shop.orders values ('00000000-0000-0000-0000-000000000000', 'acme', 'late')",
   );

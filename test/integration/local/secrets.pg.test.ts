@@ -1,8 +1,10 @@
 import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
+import { cacheDirectory } from '../../../deploy/local/fetch-jars.ts';
+import { NODE_FLAGS } from '../../../deploy/local/supervise.ts';
 import { SETTINGS } from '../../../shared/runtime/settings.ts';
 import { createDatabase, testStack } from '../../support/stack.ts';
 
@@ -60,8 +62,14 @@ const LISTEN_MS = 4_000;
 
 /** Everything that a process says until it ends, or for a while. */
 function outputOf(args: readonly string[], env: Record<string, string>): Promise<string> {
-  const child = spawn(process.execPath, args, {
-    env: { PATH: process.env.PATH, HOME: home, TANDEM_HOME: join(home, 'tandem'), ...env },
+  const child = spawn(process.execPath, [...NODE_FLAGS, ...args], {
+    env: {
+      PATH: process.env.PATH,
+      HOME: home,
+      XDG_CACHE_HOME: dirname(cacheDirectory(process.env)),
+      TANDEM_HOME: join(home, 'tandem'),
+      ...env,
+    },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   let text = '';

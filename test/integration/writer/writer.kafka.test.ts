@@ -241,7 +241,7 @@ test('cancelling while an export is put together ends in one state, and only a c
 });
 
 test('a writer killed after the sync of a part and before it is noted is taken over', async () => {
-  const { addExport, produce, finishReading, spawnWriter, db, partPaths } = fixture;
+  const { addExport, produce, finishReading, spawnWriter, removeWriters, db, partPaths } = fixture;
   const exportId = await addExport({ orders: [300] });
   const blocker = await db.connect();
   await blocker.query('begin');
@@ -251,6 +251,7 @@ test('a writer killed after the sync of a part and before it is noted is taken o
   await waitFor('the part to be synced', async () => (await partPaths(exportId)).length === 1);
   first.kill('SIGKILL');
   await once(first, 'exit');
+  await removeWriters();
   await blocker.query('rollback');
   blocker.release();
   await finishReading(exportId);
