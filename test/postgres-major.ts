@@ -14,6 +14,7 @@ const MAJORS: readonly number[] = [15, 16, 17];
 /** What speaks to the source: its catalogs, its WAL, its rows and its locks. What waits for others more than it asks is left out. */
 const TESTS: readonly string[] = [
   'capture/account-spellings.pg',
+  'bulk/filters.pg',
   'bulk/jobs.pg',
   'bulk/numbers.pg',
   'bulk/sync.pg',

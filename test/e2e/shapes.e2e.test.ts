@@ -8,19 +8,20 @@ import { sourcePrepareCommand } from '../../deploy/cli/commands/source-prepare.t
 import { verifyCommand } from '../../deploy/cli/commands/verify.ts';
 import type { ExportView } from '../../deploy/demo/api-client.ts';
 import type { BulkJob } from '../../deploy/demo/run-bulk.ts';
-import { type Customer, openWorld, type World } from '../../deploy/demo/world.ts';
+import type { Customer, World } from '../../deploy/demo/world.ts';
 import { quoteLiteral } from '../../shared/postgres/quote.ts';
-import { silentLog } from '../../shared/runtime/log.ts';
+import { ODD } from '../shapes/odd-shape.ts';
 import { resourcesOf, type ShapeProduct, shapeProduct } from '../shapes/onboard.ts';
 import type { ShapeTable } from '../shapes/shape.ts';
 import { changeRows, type ShapeRow } from '../shapes/shape-rows.ts';
-import { ODD, SHAPES } from '../shapes/shapes.ts';
+import { SHAPES } from '../shapes/shapes.ts';
 import { queryDuckdb } from '../support/duckdb-reader.ts';
 import { createLeastRoles } from '../support/least-roles.ts';
 import { runCommand } from '../support/run-command.ts';
 import { testStack } from '../support/stack.ts';
 import { createExport, differencesAfter, loadExport, pullFeed } from '../support/subscriber.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
+import { openTestWorld } from '../support/test-world.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 const EXPORT_LIMIT_MS = 180_000;
@@ -36,15 +37,12 @@ test.each(chosen.map((shape) => [shape.name, shape] as const))(
     const { rolesOf } = cleanup.use(await createLeastRoles(databaseUrl));
     const product = shapeProduct(shape, databaseUrl, join(temporaryDirectory(), 'catalog.yaml'));
     const world = cleanup.use(
-      await openWorld({
-        stack: testStack(),
-        directory: tmpdir(),
+      await openTestWorld({
         product,
         rows: 0,
         accounts: product.rows.accounts.length,
         services: { api: 1, extractor: 1, writer: 1, capture: 1, dispatcher: 1, bulk: 1 },
         rolesOf,
-        log: silentLog,
       }),
     );
     const home = await mkdtemp(join(tmpdir(), 'tandem-shapes-'));

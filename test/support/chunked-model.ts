@@ -1,56 +1,18 @@
-import type { EventRow } from '../../services/extractor/as-of/event-row.ts';
-import { createRecordFold } from '../../services/extractor/as-of/rebuild-record.ts';
-import { findInPart, placeChanged } from '../../services/extractor/chunked/place-changed.ts';
-import { mayTakePart } from '../../services/extractor/chunked/rebuild-changed.ts';
-import type { RowType } from '../../shared/domain/row-type.ts';
 import { isVisible, type Snapshot } from '../../shared/domain/snapshot.ts';
-
-/**
- * A small PostgreSQL with a replica: commits become visible later than they are written, in another order, and some before they
- * are on disk; a crash takes those back and issues their IDs again. The replica shows commits in the order of the WAL. On
- * it, the law of chunked exports is tried: what chunks read at different times, with the last event of each record that
- * the last snapshot sees and the first did not, is what the last snapshot sees. Capture reads values that were not sent from the
- * row when it comes to the change, which may be long after.
- */
-interface Row {
-  readonly id: number;
-  readonly account: 'ours' | 'theirs';
-  readonly text: string;
-  /** Stored apart: an update that leaves it alone does not send it again. */
-  readonly big: string;
-}
-
-interface Write {
-  readonly before: Row | undefined;
-  readonly after: Row | undefined;
-  readonly isBigSent: boolean;
-  /** The record stays, and its subscriber may have lost it before: as one that was soft-deleted. */
-  readonly isRestored: boolean;
-}
-
-interface Filled {
-  readonly big: string;
-  /** Everything that was visible then was written up to here. */
-  readonly lsn: number;
-}
-
-interface Transaction {
-  readonly xid: bigint;
-  readonly writes: readonly Write[];
-  readonly isTruncate: boolean;
-  lsn: number;
-  state: 'running' | 'written' | 'visible';
-  isCaptured: boolean;
-  /** What capture has read for a write that does not say it. */
-  readonly filled: Map<Write, Filled>;
-}
-
-interface Event {
-  readonly xid: bigint;
-  readonly lsn: number;
-  readonly id: number;
-  readonly row: EventRow;
-}
+import {
+  type Event,
+  eventsOf,
+  type Filled,
+  fullEventsOf,
+  isSame,
+  mergeOf,
+  ours,
+  print,
+  type Row,
+  replicaOf,
+  type Transaction,
+  type Write,
+} from './chunked-events.ts';
 
 interface Read {
   readonly chunk: number;
@@ -63,12 +25,13 @@ interface Read {
 export const IDS = [1, 2, 3, 4, 5, 6];
 /** A chunk has the keys up to its end; the last one has no end. */
 export const ENDS = [2, 4, Infinity];
-const NAMES = ['id', 'text', 'big'] as const;
-const ROW_TYPE: RowType = {
-  resource: 'rows',
-  columns: NAMES.map((name) => ({ name, type: { kind: 'string', pgName: 'text' }, isKey: name === 'id' })),
-};
-
+/**
+ * A small PostgreSQL with a replica: commits become visible later than they are written, in another order, and some before they
+ * are on disk; a crash takes those back and issues their IDs again. The replica shows commits in the order of the WAL. On
+ * it, the law of chunked exports is tried: what chunks read at different times, with the last event of each record that
+ * the last snapshot sees and the first did not, is what the last snapshot sees. Capture reads values that were not sent from the
+ * row when it comes to the change, which may be long after.
+ */
 export class Model {
   log: Transaction[] = [];
   readonly open: (Transaction | undefined)[] = [undefined, undefined, undefined];
@@ -310,123 +273,6 @@ export type Fill = 'exact' | 'unseen' | 'undated' | 'volatile';
 const lacksBig = ({ before, after, isBigSent, isRestored }: Write) =>
   !isBigSent && after?.account === 'ours' && (isRestored || !isSame(before, after));
 
-const isSame = (before: Row | undefined, after: Row | undefined) =>
-  before !== undefined && before.id === after?.id && before.account === after.account;
-
-const ours = (rows: ReadonlyMap<number, Row>) =>
-  [...rows.values()].filter(({ account }) => account === 'ours').sort((a, b) => a.id - b.id);
-
-const print = ({ id, text, big }: Row) => JSON.stringify([String(id), text, big]);
-
-/** What capture tells our account of, with the values that it read up to a position. */
-function eventsOf({ xid, lsn, writes, filled }: Transaction, filledUpTo: number): Event[] {
-  return writes.flatMap((write) => {
-    const { before, after, isBigSent } = write;
-    const was = before?.account === 'ours' ? before : undefined;
-    const is = after?.account === 'ours' ? after : undefined;
-    const isMoved = was !== undefined && is !== undefined && was.id !== is.id;
-    const isUpdate = was !== undefined && is !== undefined && !isMoved;
-    const data = new Map(
-      is === undefined
-        ? []
-        : [
-            ['id', String(is.id)],
-            ['text', is.text],
-          ],
-    );
-    if (is !== undefined && isBigSent) data.set('big', is.big);
-    const later = filled.get(write);
-    if (later !== undefined && later.lsn <= filledUpTo) data.set('big', later.big);
-    const unchanged = data.has('big') ? [] : ['big'];
-    const gone: EventRow = { op: 'delete', data: new Map(), previous: undefined, unchanged: [] };
-    return [
-      ...(was !== undefined && !isUpdate ? [{ xid, lsn, id: was.id, row: gone }] : []),
-      ...(is === undefined
-        ? []
-        : [
-            {
-              xid,
-              lsn,
-              id: is.id,
-              row: {
-                op: isUpdate ? ('update' as const) : ('insert' as const),
-                data,
-                previous: undefined,
-                unchanged,
-              },
-            },
-          ]),
-    ];
-  });
-}
-
-/** What capture tells of a table whose old rows have everything. */
-function fullEventsOf({ xid, lsn, writes }: Transaction): Event[] {
-  const valuesOf = ({ id, text, big }: Row) => new Map(Object.entries({ id: String(id), text, big }));
-  return writes.flatMap(({ before, after }) => {
-    const was = before?.account === 'ours' ? before : undefined;
-    const is = after?.account === 'ours' ? after : undefined;
-    const tell = (op: EventRow['op'], row: Row, previous?: Row): Event => ({
-      xid,
-      lsn,
-      id: row.id,
-      row: { op, data: valuesOf(row), previous: previous && valuesOf(previous), unchanged: [] },
-    });
-    if (was !== undefined && was.id === is?.id) return [tell('update', is, was)];
-    return [
-      ...(was === undefined ? [] : [tell('delete', was)]),
-      ...(is === undefined ? [] : [tell('insert', is)]),
-    ];
-  });
-}
-
-/** A chunk's lines, merged as the extractor places the changed records and the writer takes them. */
-function mergeOf(rows: readonly Row[], events: readonly Event[], cut = Infinity): string[] {
-  const folds = new Map(
-    [...Map.groupBy(events, ({ id }) => id)].map(([id, ofRecord]) => {
-      const fold = createRecordFold(ROW_TYPE);
-      for (const { lsn, row } of ofRecord) fold.add(lsn >= cut, () => row);
-      return [id, fold.state()] as const;
-    }),
-  );
-  const records = [...folds].map(([id, state], place) => ({
-    place,
-    recordKey: String(id),
-    isIn: state.kind !== 'absent',
-    isWhole: state.kind !== 'unknown',
-  }));
-  const lines: string[] = [];
-  let at = 0;
-  const placed = placeNow(
-    rows.map(({ id }) => String(id)),
-    records,
-  );
-  for (const { record, partRow, isInPart } of placed) {
-    for (; at < partRow; at += 1) lines.push(print(rows[at] as Row));
-    const base = isInPart ? rows[at] : undefined;
-    if (isInPart) at += 1;
-    const state = folds.get(Number(record.recordKey));
-    if (state === undefined || state.kind === 'absent') continue;
-    const fromPart = mayTakePart(state) ? base?.big : undefined;
-    const big = state.row[2] === false ? fromPart : state.row[2];
-    lines.push(big === undefined ? 'unknown' : JSON.stringify([state.row[0], state.row[1], big]));
-  }
-  return [...lines, ...rows.slice(at).map(print)];
-}
-
-/** With an order that needs no server. */
-function placeNow(partKeys: readonly string[], records: Parameters<typeof findInPart>[1]) {
-  const found = findInPart(partKeys, records);
-  const among = found.created
-    .map(({ recordKey }, index) => ({
-      index,
-      id: Number(recordKey),
-      before: partKeys.filter((key) => Number(key) < Number(recordKey)).length,
-    }))
-    .sort((a, b) => a.id - b.id);
-  return placeChanged(found, among);
-}
-
 /** What the export made, what a subscriber has who has been told everything, and what both should be. */
 export function comeToRest(model: Model, rule: Rule) {
   // In the end everything comes to rest.
@@ -440,18 +286,4 @@ export function comeToRest(model: Model, rule: Rule) {
   model.flush();
   while (model.capture());
   return { result: model.result, replica: replicaOf(model.log), source: model.rows().map(print) };
-}
-
-function replicaOf(log: readonly Transaction[]): string[] {
-  const records = new Map<number, ReadonlyMap<string, string | null>>();
-  for (const transaction of log) {
-    if (transaction.isTruncate) records.clear();
-    for (const { id, row } of eventsOf(transaction, Infinity)) {
-      const had = row.op === 'update' ? records.get(id) : undefined;
-      if (row.op === 'delete') records.delete(id);
-      else records.set(id, new Map([...(had ?? []), ...row.data]));
-    }
-  }
-  const inOrder = [...records].sort(([a], [b]) => a - b);
-  return inOrder.map(([, values]) => JSON.stringify(NAMES.map((name) => values.get(name))));
 }

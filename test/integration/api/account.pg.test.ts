@@ -183,3 +183,97 @@ test('the feed shows where it stands for the account, and whether it moves', asy
   });
   expect(feed.age_seconds).toBeGreaterThan(3_590);
 });
+
+test('the operator names the account, and a customer can not', async () => {
+  const account = await api.account();
+  const { key } = await api.account();
+  const post = (body: unknown, by = ADMIN_KEY) => api.call('POST', '/webhooks', { key: by, body });
+  const url = 'https://example.com/hook';
+  expect((await post({ url })).json.errors).toEqual([
+    { pointer: 'account_id', detail: 'the operator must give an account' },
+  ]);
+  expect((await post({ url, account_id: 'acct_none' })).status).toBe(422);
+  expect((await post({ url, account_id: '*' })).status).toBe(422);
+  expect((await post({ url, account_id: account.id })).json.account_id).toBe(account.id);
+  expect((await post({ url, account_id: account.id }, key)).status).toBe(422);
+  const listed = await api.call('GET', `/webhooks?account_id=${account.id}`, { key: ADMIN_KEY });
+  expect(listed.json.data).toHaveLength(1);
+  // Two accounts in one request: neither is guessed.
+  const other = await api.account();
+  const [named, both] = [`/webhooks?account_id=${other.id}`, `/webhooks?account_id=${account.id}`];
+  const contrary = await api.call('POST', named, { key: ADMIN_KEY, body: { url, account_id: account.id } });
+  expect(contrary.json.errors).toEqual([
+    { pointer: '/account_id', detail: 'must be the account that the query names' },
+  ]);
+  const agreed = await api.call('POST', both, { key: ADMIN_KEY, body: { url, account_id: account.id } });
+  expect(agreed.json.account_id).toBe(account.id);
+});
+
+test('one account is one source_id', async () => {
+  const body = { name: 'One', source_id: 'the same' };
+  const post = () => api.call('POST', '/admin/accounts', { key: ADMIN_KEY, body });
+  const first = await post();
+  expect(first.status).toBe(201);
+  expect(first.headers.get('location')).toBe(`/admin/accounts/${first.json.id}`);
+  expect(await post()).toMatchObject({ status: 409, json: { errors: [{ pointer: '/source_id' }] } });
+});
+
+test('an account’s name and limits can be changed, within bounds', async () => {
+  const { id } = await api.account();
+  const patch = (body: unknown) => api.call('PATCH', `/admin/accounts/${id}`, { key: ADMIN_KEY, body });
+  expect((await patch({ limits: { max_running_exports: 5 } })).json.limits).toEqual({
+    max_running_exports: 5,
+    max_running_bulk_operations: 3,
+    bulk_quota: { items: null, period: 'month' },
+  });
+  expect((await patch({ name: 'New' })).json).toMatchObject({
+    name: 'New',
+    limits: { max_running_exports: 5 },
+  });
+  expect((await patch({ limits: { max_running_exports: 11 } })).json.errors[0].pointer).toBe(
+    '/limits/max_running_exports',
+  );
+  expect((await api.call('PATCH', '/admin/accounts/acct_none', { key: ADMIN_KEY, body: {} })).status).toBe(
+    404,
+  );
+});
+
+test('a quota has a period of the calendar or of a length, each part is changed by itself, and bounds are held', async () => {
+  const { id } = await api.account();
+  const patch = (limits: unknown) =>
+    api.call('PATCH', `/admin/accounts/${id}`, { key: ADMIN_KEY, body: { limits } });
+  const quotaAfter = async (limits: unknown) => (await patch(limits)).json.limits.bulk_quota;
+  expect(await quotaAfter({ bulk_quota: { items: 9 } })).toEqual({ items: 9, period: 'month' });
+  expect(await quotaAfter({ bulk_quota: { period: 'week' } })).toEqual({ items: 9, period: 'week' });
+  const fortnight = { seconds: 1_209_600, starting_at: '2026-11-20T08:00:00+02:00' };
+  expect(await quotaAfter({ bulk_quota: { period: fortnight } })).toEqual({
+    items: 9,
+    period: { seconds: 1_209_600, starting_at: '2026-11-20T06:00:00.000Z' },
+  });
+  expect(await quotaAfter({ bulk_quota: { items: null, period: { seconds: 60 } } })).toEqual({
+    items: null,
+    period: { seconds: 60, starting_at: '1970-01-01T00:00:00.000Z' },
+  });
+  expect(await quotaAfter({ bulk_items_per_month: 7 })).toEqual({ items: 7, period: 'month' });
+  const pointerOf = async (limits: unknown) => (await patch(limits)).json.errors[0].pointer;
+  const refused = [
+    'year',
+    null,
+    60,
+    {},
+    { seconds: 0 },
+    { seconds: 1.5 },
+    { seconds: 366 * 86_400 + 1 },
+    { seconds: 60, starting_at: '2026-11-20' },
+    { seconds: 60, starting_at: '2026-11-20T08:00:00.5Z' },
+    { seconds: 60, colour: 'red' },
+  ];
+  for (const period of refused) {
+    expect(await pointerOf({ bulk_quota: { period } })).toMatch(/^\/limits\/bulk_quota\/period/);
+  }
+  expect(await pointerOf({ bulk_quota: { items: -1 } })).toBe('/limits/bulk_quota/items');
+  expect(await pointerOf({ bulk_quota: { items: 1 }, bulk_items_per_month: 1 })).toBe(
+    '/limits/bulk_items_per_month',
+  );
+  expect(await quotaAfter({})).toEqual({ items: 7, period: 'month' });
+});

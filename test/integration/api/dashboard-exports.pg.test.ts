@@ -4,58 +4,23 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { SCOPES } from '../../../services/api/http/caller.ts';
-import { type ApiReply, openTestApi, type TestApi } from '../../support/api-server.ts';
 import { completeExport } from '../../support/complete-export.ts';
-import { createDashboardVisitor, type DashboardVisitor } from '../../support/dashboard.ts';
+import { csrfOf } from '../../support/dashboard.ts';
+import { type ExportPages, openExportPages, textOfHtml } from '../../support/export-pages.ts';
 import { hasPython } from '../../support/python.ts';
 import { temporaryDirectory } from '../../support/temporary-directory.ts';
 
-const HOSTILE = `<img src=x onerror="alert(1)">'"&{{x}}</script>`;
-
-let api: TestApi;
-let visitor: DashboardVisitor;
+let pages: ExportPages;
 beforeAll(async () => {
-  api = await openTestApi();
-  visitor = createDashboardVisitor(api);
-  await api.pool.query(`
-    create schema documint;
-    create table documint.customers (id bigint primary key, account_id text, created_at timestamptz, deleted_at timestamptz);
-    create table documint.invoices (id bigint primary key, account_id text, number text, internal_notes text,
-      created_at timestamptz, deleted_at timestamptz);
-    insert into tandem.feed_state (settled_lsn, passed_lsn, system_id, timeline, updated_at) values ('0/A0', '0/A0', '1', 1, now())`);
+  pages = await openExportPages();
 });
-afterAll(() => api?.[Symbol.asyncDispose]());
-
-type Account = Awaited<ReturnType<TestApi['account']>>;
-
-const open = (account: Account, request: unknown = {}) => visitor.open(account, request);
-const show = (path: string, cookie: string) => visitor.show(path, cookie);
-const csrf = (cookie: string) => visitor.csrf(cookie);
-const csrfOf = (text: string) => /name="csrf" value="([^"]+)"/.exec(text)?.[1] ?? '';
-
-function send(
-  path: string,
-  fields: Readonly<Record<string, string>>,
-  { cookie }: { readonly cookie: string },
-): Promise<ApiReply> {
-  return visitor.send(path, fields, cookie);
-}
-
-async function newExport({ key }: Account): Promise<string> {
-  return (await api.call('POST', '/exports', { key, body: { resource: 'invoices' } })).json.id;
-}
-
-/** What somebody reads, of markup that our pages make. */
-function textOfHtml(markup: string): string {
-  const names: Readonly<Record<string, string>> = { lt: '<', gt: '>', quot: '"', '#39': "'", amp: '&' };
-  return markup.replace(/<[^>]*>/g, '').replace(/&([^;]+);/g, (_, name: string) => names[name] ?? '');
-}
+afterAll(() => pages?.[Symbol.asyncDispose]());
 
 test('a new account is told what to do first, and one with an endpoint how far that is behind', async () => {
+  const { api, visitor, newExport } = pages;
   const account = await api.account();
-  const cookie = await open(account, { scopes: SCOPES });
-  const first = (await show('/dashboard', cookie)).text;
+  const cookie = await visitor.open(account);
+  const first = (await visitor.show('/dashboard', cookie)).text;
   expect(first).toContain('Get your data in three steps');
   expect(first).toContain('href="/dashboard/exports/new"');
   const { json } = await api.call('POST', '/webhooks', {
@@ -71,7 +36,7 @@ test('a new account is told what to do first, and one with an endpoint how far t
     [account.id, new Date(now - 3_000)],
   );
   api.clock.nowMs = now;
-  const { text } = await show('/dashboard', cookie);
+  const { text } = await visitor.show('/dashboard', cookie);
   api.clock.nowMs = undefined;
   expect(text).not.toContain('three steps');
   expect(text).toContain(`href="/dashboard/webhooks/${json.id}"`);
@@ -79,130 +44,8 @@ test('a new account is told what to do first, and one with an endpoint how far t
   expect(text).toContain('Queued jobs start in this order');
 });
 
-test('a form is estimated, refused in words, and starts one export however often it is sent', async () => {
-  const account = await api.account();
-  const cookie = await open(account, { scopes: SCOPES });
-  const { text } = await show('/dashboard/exports/new', cookie);
-  const request = /name="request" value="([^"]+)"/.exec(text)?.[1] ?? '';
-  const post = (fields: Readonly<Record<string, string>>) =>
-    send('/dashboard/exports/new', { csrf: csrfOf(text), request, ...fields }, { cookie });
-  const count = async () => (await api.call('GET', '/exports', { key: account.key })).json.data.length;
-  const estimateOf = async (choice: URLSearchParams) => {
-    const body = `csrf=${csrfOf(text)}&${choice}`;
-    const headers = { 'content-type': 'application/x-www-form-urlencoded', origin: api.url, cookie };
-    return (await api.call('POST', '/dashboard/exports/new/estimate', { body, headers })).json;
-  };
-
-  const estimate = await post({ do: 'estimate', resource: 'invoices', format: 'csv' });
-  expect(estimate.status).toBe(200);
-  expect(estimate.text).toMatch(/data-estimate-text="duration">\d+ sec/);
-  expect(estimate.text).toMatch(/<option selected>csv<.*/s);
-  expect(estimate.text).toContain('value="invoices" checked>');
-  const refused = await post({ resource: 'invoices', format: 'parquet', compression: 'gzip' });
-  expect(refused.status).toBe(422);
-  expect(refused.text).toContain('Compression: must be none for parquet');
-  expect((await post({ format: 'csv' })).text).toContain('Choose at least one resource.');
-  expect((await post({ resource: HOSTILE, 'field:invoices': HOSTILE, as_of: HOSTILE })).text).not.toContain(
-    '<img src=x',
-  );
-  const two = new URLSearchParams([
-    ['resource', 'customers'],
-    ['resource', 'invoices'],
-    ['field:invoices', 'number'],
-  ]);
-  expect((await estimateOf(two)).fault).toContain('Fields can be chosen for one resource');
-  // The rules of texts are those of a JSON body.
-  const raw = async (field: string) => {
-    const body = `csrf=${csrfOf(text)}&resource=invoices&${field}`;
-    const headers = { 'content-type': 'application/x-www-form-urlencoded', origin: api.url, cookie };
-    return (await api.call('POST', '/dashboard/exports/new', { body, headers })).status;
-  };
-  for (const field of ['request=%00', 'request=%07', 'request=%ff', 'format=%00', 'x=%ed%a0%80']) {
-    expect(await raw(field), field).toBe(400);
-  }
-  expect(await count()).toBe(0);
-
-  const started = await Promise.all([post({ resource: 'invoices' }), post({ resource: 'invoices' })]);
-  const places = started.flatMap(({ status, headers }) => (status === 303 ? headers.get('location') : []));
-  expect(new Set(places).size).toBe(1);
-  expect(await count()).toBe(1);
-  const { json } = await api.call('GET', '/exports', { key: account.key });
-  expect(places[0]).toBe(`/dashboard/exports/${json.data[0].id}`);
-
-  // With a full queue, the form says so before it is sent.
-  const cannotStart = 'The queue of this account is full.';
-  const chosen = new URLSearchParams({ resource: 'invoices' });
-  expect((await estimateOf(chosen)).fault).toBeNull();
-  for (let n = 0; n < 2; n += 1) await newExport(account);
-  expect((await estimateOf(chosen)).fault).toContain(cannotStart);
-  expect((await post({ do: 'estimate', resource: 'invoices' })).text).toContain(cannotStart);
-  expect((await post({ resource: 'invoices', request: 'another' })).text).toContain(cannotStart);
-});
-
-test('the form asks for all that the API offers, and an export can be asked for again', async () => {
-  const account = await api.account();
-  const cookie = await open(account, { scopes: SCOPES });
-  const csrfToken = await csrf(cookie);
-  const start = async (fields: Readonly<Record<string, string>>) => {
-    const reply = await send('/dashboard/exports/new', { csrf: csrfToken, ...fields }, { cookie });
-    const id = reply.headers.get('location')?.split('/').at(-1);
-    return id === undefined
-      ? reply.text
-      : (await api.call('GET', `/exports/${id}`, { key: account.key })).json;
-  };
-  const first = await start({
-    resource: 'invoices',
-    'field:invoices': 'number',
-    format: 'csv',
-    csv_safe: 'on',
-    zip: 'on',
-    include_deleted: 'on',
-    from: '2026-01-01T00:00',
-    to: '2026-02-01T00:00:30',
-    range_field: 'created_at',
-    max_rows_per_second: '5000',
-  });
-  expect(first).toMatchObject({
-    resources: ['invoices'],
-    fields: ['id', 'number'],
-    format: 'csv',
-    csv_safe: true,
-    archive: 'zip',
-    include_deleted: true,
-    date_range: {
-      from: '2026-01-01T00:00:00Z',
-      to: '2026-02-01T00:00:30Z',
-      field: 'created_at',
-    },
-    max_rows_per_second: 5_000,
-  });
-  const again = (await show(`/dashboard/exports/new?from=${first.id}`, cookie)).text;
-  for (const part of [
-    'name="resource" value="invoices" checked',
-    'value="number" checked',
-    '<option selected>csv<',
-    'name="csv_safe" checked',
-    'name="zip" checked',
-    'name="include_deleted" checked',
-    'name="from" value="2026-01-01T00:00:00"',
-    '<option selected>created_at<',
-    'value="5000"',
-  ]) {
-    expect(again).toContain(part);
-  }
-  expect(again).not.toContain('name="include_related" checked');
-  expect(await start({ resource: 'invoices', to: '2026-02-01T00:00' })).toContain(
-    'Enter when the date range begins',
-  );
-  expect(await start({ resource: 'invoices', kind: 'as_of', as_of: '2020-01-01T00:00' })).toContain(
-    'Time: is older than the retained changes',
-  );
-  expect(await start({ kind: 'changes' })).toContain('Choose the earlier export');
-  const others = await newExport(await api.account());
-  expect(await start({ kind: 'changes', changes_since: others })).toContain('There is no export');
-});
-
 test('the overview sets the time left apart from the share that is done', async () => {
+  const { api, visitor, newExport } = pages;
   const account = await api.account();
   const id = await newExport(account);
   await api.pool.query(
@@ -211,59 +54,21 @@ test('the overview sets the time left apart from the share that is done', async 
          'lsn', '0/1', 'xmin', '1', 'xmax', '1', 'xip', '[]'::jsonb) where id = $1`,
     [id],
   );
-  const { text } = await show('/dashboard', await open(account, { scopes: SCOPES }));
+  const { text } = await visitor.show('/dashboard', await visitor.open(account));
   expect(textOfHtml(text)).toMatch(/50% · about \d+ sec left/);
 });
 
-test('the form and the overview say what is wrong with the feed', async () => {
-  const account = await api.account();
-  const cookie = await open(account, { scopes: SCOPES });
-  const [form, overview] = ['/dashboard/exports/new', '/dashboard'];
-  expect((await show(form, cookie)).text).not.toMatch(/not recorded at present|feed stands still/);
-  await api.pool.query(`
-    insert into feed_set_aside (resource, since_lsn, since_at, reason, detail) values ('invoices', '0/1', now(), 'no_key', 'x');
-    update feed_stall set reason = 'not_moving', detail = 'x', since = now() - interval '2 hours'`);
-  try {
-    const { text } = await show(form, cookie);
-    expect(text).toContain('The change feed stands still.');
-    expect(text.match(/Changes of this resource are not recorded at present/g)).toHaveLength(1);
-    const cards = (await show(overview, cookie)).text.replace(/<[^>]*>/g, '');
-    expect(cards).toContain('Stalled stopped 2 hours ago');
-    expect(cards).toContain('Changes of these resources are not recorded at present: invoices.');
-  } finally {
-    await api.pool.query(
-      'delete from feed_set_aside; update feed_stall set reason = null, detail = null, since = null',
-    );
-  }
-});
-
-test('changes since an earlier export are of its records and fields', async () => {
-  const account = await api.account();
-  const cookie = await open(account, { scopes: SCOPES });
-  const body = { resources: ['invoices', 'customers'], include_deleted: true };
-  const { json: base } = await api.call('POST', '/exports', { key: account.key, body });
-  await completeExport(api, base.id, '{}\n');
-  const form = (await show(`/dashboard/exports/new?kind=changes&changes_since=${base.id}`, cookie)).text;
-  expect(form).toContain(`<option value="${base.id}" selected>invoices, customers`);
-  const fields = { csrf: csrfOf(form), kind: 'changes', changes_since: base.id };
-  const { headers } = await send('/dashboard/exports/new', fields, { cookie });
-  const id = headers.get('location')?.split('/').at(-1);
-  expect((await api.call('GET', `/exports/${id}`, { key: account.key })).json).toMatchObject({
-    ...body,
-    changes_since: base.id,
-  });
-});
-
 test('from a completed export an endpoint is made in one step, with its secret shown once', async () => {
+  const { api, visitor } = pages;
   const account = await api.account();
-  const cookie = await open(account, { scopes: SCOPES });
+  const cookie = await visitor.open(account);
   const body = { resources: ['invoices', 'customers'] };
   const { json: job } = await api.call('POST', '/exports', { key: account.key, body });
   await completeExport(api, job.id, '{}\n');
   const path = `/dashboard/exports/${job.id}`;
-  const { text } = await show(path, cookie);
+  const { text } = await visitor.show(path, cookie);
   expect(text).toContain('no change between the two is missed');
-  const post = (url: string, from = cookie) => send(path, { csrf: csrfOf(text), url }, { cookie: from });
+  const post = (url: string, from = cookie) => visitor.send(path, { csrf: csrfOf(text), url }, from);
   const refused = await post('http://127.0.0.1/"><img src=x>');
   expect(refused.status).toBe(422);
   expect(refused.text).toContain('value="http://127.0.0.1/&quot;&gt;&lt;img src=x&gt;"');
@@ -284,9 +89,9 @@ test('from a completed export an endpoint is made in one step, with its secret s
     expect(reply.text).toContain(`href="/dashboard/webhooks/${endpoint.id}"`);
     expect(reply.headers.get('cache-control')).toBe('no-store');
   }
-  expect((await show(path, cookie)).text).not.toContain('whsec_');
-  const reader = await open(account);
-  expect((await show(path, reader)).text).not.toContain('name="url"');
+  expect((await visitor.show(path, cookie)).text).not.toContain('whsec_');
+  const reader = await visitor.open(account, {});
+  expect((await visitor.show(path, reader)).text).not.toContain('name="url"');
   // The page stays the same while nothing changes, so that no module loads it again.
   const shapeOf = async () => (await api.call('GET', `${path}/live`, { headers: { cookie } })).json.shape;
   expect(await shapeOf()).toBe(await shapeOf());
@@ -295,12 +100,13 @@ test('from a completed export an endpoint is made in one step, with its secret s
 test.skipIf(!hasPython())(
   'the code on the page of an export downloads its files, in three languages',
   async () => {
+    const { api, visitor, newExport } = pages;
     const account = await api.account();
-    const cookie = await open(account, { scopes: SCOPES });
+    const cookie = await visitor.open(account);
     const id = await newExport(account);
     const content = '{"id":1}\n{"id":2}\n';
     await completeExport(api, id, content);
-    const { text } = await show(`/dashboard/exports/${id}`, cookie);
+    const { text } = await visitor.show(`/dashboard/exports/${id}`, cookie);
     const codes = [
       ...text.matchAll(/<pre[^>]*aria-label="Download with code: [^"]*"[^>]*>(.*?)<\/pre>/gs),
     ].map(([, code = '']) => textOfHtml(code));
@@ -332,11 +138,13 @@ test.skipIf(!hasPython())(
 );
 
 test('an export is paused and resumed from its page, as far as that is possible', async () => {
+  const { api, visitor, newExport } = pages;
   const account = await api.account();
-  const cookie = await open(account, { scopes: SCOPES });
+  const cookie = await visitor.open(account);
   const path = `/dashboard/exports/${await newExport(account)}`;
-  const page = async () => (await show(path, cookie)).text;
-  const press = async (verb: string) => send(`${path}/${verb}`, { csrf: csrfOf(await page()) }, { cookie });
+  const page = async () => (await visitor.show(path, cookie)).text;
+  const press = async (verb: string) =>
+    visitor.send(`${path}/${verb}`, { csrf: csrfOf(await page()) }, cookie);
   const buttons = (text: string) =>
     ['pause', 'resume', 'cancel'].filter((verb) => text.includes(`action="${path}/${verb}"`));
   expect(buttons(await page())).toEqual(['pause', 'cancel']);
@@ -345,7 +153,7 @@ test('an export is paused and resumed from its page, as far as that is possible'
   expect(buttons(paused)).toEqual(['resume', 'cancel']);
   expect(paused).toContain('Paused on request.');
   expect(paused).toContain('It fails unless it is resumed:');
-  expect((await show('/dashboard/exports?status=paused', cookie)).text).toContain(path);
+  expect((await visitor.show('/dashboard/exports?status=paused', cookie)).text).toContain(path);
   expect((await press('resume')).status).toBe(303);
   expect(buttons(await page())).toEqual(['pause', 'cancel']);
   await api.pool.query(
@@ -361,14 +169,15 @@ test('an export is paused and resumed from its page, as far as that is possible'
 });
 
 test('the page of an export names what is ahead of it, others like it, and why it failed', async () => {
+  const { api, visitor, newExport } = pages;
   const account = await api.account();
-  const cookie = await open(account, { scopes: SCOPES });
+  const cookie = await visitor.open(account);
   const [first, second, failed] = [
     await newExport(account),
     await newExport(account),
     await newExport(account),
   ];
-  const pageOf = async (id: string) => (await show(`/dashboard/exports/${id}`, cookie)).text;
+  const pageOf = async (id: string) => (await visitor.show(`/dashboard/exports/${id}`, cookie)).text;
   const waiting = await pageOf(second);
   expect(waiting).toContain('No. 2 in the queue');
   expect(waiting).toContain(`href="/dashboard/exports/${first}"`);
@@ -386,7 +195,7 @@ test('the page of an export names what is ahead of it, others like it, and why i
   expect(text).toContain(`href="/dashboard/exports/new?from=${failed}"`);
   const body = { resources: ['customers', 'invoices'] };
   const { json: both } = await api.call('POST', '/exports', { key: account.key, body });
-  const listed = async (query: string) => (await show(`/dashboard/exports?${query}`, cookie)).text;
+  const listed = async (query: string) => (await visitor.show(`/dashboard/exports?${query}`, cookie)).text;
   expect(text).toContain('href="/dashboard/exports?resource=invoices"');
   expect(await listed('resource=invoices')).toContain(first);
   const customers = await listed('resource=customers');

@@ -1,53 +1,18 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { verifyPages } from '../../../services/api/dashboard/verify/verify-pages.ts';
-import { openTestApi, type TestApi } from '../../support/api-server.ts';
-import {
-  DESKTOP,
-  findAxeViolations,
-  findContrastViolations,
-  openBrowser,
-  PHONE,
-  takePictures,
-  watchFaults,
-} from '../../support/browser.ts';
 import { createDashboardVisitor, csrfOf, describeEachSession } from '../../support/dashboard.ts';
+import { DIGEST, openVerifyPages, type VerifyPages } from '../../support/verify-pages.ts';
 
 const HOSTILE = `<img src=x onerror="alert(1)">'"&{{x}}</script>`;
-const DIGEST = '0123456789abcdef'.repeat(4);
 
-const browser = await openBrowser();
-
-let api: TestApi;
-
+let pages: VerifyPages;
 beforeAll(async () => {
-  api = await openTestApi({ dashboard: { frameAncestors: [] } });
-  await api.pool.query(`
-    create schema documint;
-    create table documint.customers (id bigint primary key, account_id text, created_at timestamptz, deleted_at timestamptz);
-    create table documint.invoices (id bigint primary key, account_id text, number text, internal_notes text,
-      created_at timestamptz, deleted_at timestamptz);
-    alter table documint.invoices replica identity full`);
+  pages = await openVerifyPages();
 });
-afterAll(async () => {
-  await browser?.[Symbol.asyncDispose]();
-  await api?.[Symbol.asyncDispose]();
-});
+afterAll(() => pages?.[Symbol.asyncDispose]());
 
-type Account = Awaited<ReturnType<TestApi['account']>>;
-
-/** Changes of all accounts are recorded, as after their first export. */
-function recordAll() {
-  return api.pool.query(`update accounts set recorded_from_at = now() - interval '1 hour'`);
-}
-
-async function recordedAccount(): Promise<Account> {
-  const account = await api.account();
-  await recordAll();
-  return account;
-}
-
-async function newCheck({ key }: Account): Promise<string> {
-  const { status, json } = await api.call('POST', '/exports', {
+async function newCheck({ key }: { readonly key: string }): Promise<string> {
+  const { status, json } = await pages.api.call('POST', '/exports', {
     key,
     body: { resource: 'invoices', format: 'digest' },
   });
@@ -55,23 +20,8 @@ async function newCheck({ key }: Account): Promise<string> {
   return json.id;
 }
 
-async function complete(id: string): Promise<void> {
-  const file = {
-    name: 'invoices.digest.jsonl',
-    resource: 'invoices',
-    rows: 1_234,
-    bytes: 9,
-    sha256: 'a',
-    path: 'x',
-  };
-  await api.pool.query(
-    `/* arranged */ update exports set status = 'completed', phase = 'done', files = $2, started_at = now(), completed_at = now(),
-       expires_at = now() + interval '90 days', cut_lsn = '0/1A2B', rows_extracted = 1234, rows_written = 1234 where id = $1`,
-    [id, JSON.stringify([{ ...file, digest: DIGEST }])],
-  );
-}
-
 test('a check is started once, and shows its position, then its digests', async () => {
+  const { api, recordedAccount, complete } = pages;
   const visitor = createDashboardVisitor(api);
   const account = await recordedAccount();
   const cookie = await visitor.open(account);
@@ -123,6 +73,7 @@ test('a check is started once, and shows its position, then its digests', async 
 });
 
 test('what the API refuses is said at the form, which keeps what was chosen', async () => {
+  const { api } = pages;
   const visitor = createDashboardVisitor(api);
   const account = await api.account();
   const cookie = await visitor.open(account);
@@ -141,6 +92,7 @@ test('what the API refuses is said at the form, which keeps what was chosen', as
 });
 
 test('a check that failed, and names of all kinds, are shown as texts', async () => {
+  const { api, recordedAccount, complete } = pages;
   const visitor = createDashboardVisitor(api);
   const account = await recordedAccount();
   const cookie = await visitor.open(account, { scopes: ['exports:read'], locale: 'de-DE' });
@@ -168,56 +120,10 @@ test('a check that failed, and names of all kinds, are shown as texts', async ()
   expect(page.text).not.toContain('<img src=x');
 });
 
-test.skipIf(browser === undefined).each([true, false])(
-  'a check is started by the keyboard and followed to its digests, with scripts: %s',
-  async (javaScriptEnabled) => {
-    const account = await recordedAccount();
-    const [name = '', value = ''] = (await createDashboardVisitor(api).open(account)).split('=');
-    const sizes = { desktop: DESKTOP, phone: PHONE };
-    for (const [size, device] of Object.entries(sizes)) {
-      await using context = await browser?.open({ ...device, javaScriptEnabled });
-      if (context === undefined) return;
-      await context.addCookies([{ name, value, url: api.url }]);
-      const page = await context.newPage();
-      const faults = watchFaults(page, api.url);
-      const look = async (picture: string) => {
-        const root = 'document.documentElement';
-        const width = await page.evaluate(`${root}.scrollWidth - ${root}.clientWidth`);
-        expect(width, `${picture} ${size}`).toBe(0);
-        if (!javaScriptEnabled) return;
-        await takePictures(page, `verify-${picture}`, size);
-        for (const colorScheme of ['light', 'dark'] as const) {
-          await page.emulateMedia({ colorScheme });
-          expect(await findAxeViolations(page)).toEqual([]);
-          expect(await findContrastViolations(page)).toEqual([]);
-        }
-        await page.emulateMedia({ colorScheme: 'light' });
-      };
-      await page.goto(`${api.url}/dashboard/verify`);
-      await look('list');
-      await page.getByRole('link', { name: 'New check' }).press('Enter');
-      await page.getByRole('heading', { name: 'New check' }).waitFor();
-      await look('new');
-      await page.getByLabel('invoices').focus();
-      await page.keyboard.press('Tab');
-      await page.keyboard.press('Enter');
-      await page.getByText('Queued').first().waitFor();
-      await look('queued');
-      const id = new URL(page.url()).pathname.split('/').at(-1) ?? '';
-      await complete(id);
-      if (!javaScriptEnabled) await page.reload();
-      await page.getByText(DIGEST).waitFor();
-      // What has changed loads the page again, which would take it from under the look.
-      if (javaScriptEnabled) await page.reload();
-      await look('completed');
-      expect(faults).toEqual([]);
-    }
-  },
-);
-
 describeEachSession(verifyPages({ frameAncestors: [] }), {
-  api: () => api,
+  api: () => pages.api,
   async arrange(owner, { method, path }) {
+    const { api, recordAll } = pages;
     await recordAll();
     const id = await newCheck(owner);
     const isObject = path.includes('{id}');
