@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import type { Admin, ITopicConfig } from 'kafkajs';
 import { rawKafka } from './raw-kafka.ts';
 import { waitFor } from './wait-for.ts';
 
@@ -13,26 +14,23 @@ export async function createTopic(
   const admin = rawKafka(brokers).admin();
   await admin.connect();
   try {
-    await admin.createTopics({
-      waitForLeaders: false,
-      topics: [
-        {
-          topic,
-          numPartitions,
-          replicationFactor: 1,
-          configEntries: Object.entries(settings).map(([name, value]) => ({ name, value })),
-        },
-      ],
-    });
-    // kafkajs waits for leaders too, but takes it for final that a busy broker does not know the topic yet.
-    await waitFor('the topic to have leaders', async () => {
-      const { topics } = await admin.fetchTopicMetadata({ topics: [topic] }).catch(() => ({ topics: [] }));
-      return topics[0]?.partitions.filter(({ leader }) => leader >= 0).length === numPartitions;
-    });
+    const configEntries = Object.entries(settings).map(([name, value]) => ({ name, value }));
+    await makeTopics(admin, [{ topic, numPartitions, replicationFactor: 1, configEntries }]);
   } finally {
     await admin.disconnect();
   }
   return topic;
+}
+
+/** kafkajs waits for leaders too, but takes it for final that a busy broker does not know the topic yet. */
+export async function makeTopics(admin: Admin, wanted: ITopicConfig[]): Promise<void> {
+  await admin.createTopics({ waitForLeaders: false, topics: wanted });
+  for (const { topic, numPartitions } of wanted) {
+    await waitFor(`${topic} to have leaders`, async () => {
+      const { topics } = await admin.fetchTopicMetadata({ topics: [topic] }).catch(() => ({ topics: [] }));
+      return topics[0]?.partitions.filter(({ leader }) => leader >= 0).length === numPartitions;
+    });
+  }
 }
 
 /** Everything that is committed in a topic, as any other consumer reads it. */

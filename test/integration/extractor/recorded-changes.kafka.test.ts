@@ -4,6 +4,7 @@ import { createAdmin } from '../../../shared/kafka/internals/admin.ts';
 import { createRecordedChanges } from '../../../shared/kafka/recorded-changes.ts';
 import { silentLog } from '../../../shared/runtime/log.ts';
 import { testStack, topicPrefix } from '../../support/stack.ts';
+import { makeTopics } from '../../support/topic-reader.ts';
 
 const GROUP = `${topicPrefix()}.recorder`;
 const TOPIC = `${GROUP}.changes`;
@@ -15,7 +16,7 @@ beforeAll(async () => {
   kafka = new Kafka({ brokers: testStack().kafkaBrokers.split(','), logLevel: logLevel.NOTHING });
   admin = createAdmin(kafka, { log: silentLog, isUncommitted: true });
   await admin.connect();
-  await admin.createTopics({ topics: [{ topic: TOPIC, numPartitions: 2 }], waitForLeaders: true });
+  await makeTopics(admin, [{ topic: TOPIC, numPartitions: 2 }]);
 });
 
 afterAll(async () => {

@@ -4,6 +4,7 @@ import { fetchInSessions } from '../../../shared/kafka/internals/fetch-sessions.
 import { GROUP_SETTINGS } from '../../../shared/kafka/run-consumer.ts';
 import { rawKafka } from '../../support/raw-kafka.ts';
 import { testStack, topicPrefix } from '../../support/stack.ts';
+import { makeTopics } from '../../support/topic-reader.ts';
 import { waitFor } from '../../support/wait-for.ts';
 
 const prefix = topicPrefix();
@@ -20,10 +21,10 @@ beforeAll(async () => {
   kafka = rawKafka(testStack().kafkaBrokers);
   admin = kafka.admin();
   await admin.connect();
-  await admin.createTopics({
-    waitForLeaders: true,
-    topics: TOPICS.map((topic) => ({ topic, numPartitions: PARTITIONS, replicationFactor: 1 })),
-  });
+  await makeTopics(
+    admin,
+    TOPICS.map((topic) => ({ topic, numPartitions: PARTITIONS, replicationFactor: 1 })),
+  );
 });
 afterAll(async () => {
   await admin.deleteTopics({ topics: TOPICS });

@@ -18,6 +18,7 @@ import { openProductPool } from '../../support/product-pool.ts';
 import { rawKafka } from '../../support/raw-kafka.ts';
 import { runCommand } from '../../support/run-command.ts';
 import { createDatabase, type TestDatabase, testStack, topicPrefix } from '../../support/stack.ts';
+import { makeTopics } from '../../support/topic-reader.ts';
 
 const CATALOG = fileURLToPath(new URL('../../../schemas/catalogs/documint.yaml', import.meta.url));
 
@@ -213,9 +214,8 @@ test('settings, a role, tables, topics, migrations and rights that do not fit ar
   const kafka = rawKafka(testStack().kafkaBrokers).admin();
   await kafka.connect();
   const topic = `${other}.changes`;
-  await kafka.createTopics({
-    topics: [{ topic, numPartitions: 1, configEntries: [{ name: 'max.message.bytes', value: '1000' }] }],
-  });
+  const configEntries = [{ name: 'max.message.bytes', value: '1000' }];
+  await makeTopics(kafka, [{ topic, numPartitions: 1, configEntries }]);
   cleanup.defer(async () => {
     await kafka.deleteTopics({ topics: [topic] });
     await kafka.disconnect();
