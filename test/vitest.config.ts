@@ -15,11 +15,12 @@ export const RETRIES = process.env.CI === 'true' ? 2 : 0;
 /** What comes does so at once; a busy machine takes its time. */
 const POLL_LIMIT_MS = 60_000;
 
-/**
- * Projects against real parts. They wait for others more than they work (a dead member of a consumer group is
- * noticed after ten seconds), so three files run at a time, each with databases, topics and ports of its own.
- */
+/** Of `npm test`: it takes five files at a time to keep two processors busy, since most wait for others now and then. */
+const SHARING = ['integration', 'e2e'];
+
+/** Projects against real parts. Each file has databases, topics and ports of its own. */
 function realParts(name: string): TestProjectConfiguration {
+  const isSharing = SHARING.includes(name);
   return {
     root,
     test: {
@@ -29,10 +30,10 @@ function realParts(name: string): TestProjectConfiguration {
       globalSetup: [fileURLToPath(new URL('./support/global-setup.ts', import.meta.url))],
       // The Kafka client sets such a timeout on every newer Node, to no harm, and Node says so once a process.
       execArgv: ['--disable-warning=TimeoutNegativeWarning'],
-      maxWorkers: 3,
+      maxWorkers: isSharing ? 5 : 3,
       // A process that has loaded the code already takes a quarter less CPU for a file than a new one. The other projects
-      // have few files, most of whose code runs in processes that they start.
-      isolate: name !== 'integration',
+      // have few files.
+      isolate: !isSharing,
       sequence: { groupOrder: 1 },
       testTimeout: 300_000,
       hookTimeout: 300_000,

@@ -2,18 +2,18 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
 /** Ends of the paths of files that take a minute or more, as measured on two cores. */
 export const LONGEST = [
-  'e2e/hand-off-property.e2e.test.ts',
-  'e2e/hand-off.e2e.test.ts',
   'e2e/export-as-of.e2e.test.ts',
   'e2e/chunked-export.e2e.test.ts',
+  'e2e/hand-off-property.e2e.test.ts',
+  'e2e/hand-off.e2e.test.ts',
   'e2e/replicas.e2e.test.ts',
-  'integration/api/openapi.kafka.test.ts',
   'integration/extractor/takeover.kafka.test.ts',
   'integration/writer/writer.kafka.test.ts',
   'integration/dispatcher/durability.kafka.test.ts',
   'integration/extractor/gives-way.kafka.test.ts',
+  'integration/storage/refuses.kafka.test.ts',
   'integration/capture/parents-broken.kafka.test.ts',
-  'integration/capture/broker-away.kafka.test.ts',
+  'integration/bulk/http-hanging.pg.test.ts',
 ];
 
 /** From the longest to the shortest kind. Files of a project stand together, so that a process serves the next file too. */
