@@ -308,6 +308,7 @@ export async function buildApi(config: ApiConfig, context: ServiceContext): Prom
     await openHttpListener(app.callback(), config.port, config.host, REQUEST_LIMITS, {
       urls,
       pageOf: app.pageOf,
+      nextLateness: app.nextLateness,
     }),
     (open) => open.close(),
   );

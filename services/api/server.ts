@@ -33,8 +33,9 @@ import { type ExportDeps, exportRoutes } from './exports/routes.ts';
 import { createOperationCaller } from './http/call-operation.ts';
 import { allowOrigins } from './http/cors.ts';
 import { errorHandler } from './http/error-handler.ts';
-import { createLateness } from './http/late-refusal.ts';
+import { createLateness, type NextLateness } from './http/late-refusal.ts';
 import { type MountDeps, mountRoutes } from './http/mount-routes.ts';
+import { pacePublic } from './http/pace-public.ts';
 import type { ProblemPage } from './http/problem.ts';
 import { createRefusalLines } from './http/refusal-lines.ts';
 import { refuseOverLimit } from './http/refuse-over-limit.ts';
@@ -146,6 +147,8 @@ export interface App {
   callback(): RequestListener;
   /** What a browser is shown of a request that could not be read. */
   readonly pageOf: ProblemPage;
+  /** The delay of all refusals together, those of unread requests too. */
+  readonly nextLateness: NextLateness;
 }
 
 export function createApp(deps: AppDeps): App {
@@ -186,7 +189,11 @@ export function createApp(deps: AppDeps): App {
   );
   app.use(mounted.middleware);
   const refuser = { limiter, routes: mounted, nextLateness, beginRequest, crossOrigin, lines, urls };
-  return { callback: () => refuseOverLimit(app.callback(), refuser), pageOf };
+  return {
+    callback: () => refuseOverLimit(pacePublic(app.callback(), { routes: mounted, urls }), refuser),
+    pageOf,
+    nextLateness,
+  };
 }
 
 /** Error codes of a client that left while the response was being sent. */

@@ -263,6 +263,7 @@ export async function openTestApi({ connections, ...overrides }: ApiOverrides = 
     await openHttpListener(app.callback(), 0, '127.0.0.1', requestLimits, {
       urls,
       pageOf: app.pageOf,
+      nextLateness: app.nextLateness,
       ...(overrides.readerLimits === undefined ? {} : { readerLimits: overrides.readerLimits }),
     }),
     (open) => open.close(),

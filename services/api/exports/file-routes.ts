@@ -83,6 +83,7 @@ export function exportFileRoutes(deps: ExportFileDeps): Route[] {
       },
       access: 'public',
       account: 'none',
+      isDownload: true,
       // The signature covers the query, so a wrong query is an altered link.
       readsQuery: true,
       responses: {

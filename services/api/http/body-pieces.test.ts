@@ -5,6 +5,7 @@ import { setImmediate } from 'node:timers/promises';
 import fc from 'fast-check';
 import { afterEach, expect, test } from 'vitest';
 import { createPieceGatherer, type SmallPiecesError } from './body-pieces.ts';
+import { parseInSlices } from './parse-in-slices.ts';
 
 let cleanup = new AsyncDisposableStack();
 afterEach(async () => {
@@ -16,11 +17,12 @@ type Handle = (request: IncomingMessage, response: ServerResponse) => void;
 
 /** @returns a connection to a server that gathers the pieces of what it is sent */
 async function connected(handle: Handle, refuse: (error: SmallPiecesError) => void = fail): Promise<Socket> {
-  const gatherPieces = createPieceGatherer();
+  const pieces = createPieceGatherer();
   const server = createServer((request, response) => {
-    gatherPieces(request, refuse);
+    pieces.gather(request, refuse);
     handle(request, response);
   });
+  parseInSlices(server, pieces.bytesLeft);
   cleanup.defer(() => void server.close());
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');

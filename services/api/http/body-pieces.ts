@@ -1,11 +1,12 @@
 import type { IncomingMessage } from 'node:http';
+import type { Duplex } from 'node:stream';
 
 /** Small pieces are gathered into buffers of this size. */
 const GATHERED_BYTES = 4_096;
 
 /** Limits of one turn of a body. Then other bodies have their turn. Without limits Node reads up to 2 MB at once. */
 const TURN_BYTES = 65_536;
-const TURN_PIECES = 1_000;
+const TURN_PIECES = 300;
 
 /** Estimated CPU time of a piece and of a byte, in milliseconds. Each piece is a call from Node's parser, with a buffer of its own. */
 const PIECE_MS = 0.002;
@@ -32,17 +33,24 @@ export class SmallPiecesError extends Error {
   }
 }
 
-/** Prepares a request for its body, before anybody reads it. `refuse` is called once at most. */
-export type GatherPieces = (request: IncomingMessage, refuse: (error: SmallPiecesError) => void) => void;
+/** Prepares requests for their bodies, before anybody reads them. `refuse` is called once at most. */
+export interface PieceGatherer {
+  gather(request: IncomingMessage, refuse: (error: SmallPiecesError) => void): void;
+  /** Bytes that are left of the body that a connection sends; 0 without one, or where its length is not known. */
+  bytesLeft(socket: Duplex): number;
+}
 
 /**
  * Gathers the small pieces of a body, such as chunks of one byte. 64 KB of such chunks would be 11,000 events for the reader of
  * the body. For a body without a reader they would be 11,000 buffers, each of which keeps all 64 KB in memory. A body of many tiny
  * pieces is refused. Bodies are read in turns, even those that are only drained, so that other requests do not wait for them.
  */
-export function createPieceGatherer(): GatherPieces {
+export function createPieceGatherer(): PieceGatherer {
   const waitForTurn = createReadTurns();
-  return (request, refuse) => {
+  const left = new WeakMap<Duplex, () => number>();
+  const gather: PieceGatherer['gather'] = (request, refuse) => {
+    const length = Number(request.headers['content-length'] ?? 0);
+    left.set(request.socket, () => (request.complete || length === 0 ? 0 : length - byteCount));
     const push = request.push.bind(request);
     const read = request._read.bind(request);
     let gathered: Buffer | undefined;
@@ -72,7 +80,7 @@ export function createPieceGatherer(): GatherPieces {
         read(0);
       });
     };
-    const gather = (piece: Buffer): boolean => {
+    const take = (piece: Buffer): boolean => {
       if (piece.length + used > GATHERED_BYTES) handOn();
       if (piece.length > GATHERED_BYTES) return push(piece);
       if (gathered === undefined) {
@@ -101,7 +109,7 @@ export function createPieceGatherer(): GatherPieces {
       turn.byteCount += piece.length;
       if (turn.pieceCount >= TURN_PIECES || turn.byteCount >= TURN_BYTES) hold();
       // `false` stops further reads of the socket. The parser still hands over the rest of what was read.
-      return gather(piece) && !isHeld;
+      return take(piece) && !isHeld;
     };
     request._read = (size) => {
       if (isRefused) return;
@@ -111,6 +119,7 @@ export function createPieceGatherer(): GatherPieces {
     // Node skips the body of a request that was never read when its response is sent. Then `push` would not be called.
     request.read(0);
   };
+  return { gather, bytesLeft: (socket) => left.get(socket)?.() ?? 0 };
 }
 
 /** What was read of a body in one turn. It grows until the parser has handed over all that was read. */

@@ -1,5 +1,5 @@
 import type { Server, ServerResponse } from 'node:http';
-import type { Socket } from 'node:net';
+import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { REFUSAL_WAITS } from './late-refusal.ts';
 
@@ -12,6 +12,10 @@ const MAX_UNANSWERED = 16;
 export interface Connections {
   /** The responses of a connection that have not been sent, in their order. */
   responsesOf(socket: Duplex): readonly ServerResponse[];
+  /** Whether a connection has more requests without a response than it may. */
+  isCrowded(socket: Duplex): boolean;
+  /** Lets a new connection replace this one, whatever it has asked. */
+  giveUp(socket: Duplex): void;
 }
 
 /**
@@ -48,9 +52,10 @@ export function limitConnections(server: Server, maxConnections: number): Connec
     const responses = unanswered.get(socket);
     if (responses === undefined || socket.destroyed) return;
     responses.add(response);
-    if (responses.size > MAX_UNANSWERED) socket.destroy();
     served.delete(socket);
     unserved.delete(socket);
+    // It will be closed.
+    if (responses.size > MAX_UNANSWERED) unserved.add(socket);
     let group = served;
     response.once(REFUSAL_WAITS, () => {
       group = unserved;
@@ -61,5 +66,13 @@ export function limitConnections(server: Server, maxConnections: number): Connec
       if (responses.size === 0 && !socket.destroyed) group.add(socket);
     });
   });
-  return { responsesOf: (socket) => [...(unanswered.get(socket) ?? [])] };
+  return {
+    responsesOf: (socket) => [...(unanswered.get(socket) ?? [])],
+    isCrowded: (socket) => (unanswered.get(socket)?.size ?? 0) > MAX_UNANSWERED,
+    giveUp(socket) {
+      if (!(socket instanceof Socket) || socket.destroyed) return;
+      served.delete(socket);
+      unserved.add(socket);
+    },
+  };
 }

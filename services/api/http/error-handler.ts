@@ -5,6 +5,7 @@ import type { Log } from '../../../shared/runtime/log.ts';
 import { StorageFullError, StorageRefusedError } from '../../../shared/storage/storage.ts';
 import { type NextLateness, waitLate } from './late-refusal.ts';
 import type { Mounted } from './mount-routes.ts';
+import { PROBES } from './pace-public.ts';
 import {
   methodNotAllowed,
   type Problem,
@@ -28,9 +29,6 @@ const STORAGE_RETRY_SECONDS = 60;
  * once, because somebody may be working on the request.
  */
 const LATE_STATUSES: ReadonlySet<number> = new Set([400, 401, 429]);
-
-/** Probes come every second. Their lines would bury the others. */
-const QUIET_PATHS: ReadonlySet<string> = new Set(['/healthz', '/readyz']);
 
 export interface ErrorHandlerDeps {
   readonly log: Log;
@@ -68,7 +66,7 @@ export function errorHandler({
       const shownError = await errorForCaller(error, isStoreUp);
       send(ctx, toProblem(shownError, requestId), problemHeaders(shownError));
     }
-    if (!LATE_STATUSES.has(ctx.status)) {
+    if (!isLate(ctx)) {
       writeLine(log, ctx, startedAtMs, failure, 0);
       return;
     }
@@ -76,6 +74,11 @@ export function errorHandler({
     if (unwritten !== undefined) writeLine(log, ctx, startedAtMs, failure, unwritten);
     await new Promise<void>((resolve) => waitLate(ctx.res, nextLateness(), resolve));
   };
+}
+
+/** Nobody stands for an altered link, so its refusal is late too. A key that lacks a right has limits of its own. */
+function isLate({ status, state }: Context): boolean {
+  return LATE_STATUSES.has(status) || (status === 403 && state.caller === undefined);
 }
 
 /** Checks host and target before anything parses them, such as Koa's `ctx.path`. */
@@ -172,6 +175,7 @@ function writeLine(
     ...(refusedUnwritten > 0 ? { refusedUnwritten } : {}),
   };
   if (ctx.status >= 500) log.error('request.failed', line);
-  else if (QUIET_PATHS.has(ctx.path)) log.debug('request.handled', line);
+  // Probes come every second. Their lines would bury the others.
+  else if (PROBES.has(ctx.path)) log.debug('request.handled', line);
   else log.info('request.handled', line);
 }

@@ -76,12 +76,39 @@ test('connections that were served and then ask nothing replace one another too,
   await gone;
 });
 
-test('a connection that sends requests without waiting for responses is closed', async () => {
-  const open = await listen(() => undefined);
+test('a connection that sends requests without waiting for responses is closed late, and only some are handled', async () => {
+  let handled = 0;
+  const open = await listen(() => {
+    handled += 1;
+  });
   const socket = await open();
-  const gone = once(socket, 'close');
+  const gone = new Promise((resolve) => socket.once('close', resolve));
+  const startedMs = performance.now();
   socket.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n'.repeat(17));
+  // What is sent meanwhile is not read. The closing may reset it.
+  socket.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n'.repeat(10_000));
   await gone;
+  expect(performance.now() - startedMs).toBeGreaterThanOrEqual(REQUEST_LIMITS.refusalMs / 2 - 1);
+  expect(handled).toBe(16);
+});
+
+test('connections that are refused unread are ended late, and keep nobody out meanwhile', async () => {
+  const open = await listen((_request, response) => response.end('yes'));
+  const refused = await Promise.all(Array.from({ length: MAX }, open));
+  const startedMs = performance.now();
+  const ends = refused.map(async (socket) => {
+    const reply = await text(socket).catch(() => '');
+    return { reply, isLate: performance.now() - startedMs >= REQUEST_LIMITS.refusalMs / 2 - 1 };
+  });
+  // Some clients close their side once they have sent everything.
+  for (const socket of refused) socket.end('nothing of HTTP\r\n\r\n');
+  expect(await replyOf(await open())).toBe('HTTP/1.1 200');
+  const [replaced, ...others] = (await Promise.all(ends)).toSorted((a, b) => a.reply.length - b.reply.length);
+  expect(replaced).toMatchObject({ reply: '' });
+  for (const { reply, isLate } of others) {
+    expect(reply).toMatch(/^HTTP\/1.1 400 .*application\/problem\+json/s);
+    expect(isLate).toBe(true);
+  }
 });
 
 test('connections with running requests stay open, and one more is refused', async () => {

@@ -1,6 +1,7 @@
 import {
   createServer,
   type IncomingMessage,
+  maxHeaderSize,
   type RequestListener,
   type ServerResponse,
   STATUS_CODES,
@@ -12,6 +13,8 @@ import { SetupError } from '../../../shared/runtime/errors.ts';
 import type { Worker } from '../../../shared/runtime/worker.ts';
 import { createPieceGatherer } from './body-pieces.ts';
 import { limitConnections } from './connections.ts';
+import { createLateness, type NextLateness } from './late-refusal.ts';
+import { parseInSlices } from './parse-in-slices.ts';
 import {
   type AskedFor,
   type ProblemPage,
@@ -30,6 +33,12 @@ const MAX_CONNECTIONS = 4_000;
 /** Connections that are refused in one turn of the event loop: half a millisecond. Thousands may run out of time in one moment. */
 const REFUSED_AT_ONCE = 5;
 
+/**
+ * Connections that are ended late at once. Each may hold two reads of 64 KB, and thousands may be opened for that. Beyond the limit
+ * they are ended without delay.
+ */
+const MAX_LEAVING = 500;
+
 /** Longer than load balancers keep a connection, so that the api never closes it under a request. */
 const KEEP_ALIVE_TIMEOUT_MS = 75_000;
 
@@ -47,11 +56,13 @@ export async function openHttpListener(
   limits: RequestLimits,
   {
     urls,
+    nextLateness = createLateness(limits.refusalMs),
     maxConnections = MAX_CONNECTIONS,
     pageOf = () => undefined,
     readerLimits = READER_LIMITS,
   }: {
     readonly urls: Pick<PublicUrls, 'prefix' | 'reference'>;
+    readonly nextLateness?: NextLateness;
     readonly maxConnections?: number;
     readonly pageOf?: ProblemPage;
     readonly readerLimits?: ReaderLimits;
@@ -66,6 +77,8 @@ export async function openHttpListener(
     // Its response would have no body.
     requireHostHeader: false,
   });
+  const pieces = createPieceGatherer();
+  const parsedOf = parseInSlices(server, pieces.bytesLeft);
   const connections = limitConnections(server, maxConnections);
   dropSlowReaders(server, readerLimits);
   /** Requests whose response was sent before their body had arrived. */
@@ -80,19 +93,46 @@ export async function openHttpListener(
   /** Requests whose client sends the body once it is told to. */
   const held = new WeakSet<IncomingMessage>();
   const inTurn = createTurns(REFUSED_AT_ONCE);
-  server.on('clientError', (error: UnreadError, socket) => inTurn(() => refuseUnread(error, socket)));
-  const gatherPieces = createPieceGatherer();
+  const leaving = new Set<Duplex>();
+  /** Reads nothing more of a connection and ends it later, because its client may open another at once. */
+  const endLate = (socket: Duplex, waitMs: number, end: () => void) => {
+    leaving.add(socket);
+    // Node would close a connection that its client has closed on its side, before the refusal is sent.
+    for (const event of ['data', 'end']) socket.removeAllListeners(event);
+    // Whoever ends a response, or reads a body, lets Node read on.
+    socket.on('resume', () => socket.pause());
+    socket.pause().on('error', () => undefined);
+    connections.giveUp(socket);
+    const timer = setTimeout(() => inTurn(end), leaving.size > MAX_LEAVING ? 0 : waitMs);
+    socket.once('close', () => {
+      leaving.delete(socket);
+      clearTimeout(timer);
+    });
+  };
+  const refuseLate = (error: UnreadError, socket: Duplex) => {
+    if (leaving.has(socket) || socket.destroyed) return;
+    // A timeout has made its client wait already.
+    const waitMs = error.code === 'ERR_HTTP_REQUEST_TIMEOUT' ? 0 : nextLateness();
+    const parsed = parsedOf(socket);
+    if (parsed !== undefined) error.rawPacket = Buffer.from(parsed.subarray(0, maxHeaderSize));
+    endLate(socket, waitMs, () => refuseUnread(error, socket));
+  };
+  server.on('clientError', refuseLate);
   server.on('request', (request, response) => {
     const { socket } = request;
-    // Of a connection that was closed, the parser still brings the requests that were read.
-    if (socket.destroyed) return;
+    // The parser still brings the requests of its slice.
+    if (socket.destroyed || leaving.has(socket)) return;
+    if (connections.isCrowded(socket)) {
+      endLate(socket, nextLateness(), () => socket.destroy());
+      return;
+    }
     response.once('finish', () => {
       if (request.complete) return;
       drained.add(socket);
       request.once('close', () => drained.delete(socket));
       drain(request, limits.lingerMs);
     });
-    if (hasBody(request)) gatherPieces(request, (error) => refuseUnread(error, socket));
+    if (hasBody(request)) pieces.gather(request, (error) => refuseLate(error, socket));
     if (held.has(request)) continueWhenRead(request, response);
     handle(request, response);
   });
@@ -102,7 +142,7 @@ export async function openHttpListener(
   });
   // Node itself would send a response without a body, or none.
   server.on('checkExpectation', (request, response) => server.emit('request', request, response));
-  server.on('connect', (_request, socket) => refuseUnread(new UnsupportedMethodError('CONNECT'), socket));
+  server.on('connect', (_request, socket) => refuseLate(new UnsupportedMethodError('CONNECT'), socket));
   await new Promise<void>((resolve, reject) => {
     server.once('error', (cause: NodeJS.ErrnoException) => reject(listenFailure(cause, port, host)));
     server.listen(port, host, resolve);
@@ -180,7 +220,7 @@ function hasBody({ headers }: IncomingMessage): boolean {
 
 /** Of a request that Node could not read, with the bytes that it had of it. */
 interface UnreadError extends NodeJS.ErrnoException {
-  readonly rawPacket?: Buffer;
+  rawPacket?: Buffer;
 }
 
 function refuse(

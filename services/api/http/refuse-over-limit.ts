@@ -51,8 +51,11 @@ function keyPrintOf({ headers }: IncomingMessage): string | undefined {
   return key === undefined ? undefined : hashKey(key).toString('base64');
 }
 
-/** Undefined where there is none, or the target cannot be read. */
-function routeOf({ method, url }: IncomingMessage, { routes, urls }: RefuserDeps): Route | undefined {
+/** The route of a request that nothing else has looked at. Undefined where there is none, or the target cannot be read. */
+export function routeOf(
+  { method, url }: IncomingMessage,
+  { routes, urls }: Pick<RefuserDeps, 'routes'> & { readonly urls: Pick<PublicUrls, 'prefix'> },
+): Route | undefined {
   try {
     return routes.find(method ?? '', readTarget(url ?? '', urls.prefix()).path);
   } catch {
