@@ -38,8 +38,9 @@ export interface AttackReport {
    * the figures beside it say nothing.
    */
   readonly endedCount: number;
-  /** All its connections are open, and have got their first response if they ask. */
-  readonly isFull: boolean;
+  /** Connections that it has, and those of them that are open and have got their first response if they ask. */
+  readonly connections: number;
+  readonly begunCount: number;
 }
 
 export interface ApiAttackOptions {
@@ -122,12 +123,12 @@ async function attack(options: ApiAttackOptions): Promise<void> {
 }
 
 let endedCount = 0;
-let fullCount = 0;
+let connections = 0;
 let begunCount = 0;
 
 /** So many loops, each beginning anew when it is answered, refused or cut off. */
 async function askAll(count: number, once: (begin: Begin) => Promise<void>): Promise<void> {
-  fullCount = count;
+  connections = count;
   const loop = async (): Promise<void> => {
     let hasBegun = false;
     const begin = () => {
@@ -195,6 +196,6 @@ function pour(to: Address, head: string, again: string, begin: Begin): Promise<v
 if (process.send !== undefined) {
   yieldToMeasured();
   process.once('message', (options) => void attack(options as ApiAttackOptions));
-  const report = (): AttackReport => ({ endedCount, isFull: fullCount > 0 && begunCount === fullCount });
+  const report = (): AttackReport => ({ endedCount, connections, begunCount });
   setInterval(() => process.send?.(report()), 500);
 }

@@ -1,3 +1,4 @@
+import { readdirSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Customer, openWorld } from '../../deploy/demo/world.ts';
 import type { ApiAttack, ApiAttackOptions, AttackReport } from './api-attack.ts';
@@ -12,6 +13,9 @@ const SECONDS = 15;
 const WARM_UP_SECONDS = 5;
 /** For an attack to open its connections. The attacker yields, so a busy machine makes it slow. */
 const ONSET_LIMIT_MS = 60_000;
+
+/** Connections of the customers, which come and go, beside those that an attack has left open. */
+const OWN_CONNECTIONS = 10;
 
 /** More than the sockets between the api and its client hold: some 30 MB. */
 const ROWS = 100_000;
@@ -61,24 +65,38 @@ export async function benchFairApi({ say, ...options }: BenchOptions): Promise<v
   };
 
   await measure('warming up', WARM_UP_SECONDS);
+  const [apiPid = 0] = world.services.pids('api');
+  const filesBefore = openFiles(apiPid);
+  /** Waits until the api has closed the connections of an attack that has ended. */
+  const closed = async () => {
+    const limitMs = performance.now() + ONSET_LIMIT_MS;
+    while (openFiles(apiPid) > filesBefore + OWN_CONNECTIONS && performance.now() < limitMs) await delay(100);
+  };
   let aloneMs = await measure('alone');
   for (const attack of ATTACKS) {
     const attackOptions: ApiAttackOptions = { attack, url: world.apiUrl, key: loud.key, link };
     const besideMs = await (async () => {
       await using attacker = await forkApart(new URL('./api-attack.ts', import.meta.url));
-      let last: AttackReport = { endedCount: 0, isFull: false };
+      let last: AttackReport = { endedCount: 0, connections: 0, begunCount: 0 };
       attacker.on('message', (report: AttackReport) => {
         last = report;
       });
       attacker.send(attackOptions);
       const limitMs = performance.now() + ONSET_LIMIT_MS;
-      while (!last.isFull && performance.now() < limitMs) await delay(100);
-      if (!last.isFull) say(`  THE ATTACK IS NOT AT ITS FULL STRENGTH after ${ONSET_LIMIT_MS / 1_000} s`);
+      const isFull = () => last.connections > 0 && last.begunCount === last.connections;
+      while (!isFull() && performance.now() < limitMs) await delay(100);
+      if (!isFull()) {
+        const { begunCount, connections } = last;
+        say(
+          `  NOT AT FULL STRENGTH after ${ONSET_LIMIT_MS / 1_000} s: ${begunCount} of ${connections} connections`,
+        );
+      }
       const countBefore = last.endedCount;
       const p99Ms = await measure(`beside ${attack}`);
       say(`  ${last.endedCount - countBefore} of its requests and connections ended meanwhile`);
       return p99Ms;
     })();
+    await closed();
     const aloneAfterMs = await measure('alone again');
     // The machine is not the same all the time: what counts is the time just before and just after.
     const times = besideMs / ((aloneMs + aloneAfterMs) / 2);
@@ -87,6 +105,10 @@ export async function benchFairApi({ say, ...options }: BenchOptions): Promise<v
       `  ${times.toFixed(1)} times the p99 alone: ${times <= BOUND ? 'within' : 'OVER'} the bound of ${BOUND}`,
     );
   }
+}
+
+function openFiles(pid: number): number {
+  return readdirSync(`/proc/${pid}/fd`).length;
 }
 
 async function exportLink({ client }: Customer): Promise<string> {
