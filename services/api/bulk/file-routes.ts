@@ -16,6 +16,7 @@ import { jsonResponse } from '../http/response.ts';
 import { defineRoute, type RawBody, type Route } from '../http/route.ts';
 import { requireUtf8 } from '../http/text-rules.ts';
 import { invalid } from '../http/validate.ts';
+import { holdCaller } from '../keys/key-store.ts';
 import { countIds, type IdCount } from './count-ids.ts';
 import { EXAMPLE_FILE } from './examples.ts';
 import { beginBulkFile, completeBulkFile, forgetBulkFile } from './file-store.ts';
@@ -83,7 +84,7 @@ export function bulkFileRoutes({ pool, storage, requestLimits, catalog, source }
           example: EXAMPLE_FILE,
         },
       },
-      async handle({ accountId: named, query, incoming, once }) {
+      async handle({ accountId: named, query, incoming, caller, once }) {
         const accountId = oneAccount(named);
         requireUtf8(incoming.headers);
         requireWholeBody(incoming.headers);
@@ -104,6 +105,8 @@ export function bulkFileRoutes({ pool, storage, requestLimits, catalog, source }
         const response = await once(
           async (db) => {
             requireIds(count);
+            // The upload may have taken an hour.
+            if (caller.kind === 'account') await holdCaller(db, caller.keyId);
             const row = await completeBulkFile(db, { id, bytes, items: count.items });
             isKept = true;
             return jsonResponse(201, {

@@ -18,11 +18,21 @@ export function validate<Schema extends z.ZodType>(
   rules: (input: Readonly<Record<string, unknown>>) => readonly FieldError[] = () => [],
 ): z.output<Schema> {
   const result = schema.safeParse(input, { reportInput: false, error: describeIssue });
-  const found = result.success ? [] : result.error.issues.flatMap((issue) => toFieldErrors(issue, kind));
+  const found = result.success
+    ? []
+    : withoutConsequences(result.error.issues).flatMap((issue) => toFieldErrors(issue, kind));
   const errors = [...found, ...(isObject(input) ? rules(input) : [])];
   if (errors.length > 0) throw invalid(errors);
   if (!result.success) throw result.error;
   return result.data;
+}
+
+/** The schema compares the length of a text with that of the list that it should be. Such an issue tells nothing new. */
+function withoutConsequences(issues: readonly z.core.$ZodIssue[]): readonly z.core.$ZodIssue[] {
+  const wrong = new Set(
+    issues.filter(({ code }) => code === 'invalid_type').map(({ path }) => toPointer(path)),
+  );
+  return issues.filter(({ code, path }) => code === 'invalid_type' || !wrong.has(toPointer(path)));
 }
 
 /** Errors in one problem document: more than anybody reads, and few enough for a response of some kilobytes. */

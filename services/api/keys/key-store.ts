@@ -43,7 +43,7 @@ export interface NewKey {
   readonly accountId: string;
   readonly name: string | undefined;
   readonly scopes: readonly Scope[];
-  /** Of `holdMaker`. */
+  /** Of `holdCaller`. */
   readonly makers: readonly string[];
 }
 
@@ -99,14 +99,14 @@ export async function createKey(
 }
 
 /**
- * Holds the key or the session that makes a key, so that it is not revoked at the same time: the revocation sees each key that
- * it has made, and it makes no other.
+ * Holds the key or the session of a request, so that it is not revoked at the same time: the revocation sees each key that it has
+ * made, and it makes no other. Of a request that has taken long, it says whether its key is still valid.
  *
  * @param id of a key or of a session
- * @returns the makers of the key that it makes
+ * @returns the makers of a key that it makes
  * @throws AppError `unauthorized` when it has ended
  */
-export async function holdMaker(db: Queryable, id: string): Promise<readonly string[]> {
+export async function holdCaller(db: Queryable, id: string): Promise<readonly string[]> {
   const session = await db.query<{ key_id: string | null }>(
     'select key_id from portal_sessions where id = $1 and revoked_at is null and expires_at > now() for share',
     [id],

@@ -20,7 +20,7 @@ import {
   presentKey,
   REVOKE_QUERY,
 } from './key-schemas.ts';
-import { createKey, holdMaker, listKeys, revokeKey } from './key-store.ts';
+import { createKey, holdCaller, listKeys, revokeKey } from './key-store.ts';
 
 export interface KeyDeps {
   readonly pool: Pool;
@@ -88,7 +88,7 @@ export function keyRoutes({ pool, cursorSigner }: KeyDeps): Route[] {
               },
             );
           }
-          const makers = caller.kind === 'account' ? await holdMaker(db, caller.keyId) : [];
+          const makers = caller.kind === 'account' ? await holdCaller(db, caller.keyId) : [];
           const wanted = { accountId: oneAccount(accountId), name: body.name, scopes: body.scopes, makers };
           const { key, ...row } = await createKey(db, wanted, actorOf(caller));
           return jsonResponse(201, { ...presentKey(row), key });

@@ -113,6 +113,10 @@ test('start is one of its three forms', () => {
   }
 });
 
+test('a text in place of a list is one fault, however long it is', () => {
+  expect(pointersOf({ url: URL, events: 'x'.repeat(200) })).toEqual(['/events']);
+});
+
 test('all faults are reported at once', () => {
   expect(
     pointersOf({ url: 'http://10.0.0.1', events: ['x'], max_in_flight: 0, secret: 'mine' }).sort(),

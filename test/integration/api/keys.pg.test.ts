@@ -110,6 +110,7 @@ test('a key or a session that is revoked while a body arrives has sent nothing',
   const ends = [
     beginSlowly('/exports', '{"resource":"invoices"}', json),
     beginSlowly('/keys', '{"scopes":["exports:read"]}', json),
+    beginSlowly('/bulk/files', '1001\n1002\n', { ...json, 'content-type': 'text/plain' }),
     beginSlowly('/dashboard/exports/new', `csrf=${csrf}&resource=invoices`, form),
     beginSlowly('/dashboard/keys/new', `csrf=${csrf}&scope=exports%3Aread`, form),
     beginSlowly(
@@ -129,13 +130,14 @@ test('a key or a session that is revoked while a body arrives has sent nothing',
     return rows.length > 0;
   });
   await revokeAll();
-  expect(await Promise.all(ends.map((end) => end()))).toEqual(Array(5).fill(401));
+  expect(await Promise.all(ends.map((end) => end()))).toEqual(Array(6).fill(401));
   const { rows } = await api.pool.query(
     `select (select count(*) from exports where account_id = $1)::int as exports,
+       (select count(*) from bulk_files where account_id = $1)::int as files,
        (select count(*) from api_keys where account_id = $1)::int as keys`,
     [account.id],
   );
-  expect(rows).toEqual([{ exports: 0, keys: 1 }]);
+  expect(rows).toEqual([{ exports: 0, files: 0, keys: 1 }]);
 });
 
 test('a key is made before its maker is revoked, or not at all', async () => {

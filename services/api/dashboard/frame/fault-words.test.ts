@@ -154,7 +154,6 @@ test('a schema says what is wrong in words, and each has a code', () => {
       [
         "/name is required",
         "/list must be a list",
-        "/list must have at least 2 characters",
         "/kind is required",
         "/only is required",
         "/count must be a whole number",
