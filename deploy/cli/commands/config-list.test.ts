@@ -1,6 +1,8 @@
 import { expect, test } from 'vitest';
 import type { Env } from '../../../shared/runtime/env.ts';
 import { runCommand } from '../../../test/support/run-command.ts';
+import { temporaryDirectory } from '../../../test/support/temporary-directory.ts';
+import { announceTandem } from '../../local/running-tandem.ts';
 import { configListCommand } from './config-list.ts';
 
 const ENV: Env = {
@@ -100,4 +102,20 @@ test('the list is narrowed to one service, or to what is set or wrong', async ()
   expect(set.of('PORT')).toBeUndefined();
   expect(set.of('ADMIN_KEY')).toBeDefined();
   await expect(list(ENV, '--service', 'reader')).rejects.toThrow(/no service "reader"/);
+});
+
+test('the settings of a Tandem that runs here are all there, and its keys are not shown', async () => {
+  const home = temporaryDirectory();
+  const adminKey = `tk_admin_${'a1b2c3d4'.repeat(6)}`;
+  const { DATABASE_URL = '', KAFKA_BROKERS = '', CATALOG = '' } = ENV;
+  const parts = {
+    ...{ DATABASE_URL, KAFKA_BROKERS, CATALOG, STORAGE_URL: 'file:///files' },
+    SCHEMA_REGISTRY_URL: 'http://registry',
+  };
+  using _running = announceTandem(home, { apiUrl: 'http://127.0.0.1:8080', adminKey, parts });
+  const { code, lines } = await runCommand(configListCommand, ['--set'], { env: {}, home });
+  expect(lines.at(-1)).toBe('every service accepts these settings');
+  expect(code).toBe(0);
+  expect(lines.find((line) => line.startsWith('SECRET_KEY '))).toMatch(/stack +\*\*\*/);
+  expect(lines.join('\n')).not.toContain('a1b2c3d4');
 });

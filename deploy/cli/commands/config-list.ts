@@ -47,7 +47,9 @@ const HIDDEN = '***';
 
 function list({ env, home, say }: CommandContext, { service, set, json }: ListOptions): number {
   const running = findRunningTandem(home);
-  const stack: Env = running === null ? {} : { ...running.parts, ADMIN_KEY: running.adminKey };
+  // Its services have a secret of their own, which is not shown either.
+  const keys = { ADMIN_KEY: running?.adminKey, SECRET_KEY: running?.adminKey };
+  const stack: Env = running === null ? {} : { ...running.parts, ...keys };
   const services = readServiceSettings({ ...stack, ...env });
   if (service !== undefined && !services.some((one) => one.service === service)) {
     throw new SetupError(
