@@ -1,4 +1,5 @@
 import { createHash, type KeyObject } from 'node:crypto';
+import { type Dispatcher, request } from 'undici';
 import { retryAfterMs } from '../domain/retry-after.ts';
 import { anySignal } from '../runtime/any-signal.ts';
 import { sign } from '../runtime/signing.ts';
@@ -53,17 +54,22 @@ export function retryDelayMs(attempt: number): number | undefined {
   return RETRY_DELAYS_MS[attempt - 1];
 }
 
-/** Asks the handler for one item, once. */
+/** Asks the handler for one item, once. `fetch` would take three times as much CPU. */
 export async function callHandler(
   { url, timeoutMs, idempotencyKey, body, signingKeys }: HandlerCall,
   signal: AbortSignal,
 ): Promise<HandlerAnswer> {
   const bytes = Buffer.from(JSON.stringify(body));
-  using limited = anySignal([signal, AbortSignal.timeout(timeoutMs)]);
+  const overdue = new AbortController();
+  const timer = setTimeout(() => overdue.abort(), timeoutMs);
+  using limited = anySignal([signal, overdue.signal]);
   try {
-    const response = await fetch(url, {
+    const {
+      statusCode,
+      headers,
+      body: answer,
+    } = await request(url, {
       method: 'POST',
-      redirect: 'manual',
       headers: {
         'content-type': 'application/json',
         'idempotency-key': idempotencyKey,
@@ -72,27 +78,28 @@ export async function callHandler(
       body: bytes,
       signal: limited.signal,
     });
-    const text = await readStart(response);
-    if (response.ok) return { status: 'succeeded' };
-    const message = reasonOf(text) ?? `The handler returned status ${response.status}.`;
-    if (response.status >= 500 || LATER.has(response.status)) {
-      const restMs = retryAfterMs(response.headers.get('retry-after') ?? undefined, Date.now());
+    const text = await readStart(answer);
+    if (statusCode >= 200 && statusCode < 300) return { status: 'succeeded' };
+    const message = reasonOf(text) ?? `The handler returned status ${statusCode}.`;
+    if (statusCode >= 500 || LATER.has(statusCode)) {
+      const restMs = retryAfterMs([headers['retry-after']].flat()[0], Date.now());
       const fault: HandlerFault = {
         code: 'handler_unavailable',
         message,
-        isAway: LATER.has(response.status),
+        isAway: LATER.has(statusCode),
         retryAfterMs: restMs === undefined ? undefined : Math.min(restMs, MAX_REST_MS),
       };
       return { status: 'failed', fault, isFinal: false };
     }
     return { status: 'failed', fault: { code: 'handler_refused', message }, isFinal: true };
-  } catch (error) {
+  } catch {
     if (signal.aborted) return { status: 'stopped' };
-    const isTimeout = error instanceof Error && error.name === 'TimeoutError';
-    const fault = isTimeout
+    const fault = overdue.signal.aborted
       ? { code: HANDLER_TIMEOUT, message: `The handler did not respond within ${timeoutMs} ms.` }
       : { code: 'handler_unavailable', message: 'The handler could not be reached.', isAway: true };
     return { status: 'failed', fault, isFinal: false };
+  } finally {
+    clearTimeout(timer);
   }
 }
 
@@ -107,14 +114,13 @@ function signatureOf(keys: readonly KeyObject[], id: string, body: Buffer): Reco
   };
 }
 
-async function readStart(response: Response): Promise<string> {
-  if (response.body === null) return '';
+async function readStart(body: Dispatcher.ResponseData['body']): Promise<string> {
   const parts: Uint8Array[] = [];
   let bytes = 0;
-  for await (const part of response.body) {
+  for await (const part of body as AsyncIterable<Uint8Array>) {
     parts.push(part);
     bytes += part.length;
-    // Leaving the loop cancels the rest.
+    // Leaving the loop closes the connection, because the rest is not read.
     if (bytes >= MAX_ANSWER_BYTES) break;
   }
   return Buffer.concat(parts).subarray(0, MAX_ANSWER_BYTES).toString();
