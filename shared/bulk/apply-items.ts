@@ -3,7 +3,7 @@ import { quoteLiteral } from '../postgres/quote.ts';
 import { inTransaction } from '../postgres/transaction.ts';
 import { WAL_MESSAGES } from '../protocol/wal-messages.ts';
 import { sleep } from '../runtime/sleep.ts';
-import { type Application, applyStatement, type NumberedItem } from './apply-statement.ts';
+import { type Application, applyStatement, type NumberedItem, type RowAccess } from './apply-statement.ts';
 import {
   classifySourceError,
   describeRejection,
@@ -11,6 +11,7 @@ import {
   isRaised,
   type SourceErrorClass,
 } from './classify-source-error.ts';
+import { keepPlan } from './keep-plan.ts';
 import { recordResults } from './ledger.ts';
 
 export interface ApplyOptions {
@@ -45,7 +46,10 @@ export class NotOursError extends Error {
   override readonly name = 'NotOursError';
 }
 
-/** The statement changed other rows than its ledger rows say, for example because a trigger suppressed a change. */
+/**
+ * The statement changed fewer rows than it has locked: a trigger suppressed a change, or another transaction changed a row before
+ * the statement had its lock.
+ */
 class UnchangedError extends Error {
   override readonly name = 'UnchangedError';
 }
@@ -106,12 +110,17 @@ async function applyOrSplit(
   isWhole: boolean,
   options: ApplyOptions,
 ): Promise<ReadonlySet<number>> {
+  let access: RowAccess = isWhole && application.table.isOneRelation ? 'place' : 'key';
   for (let attempts = 1; ; attempts += 1) {
     if (options.signal.aborted) throw new NotOursError('the chunk must not continue');
     try {
-      return await applyOnce(application, items, isLast, options);
+      return await applyOnce(application, items, isLast, access, options);
     } catch (error) {
       if (error instanceof NotOursError) throw error;
+      if (error instanceof UnchangedError && access === 'place') {
+        access = 'key';
+        continue;
+      }
       const [first] = items;
       const only = items.length === 1 ? first : undefined;
       const errorClass = error instanceof UnchangedError ? 'reject' : classifySourceError(error);
@@ -166,7 +175,7 @@ async function isOfSource(
   if (errorClass === 'reject' || errorClass === 'too_slow' || isRaised(error)) return false;
   // The connection failed, and the server perhaps with it.
   if (!(error instanceof pg.DatabaseError)) return true;
-  const { text, values } = applyStatement(application, [], false);
+  const { text, values } = applyStatement(application, [], false, 'key');
   const undo = new Error('the probe is over');
   try {
     await inTransaction(source, async (client) => {
@@ -179,28 +188,14 @@ async function isOfSource(
   return false;
 }
 
-/** Statements of different operations and filters whose plans each connection keeps: more than a product has in use. */
-const MAX_KEPT_PLANS = 50;
-
-const keptPlans = new Map<string, string>();
-
-/** The text is the same for every chunk of a job, and to plan it takes as long as some tens of items. */
-function nameOf(text: string): { readonly text: string; readonly name?: string } {
-  const known = keptPlans.get(text);
-  if (known !== undefined) return { text, name: known };
-  if (keptPlans.size >= MAX_KEPT_PLANS) return { text };
-  const name = `bulk_apply_${keptPlans.size}`;
-  keptPlans.set(text, name);
-  return { text, name };
-}
-
 async function applyOnce(
   application: Application,
   items: readonly NumberedItem[],
   isLast: boolean,
+  access: RowAccess,
   { source, isStillOurs, isAnnounced, statementLimitMs }: ApplyOptions,
 ): Promise<ReadonlySet<number>> {
-  const statement = applyStatement(application, items, isLast);
+  const statement = applyStatement(application, items, isLast, access);
   const client = await source.connect();
   let broken = false;
   try {
@@ -214,13 +209,12 @@ async function applyOnce(
       ...(isAnnounced ? [announcement] : []),
     ];
     await client.query(opening.join('; '));
-    const { rows } = await client.query<{ recorded: string; changed: string; locked: string }>({
-      ...nameOf(statement.text),
-      values: [...statement.values],
-    });
-    const { recorded, changed, locked = '[]' } = rows[0] ?? {};
-    if (recorded !== changed)
-      throw new UnchangedError(`${recorded} items were to change and ${changed} rows did`);
+    const { rows } = await client.query<{ wanted: string; changed: string; locked: string }>(
+      keepPlan(statement),
+    );
+    const { wanted, changed, locked = '[]' } = rows[0] ?? {};
+    if (wanted !== changed)
+      throw new UnchangedError(`${wanted} items were to change and ${changed} rows did`);
     if (!isStillOurs()) throw new NotOursError('the claim ran out before the commit');
     await client.query('commit');
     return new Set(JSON.parse(locked) as number[]);

@@ -14,6 +14,7 @@ import {
 } from './call-handler.ts';
 import { createHandlerBreaker, LONG_REST_MS } from './handler-breaker.ts';
 import { createItemSupply } from './item-supply.ts';
+import { keepPlan } from './keep-plan.ts';
 import { type RecordedResult, recordResults } from './ledger.ts';
 import type { BulkOperation } from './operation.ts';
 
@@ -146,8 +147,9 @@ async function leaveOutRefused(
   application: Application,
   items: readonly NumberedItem[],
 ): Promise<NumberedItem[]> {
-  const { text, values } = checkStatement(application, items);
-  const { rows } = await source.query<{ seq: string; code: string | null }>(text, [...values]);
+  const { rows } = await source.query<{ seq: string; code: string | null }>(
+    keepPlan(checkStatement(application, items)),
+  );
   const codes = new Map(rows.map(({ seq, code }) => [Number(seq), code]));
   const refused = items.flatMap((item): RecordedResult[] => {
     const code = codes.get(item.seq) ?? null;

@@ -21,6 +21,8 @@ export interface BulkTable {
   readonly account: ColumnDescription | undefined;
   /** Columns of unique indexes, which foreign keys may refer to: whoever changes one keeps inserts of children waiting. */
   readonly uniqueColumns: ReadonlySet<string>;
+  /** Whether all rows are in one relation, where a row's place is unique: it has neither partitions nor children. */
+  readonly isOneRelation: boolean;
   /** Any column, also a hidden one; for what the catalog names. */
   column(name: string): ColumnDescription | undefined;
   /** The columns of files and events, in their order. */
@@ -60,6 +62,7 @@ export async function loadBulkTable(db: Queryable, resource: Resource): Promise<
     key,
     account: account && need(account.column, account.resource),
     uniqueColumns: new Set(table.uniqueIndexes.flatMap(({ columns }) => columns)),
+    isOneRelation: table.kind === 'r' && !table.hasChildren,
     column,
     visibleColumns: visible,
     visibleColumn: (name) => visible.find((candidate) => candidate.name === name),

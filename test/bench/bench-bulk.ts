@@ -1,4 +1,4 @@
-import { readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
@@ -88,6 +88,7 @@ async function startHandler(cleanup: AsyncDisposableStack): Promise<string> {
 async function catalogWithHandler(directory: string, url: string): Promise<string> {
   const text = await readFile(DOCUMINT.catalog, 'utf8');
   const path = join(directory, 'catalog-with-handler.yaml');
+  await mkdir(directory, { recursive: true });
   await writeFile(path, text.replace('http://127.0.0.1:9000/render', url));
   return path;
 }

@@ -38,36 +38,40 @@ export async function readQuota(db: Queryable, accountId: string, nowMs: number)
 export async function lockQuota(db: Queryable, accountId: string, nowMs: number): Promise<BulkQuota> {
   const span = await presentSpan(db, accountId, nowMs);
   const values = [accountId, toRange(span)];
-  await db.query(
-    `insert into bulk_quota_use (account_id, span) values ($1, $2::tstzrange) on conflict do nothing`,
+  await db.query({
+    name: 'bulk_add_quota_use',
+    text: `insert into bulk_quota_use (account_id, span) values ($1, $2::tstzrange) on conflict do nothing`,
     values,
-  );
-  await db.query(
-    `select from bulk_quota_use where account_id = $1 and span = $2::tstzrange for update`,
+  });
+  await db.query({
+    name: 'bulk_lock_quota_use',
+    text: `select from bulk_quota_use where account_id = $1 and span = $2::tstzrange for update`,
     values,
-  );
+  });
   return readUse(db, accountId, span);
 }
 
 async function presentSpan(db: Queryable, accountId: string, nowMs: number): Promise<QuotaSpan> {
-  const { rows } = await db.query<{ period: QuotaPeriod }>(
-    'select bulk_quota_period as period from accounts where id = $1',
-    [accountId],
-  );
+  const { rows } = await db.query<{ period: QuotaPeriod }>({
+    name: 'bulk_quota_period',
+    text: 'select bulk_quota_period as period from accounts where id = $1',
+    values: [accountId],
+  });
   return spanOf(rows[0]?.period ?? 'month', nowMs);
 }
 
 async function readUse(db: Queryable, accountId: string, span: QuotaSpan): Promise<BulkQuota> {
   const range = toRange(span);
-  const { rows } = await db.query<{ bulk_quota: string | null; used: string; reserved: string }>(
-    `select a.bulk_quota, coalesce(u.used, 0) as used,
-       coalesce(u.reserved, 0) + coalesce((
-         select sum(items) from bulk_quota_holds h
-         where h.account_id = a.id and h.span = $2::tstzrange and h.expires_at > now()), 0) as reserved
-     from accounts a left join bulk_quota_use u on u.account_id = a.id and u.span = $2::tstzrange
-     where a.id = $1`,
-    [accountId, range],
-  );
+  const { rows } = await db.query<{ bulk_quota: string | null; used: string; reserved: string }>({
+    name: 'bulk_read_quota_use',
+    text: `select a.bulk_quota, coalesce(u.used, 0) as used,
+             coalesce(u.reserved, 0) + coalesce((
+               select sum(items) from bulk_quota_holds h
+               where h.account_id = a.id and h.span = $2::tstzrange and h.expires_at > now()), 0) as reserved
+           from accounts a left join bulk_quota_use u on u.account_id = a.id and u.span = $2::tstzrange
+           where a.id = $1`,
+    values: [accountId, range],
+  });
   const row = rows[0];
   return {
     limit: row?.bulk_quota == null ? null : Number(row.bulk_quota),
@@ -91,12 +95,14 @@ export async function moveQuota(
   by: { used: number; reserved: number },
 ): Promise<void> {
   if (by.used === 0 && by.reserved === 0) return;
-  await db.query(
-    `insert into bulk_quota_use as q (account_id, span, used, reserved) values ($1, $2::tstzrange, greatest($3::bigint, 0), greatest($4::bigint, 0))
-     on conflict (account_id, span) do update
-       set used = greatest(q.used + $3::bigint, 0), reserved = greatest(q.reserved + $4::bigint, 0)`,
-    [accountId, span, by.used, by.reserved],
-  );
+  await db.query({
+    name: 'bulk_move_quota',
+    text: `insert into bulk_quota_use as q (account_id, span, used, reserved)
+           values ($1, $2::tstzrange, greatest($3::bigint, 0), greatest($4::bigint, 0))
+           on conflict (account_id, span) do update
+             set used = greatest(q.used + $3::bigint, 0), reserved = greatest(q.reserved + $4::bigint, 0)`,
+    values: [accountId, span, by.used, by.reserved],
+  });
 }
 
 /** Call it with the quota locked. Also removes expired holds of all accounts. */
@@ -140,11 +146,12 @@ export function reserveQuota(
 ): Promise<Reservation> {
   return inTransaction(pool, async (db) => {
     // Locks the chunk before the quota, in the order of reports.
-    const { rows } = await db.query<{ reserved: number; quota_span: string | null }>(
-      `select reserved, quota_span::text from bulk_chunks
-       where job_id = $1 and chunk = $2 and attempt = $3 and lease_owner = $4 and state = 'working' for update`,
-      [claim.jobId, claim.chunk, claim.attempt, claim.owner],
-    );
+    const { rows } = await db.query<{ reserved: number; quota_span: string | null }>({
+      name: 'bulk_hold_claimed_chunk',
+      text: `select reserved, quota_span::text from bulk_chunks
+             where job_id = $1 and chunk = $2 and attempt = $3 and lease_owner = $4 and state = 'working' for update`,
+      values: [claim.jobId, claim.chunk, claim.attempt, claim.owner],
+    });
     const held = rows[0];
     if (held === undefined) return { kind: 'lost' };
     if (held.quota_span !== null) {
@@ -152,10 +159,11 @@ export function reserveQuota(
     }
     const { limit, used, reserved, span } = await lockQuota(db, claim.accountId, nowMs);
     const count = limit === null ? wanted : Math.max(0, Math.min(wanted, limit - used - reserved));
-    await db.query(
-      `update bulk_chunks set reserved = $3, quota_span = $4::tstzrange where job_id = $1 and chunk = $2`,
-      [claim.jobId, claim.chunk, count, span],
-    );
+    await db.query({
+      name: 'bulk_reserve',
+      text: `update bulk_chunks set reserved = $3, quota_span = $4::tstzrange where job_id = $1 and chunk = $2`,
+      values: [claim.jobId, claim.chunk, count, span],
+    });
     await moveQuota(db, claim.accountId, span, { used: 0, reserved: count });
     if (count > 0) return { kind: 'granted', count };
     return { kind: limit !== null && used >= limit ? 'exhausted' : 'wait' };

@@ -163,8 +163,13 @@ export async function claimChunk(
 }
 
 async function claimOf(db: Queryable, jobId: string, owner: string): Promise<ClaimedChunk | undefined> {
-  if ((await db.query(LOCK_JOB, [jobId])).rowCount === 0) return undefined;
-  const { rows } = await db.query<ChunkRow>(CLAIM, [jobId, owner, BULK_LEASE_SECONDS]);
+  const locked = await db.query({ name: 'bulk_lock_job', text: LOCK_JOB, values: [jobId] });
+  if (locked.rowCount === 0) return undefined;
+  const { rows } = await db.query<ChunkRow>({
+    name: 'bulk_claim_chunk',
+    text: CLAIM,
+    values: [jobId, owner, BULK_LEASE_SECONDS],
+  });
   const row = rows[0];
   if (row === undefined) return undefined;
   return {

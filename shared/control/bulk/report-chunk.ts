@@ -64,17 +64,19 @@ export function reportChunk(
 ): Promise<AddedResults | undefined> {
   return inTransaction(pool, async (db) => {
     // Locks the job first, as everywhere, so that two reports can't deadlock.
-    const jobs = await db.query<HeldJob>(
-      `select account_id, (request ->> 'maxFailures')::int as max_failures, status, ending, failed, processed, error_counts,
-         recent_errors, rate, rate_at, rate_processed
-       from bulk_jobs where id = $1 for no key update`,
-      [report.jobId],
-    );
-    const chunks = await db.query<HeldChunk>(
-      `select item_count, reserved, quota_span::text, charged, succeeded, failed, skipped, error_counts
-       from bulk_chunks where job_id = $1 and chunk = $2 and attempt = $3 and state <> 'done' for update`,
-      [report.jobId, report.chunk, report.attempt],
-    );
+    const jobs = await db.query<HeldJob>({
+      name: 'bulk_hold_job',
+      text: `select account_id, (request ->> 'maxFailures')::int as max_failures, status, ending, failed, processed, error_counts,
+               recent_errors, rate, rate_at, rate_processed
+             from bulk_jobs where id = $1 for no key update`,
+      values: [report.jobId],
+    });
+    const chunks = await db.query<HeldChunk>({
+      name: 'bulk_hold_chunk',
+      text: `select item_count, reserved, quota_span::text, charged, succeeded, failed, skipped, error_counts
+             from bulk_chunks where job_id = $1 and chunk = $2 and attempt = $3 and state <> 'done' for update`,
+      values: [report.jobId, report.chunk, report.attempt],
+    });
     const [job] = jobs.rows;
     const [chunk] = chunks.rows;
     if (job === undefined || chunk === undefined) return undefined;
@@ -108,19 +110,20 @@ async function saveChunk(
   // Only the last report releases the quota that is still reserved.
   const isAtEnd = report.delayMs !== null;
   const isDone = isAtEnd && counts.succeeded + counts.failed + counts.skipped >= chunk.item_count;
-  await db.query(
-    `update bulk_chunks set state = case when $3 then 'done' when $9::integer is null then state else 'waiting' end,
-       items = case when $3 then null else items end,
-       lease_owner = case when $9 is null then lease_owner end,
-       lease_expires_at = case when $9 is null then lease_expires_at end,
-       not_before = now() + $9 * interval '1 millisecond',
-       reserved = $10, charged = $4, succeeded = $5, failed = $6, skipped = $7, error_counts = $8,
-       failure_count = case when $12 then failure_count when $11::text is null then 0
-         when failure = $11 and succeeded + failed + skipped = $5::int + $6::int + $7::int then failure_count + 1 else 1 end,
-       failure = case when $12 then failure else $11 end,
-       held_ms = coalesce($13, held_ms)
-     where job_id = $1 and chunk = $2`,
-    [
+  await db.query({
+    name: 'bulk_save_chunk',
+    text: `update bulk_chunks set state = case when $3 then 'done' when $9::integer is null then state else 'waiting' end,
+             items = case when $3 then null else items end,
+             lease_owner = case when $9 is null then lease_owner end,
+             lease_expires_at = case when $9 is null then lease_expires_at end,
+             not_before = now() + $9 * interval '1 millisecond',
+             reserved = $10, charged = $4, succeeded = $5, failed = $6, skipped = $7, error_counts = $8,
+             failure_count = case when $12 then failure_count when $11::text is null then 0
+               when failure = $11 and succeeded + failed + skipped = $5::int + $6::int + $7::int then failure_count + 1 else 1 end,
+             failure = case when $12 then failure else $11 end,
+             held_ms = coalesce($13, held_ms)
+           where job_id = $1 and chunk = $2`,
+    values: [
       report.jobId,
       report.chunk,
       isDone,
@@ -135,7 +138,7 @@ async function saveChunk(
       report.failure === undefined,
       report.heldMs ?? null,
     ],
-  );
+  });
 }
 
 async function saveJob(
@@ -170,15 +173,16 @@ async function saveJob(
   const refusals = (of: Readonly<Record<string, number>>) => of.handler_refused ?? 0;
   // Any result of an item shows that the handler is available.
   const hasAnswered = added.succeeded > 0 || refusals(counts.errorCounts) > refusals(before.error_counts);
-  await db.query(
-    `update bulk_jobs set succeeded = succeeded + $2, failed = failed + $3, skipped = skipped + $4,
-       error_counts = $5, recent_errors = $6, rate = $7, rate_at = $8, rate_processed = $9,
-       handler_away_since = case when $12 then null else handler_away_since end,
-       handler_pauses = case when $12 then 0 else handler_pauses end,
-       ending = case when $10 then 'failed' else ending end, error = case when $10 then $11::jsonb else error end,
-       last_updated_at = clock_timestamp()
-     where id = $1`,
-    [
+  await db.query({
+    name: 'bulk_save_job',
+    text: `update bulk_jobs set succeeded = succeeded + $2, failed = failed + $3, skipped = skipped + $4,
+             error_counts = $5, recent_errors = $6, rate = $7, rate_at = $8, rate_processed = $9,
+             handler_away_since = case when $12 then null else handler_away_since end,
+             handler_pauses = case when $12 then 0 else handler_pauses end,
+             ending = case when $10 then 'failed' else ending end, error = case when $10 then $11::jsonb else error end,
+             last_updated_at = clock_timestamp()
+           where id = $1`,
+    values: [
       jobId,
       added.succeeded,
       added.failed,
@@ -192,7 +196,7 @@ async function saveJob(
       JSON.stringify(error),
       hasAnswered,
     ],
-  );
+  });
   return added;
 }
 

@@ -151,7 +151,7 @@ test('a bulk operation changes no row of another account, and none of nobody', a
       'seq',
     ).toSorted((a, b) => a - b),
   ).toEqual(OWN);
-  const apply = applyStatement(application, numbered, true);
+  const apply = applyStatement(application, numbered, true, 'key');
   await pool.query(apply.text, [...apply.values]);
   const { rows } = await pool.query(`select id from app.notes where body = 'changed' order by id`);
   expect(idsOf(rows)).toEqual(OWN);
