@@ -23,15 +23,16 @@ import { createMessageCompleter } from './changes/complete-messages.ts';
 import { createTables, type EncodableTable } from './changes/tables.ts';
 import { createTransactionTraces } from './changes/trace-transactions.ts';
 import { createTransactions } from './changes/transactions.ts';
+import { watchRelations } from './changes/watch-relations.ts';
 import { findUnfit, findUnmended, watchSetAsides } from './changes/watch-set-asides.ts';
 import type { CaptureProgress } from './publish/capture-progress.ts';
 import type { Publisher } from './publish/publisher.ts';
 import { createSettling } from './publish/settled.ts';
 import { beat } from './replication/advance-wal.ts';
-import { isAnnounced } from './replication/reset-message.ts';
-import { pollSnapshots, readSnapshot } from './replication/source-queries.ts';
+import { createOidOf, isAnnounced } from './replication/reset-message.ts';
+import { isPartitioned, pollSnapshots, readSnapshot } from './replication/source-queries.ts';
 import type { WalStream } from './replication/stream.ts';
-import { createTableWatch, watchRelations } from './replication/watch-tables.ts';
+import { createTableWatch } from './replication/watch-tables.ts';
 import { createRouting } from './routes/routing.ts';
 import type { SessionConfig, SessionDeps } from './session-deps.ts';
 
@@ -81,18 +82,21 @@ export async function runCaptureLoop(
   signal: AbortSignal,
 ): Promise<void> {
   const { source, log } = deps;
+  let { passedLsn } = progress;
   const settling = createSettling(progress, await readSnapshot(source));
   const spellings = createAccountSpellings(source);
-  const routing = createRouting({ ...deps, spellings, publicationName: config.publicationName });
+  const identities = new Map(progress.tables);
+  const oidOf = createOidOf(identities);
+  const routing = createRouting({ ...deps, spellings, oidOf, publicationName: config.publicationName });
   const tables = createTables({
     ...deps,
     spellings,
     parents: routing?.parents,
     loadTypes: (oids) => loadTypes(source, oids),
     loadColumns: (resource) => describeColumns(source, resource),
+    isPartitioned: (relationId) => isPartitioned(source, relationId),
+    oidOf,
   });
-  let { passedLsn } = progress;
-  const identities = new Map(progress.tables);
   const setAsides = createSetAsides(
     progress.setAsides.filter(({ resource }) => findResource(deps.catalog, resource) !== undefined),
   );
@@ -170,7 +174,9 @@ export async function runCaptureLoop(
     onAside: collector.addAside,
     onReset(change, reset) {
       if (isAnnounced(reset, identities.get(change.resource))) return;
-      if (collector.addReset(change)) identities.set(change.resource, reset.identity);
+      if (!collector.addReset(change)) return;
+      identities.set(change.resource, reset.identity);
+      watch.forgetColumns(change.resource);
     },
     onAccountReset: collector.addReset,
     routing: stage,
@@ -195,6 +201,7 @@ export async function runCaptureLoop(
 
   const watchRelation = watchRelations({
     resourceOf: tables.resourceOf,
+    tableOf: tables.find,
     widenXid: (xid) => widenXid(xid, settling.xmax),
     watch,
   });
@@ -218,6 +225,7 @@ export async function runCaptureLoop(
     const settled = settling.state(passedLsn);
     const position = { systemId, timeline, passedLsn, ...collector.last };
     const state = { ...position, ...settled, tables: identities, setAsides: setAsides.all() };
+    await watch.settle();
     await stage?.passed(passedLsn);
     await publisher.publish(batch, state);
     stream.confirm(passedLsn);

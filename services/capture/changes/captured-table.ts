@@ -31,6 +31,11 @@ export interface CapturedTable {
   readonly isInIdentity: readonly boolean[];
   /** The identity includes the key, the account and the columns of `where`, so that a delete can be assigned. */
   readonly isIdentitySufficient: boolean;
+  /**
+   * Places in the tuple whose old values a partition does not send, though its root's identity includes them. A null
+   * there may be a value that was not sent, and an update without an old version may have changed it.
+   */
+  readonly unsentPlaces?: ReadonlySet<number> | undefined;
   /** Which rows are published; undefined for all. */
   readonly filter?: TupleFilter | undefined;
   /**

@@ -1,11 +1,41 @@
 import type { ColumnDescription } from '../../../shared/catalog/describe-table.ts';
-import { listedColumns, ownerColumns, type Resource, whereColumns } from '../../../shared/domain/catalog.ts';
+import {
+  type Catalog,
+  listedColumns,
+  ownerColumns,
+  type Resource,
+  whereColumns,
+} from '../../../shared/domain/catalog.ts';
 import { columnsOfFields } from '../../../shared/domain/public-field.ts';
 import { SetupError } from '../../../shared/runtime/errors.ts';
 import type { RelationMessage } from '../replication/pgoutput.ts';
 
 /** Columns that may be read, by resource: those of the catalog check, and those added since. */
 export type KnownColumns = Map<string, Set<string>>;
+
+/** The OID of a resource's table, as of the place in the feed; undefined if it is unknown, or the table is gone. */
+export type OidOf = (resource: string) => number | undefined;
+
+/**
+ * The resource of a described table. A table that is renamed keeps its resource until the feed has told that it is gone:
+ * it may get its name back in the same transaction, and the stream does not describe the root of partitions again then.
+ */
+export function findDescribed(
+  { resources }: Pick<Catalog, 'resources'>,
+  { id, schema, name }: RelationMessage,
+  oidOf: OidOf,
+): Resource | undefined {
+  return (
+    resources.find(({ table }) => table.schema === schema && table.name === name) ??
+    resources.find((resource) => oidOf(resource.name) === id)
+  );
+}
+
+/** Whether a table is still a resource's that it was found to be when it was described. */
+export function isStillOf(resource: Resource, { id, schema, name }: RelationMessage, oidOf: OidOf): boolean {
+  const { table } = resource;
+  return (table.schema === schema && table.name === name) || oidOf(resource.name) === id;
+}
 
 /**
  * Reconciles a table's description in the stream with the catalog after a column was renamed. The stream describes a

@@ -4,7 +4,7 @@ import { SetupError } from '../../../shared/runtime/errors.ts';
 import { resource } from '../../../test/support/resource.ts';
 import type { RelationMessage } from '../replication/pgoutput.ts';
 import { captureTable } from './captured-table.ts';
-import { resetFor, rowChanges, unknownAccounts } from './row-changes.ts';
+import { isMoveUnsent, resetFor, rowChanges, unknownAccounts } from './row-changes.ts';
 
 const RESOURCE = resource('items', { hide: ['secret'] });
 const TYPES = { valueType: () => ({ kind: 'string', pgName: 'text' }) as const };
@@ -251,4 +251,46 @@ test('where the old version does not say whether it left, no draft is told of bu
   expect(rowChanges(table, update(null, [undefined, '1', 'acme', 'b']))).toEqual([UNKNOWN]);
   const before = { kind: 'key' as const, values: [null, '1', 'acme', null] };
   expect(rowChanges(table, { kind: 'delete', relationId: 1, before })).toEqual([UNKNOWN]);
+});
+
+/** Some partition's identity is `id` alone. */
+const withUnsent = (table: ReturnType<typeof captureTable>) => ({
+  ...table,
+  unsentPlaces: new Set([0, 2, 3]),
+});
+
+test('what a partition did not send is unknown, and not null', () => {
+  const gone = (kind: 'key' | 'full') =>
+    ({ kind: 'delete', relationId: 1, before: { kind, values: [null, '1', null, null] } }) as const;
+  expect(rowChanges(withUnsent(KEY), gone('key'))).toEqual([UNKNOWN]);
+  expect(rowChanges(withUnsent(FULL), gone('full'))).toEqual([UNKNOWN]);
+
+  const ofKey = withUnsent(
+    captureTable(
+      { ...NO_DRAFTS, key: ['account_id', 'id'] },
+      relation(['secret', 'id', 'account_id', 'body']),
+      TYPES,
+    ),
+  );
+  // The account is in the key. Whether it was published is unknown, and so it is told.
+  expect(
+    rowChanges(ofKey, {
+      kind: 'delete',
+      relationId: 1,
+      before: { kind: 'full', values: [null, '1', 'acme', null] },
+    }),
+  ).toMatchObject([{ op: 'delete', account: 'acme', before: ['1', 'acme', null], missing: ['body'] }]);
+});
+
+test('an update without an old version may have moved a row only where a partition may not send what decides it', () => {
+  const silent = update(null, ['x', '1', 'other', 'b']);
+  expect(isMoveUnsent(FULL, silent)).toBe(false);
+  expect(isMoveUnsent(withUnsent(FULL), silent)).toBe(true);
+  expect(isMoveUnsent({ ...FULL, unsentPlaces: new Set([3]) }, silent)).toBe(false);
+  expect(
+    isMoveUnsent(
+      withUnsent(FULL),
+      update({ kind: 'full', values: ['x', '1', 'acme', 'b'] }, ['x', '1', 'other', 'b']),
+    ),
+  ).toBe(false);
 });

@@ -17,6 +17,30 @@ export function resetFor(resetReason: ResetReason): RowChange {
 /** A message about one row. */
 export type RowMessage = Extract<PgOutputMessage, { readonly kind: 'insert' | 'update' | 'delete' }>;
 
+/** The message with unknown values in place of nulls that a partition may have sent for values that its identity lacks. */
+function withoutUnsent(table: CapturedTable, message: RowMessage): RowMessage {
+  const { unsentPlaces } = table;
+  if (unsentPlaces === undefined || message.kind === 'insert' || message.before === null) return message;
+  const values = message.before.values.map((value, place) =>
+    value === null && unsentPlaces.has(place) ? undefined : value,
+  );
+  return { ...message, before: { ...message.before, values } } as RowMessage;
+}
+
+/**
+ * Whether the message is an update that may have moved its row to another account, or out of what is published, without a
+ * word: the identity of the row's partition lacks a column that decides it.
+ */
+export function isMoveUnsent(table: CapturedTable, message: PgOutputMessage): boolean {
+  const { unsentPlaces, tuplePlaces, keyPlaces, ownerPlaces, filter } = table;
+  if (unsentPlaces === undefined || message.kind !== 'update' || message.before !== null) return false;
+  const needed = [
+    ...[...keyPlaces, ...ownerPlaces].map((place) => tuplePlaces[place] ?? -1),
+    ...[...(filter?.columns.values() ?? [])].map(({ tuplePlace }) => tuplePlace),
+  ];
+  return needed.some((place) => unsentPlaces.has(place));
+}
+
 /** A message with a new version of its row. */
 type NewVersion = Exclude<RowMessage, { readonly kind: 'delete' }>;
 
@@ -46,8 +70,9 @@ interface Place {
   readonly made: MadeRecords;
 }
 
-function changesOf(table: CapturedTable, message: RowMessage, place: Place): RowChange[] {
+function changesOf(table: CapturedTable, sent: RowMessage, place: Place): RowChange[] {
   const { commitLsn } = place;
+  const message = withoutUnsent(table, sent);
   switch (message.kind) {
     case 'insert':
       return doesLeave(table, message) ? [inserted(table, newRow(table, message), commitLsn)] : [];
@@ -172,6 +197,8 @@ function oldRow(table: CapturedTable, before: OldTuple): Row {
  */
 function isRecordKnown(table: CapturedTable, before: OldTuple): boolean {
   if (!table.isIdentitySufficient) return false;
+  const isSent = (place: number) => before.values[table.tuplePlaces[place] ?? -1] !== undefined;
+  if (![...table.keyPlaces, ...table.ownerPlaces].every(isSent)) return false;
   const isKey = (place: number) => table.keyPlaces.includes(place);
   if (before.kind === 'key' || table.ownerPlaces.every(isKey)) return true;
   return table.tuplePlaces.some((tuplePlace, place) => !isKey(place) && before.values[tuplePlace] != null);

@@ -18,7 +18,14 @@ import {
   type ParentAccounts,
   type ValueTypes,
 } from './captured-table.ts';
-import { fitRelation, hasColumnsOf, type KnownColumns } from './fit-relation.ts';
+import {
+  findDescribed,
+  fitRelation,
+  hasColumnsOf,
+  isStillOf,
+  type KnownColumns,
+  type OidOf,
+} from './fit-relation.ts';
 
 /** A captured table with an encoder for its changes. */
 export interface EncodableTable extends CapturedTable {
@@ -48,6 +55,8 @@ export interface TablesDeps {
   readonly loadTypes: (oids: readonly number[]) => Promise<Types>;
   /** The table's present columns, in column order, without generated ones. */
   readonly loadColumns: (resource: Resource) => Promise<readonly ColumnDescription[]>;
+  readonly isPartitioned: (relationId: number) => Promise<boolean>;
+  readonly oidOf: OidOf;
   /** Grows for the whole life of the process. */
   readonly knownColumns: KnownColumns;
   readonly spellings: Pick<AccountSpellings, 'of'>;
@@ -65,19 +74,55 @@ export interface TablesDeps {
 export function createTables(deps: TablesDeps): Tables {
   const { catalog, loadTypes, register, subjects, log } = deps;
   const tables = new Map<number, EncodableTable>();
-  const resources = new Map<number, string>();
+  const resources = new Map<number, { readonly resource: Resource; readonly described: RelationMessage }>();
+  /** Columns of its root's identity that each partition's identity lacks, by root. */
+  const lacking = new Map<number, Map<number, ReadonlySet<string>>>();
+  let lastRoot: RelationMessage | undefined;
+
+  const unsentOf = ({ id, columns }: RelationMessage): ReadonlySet<number> | undefined => {
+    const names = new Set([...(lacking.get(id)?.values() ?? [])].flatMap((each) => [...each]));
+    if (names.size === 0) return undefined;
+    return new Set(columns.flatMap(({ name }, place) => (names.has(name) ? [place] : [])));
+  };
+
+  /**
+   * Rows of a partition come as their root's. The stream describes the root, and right after it the partition. A
+   * partition has an identity of its own, and PostgreSQL gives a new one less than its root has.
+   */
+  const learnPartition = async (root: RelationMessage, partition: RelationMessage) => {
+    const sent = partition.columns.flatMap(({ name, isInIdentity }) => (isInIdentity ? [name] : []));
+    const lacked = root.columns.flatMap(({ name, isInIdentity }) =>
+      isInIdentity && !sent.includes(name) ? [name] : [],
+    );
+    const known = lacking.get(root.id);
+    if (known === undefined && (lacked.length === 0 || !(await deps.isPartitioned(root.id)))) return;
+    lacking.set(root.id, new Map(known).set(partition.id, new Set(lacked)));
+    const table = tables.get(root.id);
+    if (table !== undefined) tables.set(root.id, { ...table, unsentPlaces: unsentOf(root) });
+  };
+
+  const resourceOf = (relationId: number): string | undefined => {
+    const known = resources.get(relationId);
+    if (known === undefined || !isStillOf(known.resource, known.described, deps.oidOf)) return undefined;
+    return known.resource.name;
+  };
+
   return {
-    find: (relationId) => tables.get(relationId),
-    resourceOf: (relationId) => resources.get(relationId),
+    find: (relationId) => (resourceOf(relationId) === undefined ? undefined : tables.get(relationId)),
+    resourceOf,
     async learn(described) {
-      const resource = catalog.resources.find(
-        ({ table }) => table.schema === described.schema && table.name === described.name,
-      );
+      const root = lastRoot;
+      lastRoot = undefined;
+      const resource = findDescribed(catalog, described, deps.oidOf);
       // The earlier description does not apply to rows from here on.
       tables.delete(described.id);
       resources.delete(described.id);
-      if (resource === undefined) return;
-      resources.set(described.id, resource.name);
+      if (resource === undefined) {
+        if (root !== undefined) await learnPartition(root, described);
+        return;
+      }
+      lastRoot = described;
+      resources.set(described.id, { resource, described });
       const unknown = deps.parents?.whyUnknown(resource.name);
       if (unknown !== undefined) throw new PathBrokenError(unknown);
       const current = hasColumnsOf(resource, described) ? [] : await deps.loadColumns(resource);
@@ -110,6 +155,7 @@ export function createTables(deps: TablesDeps): Tables {
       for (const { name } of relation.columns) known.add(name);
       tables.set(relation.id, {
         ...table,
+        unsentPlaces: unsentOf(described),
         encode: (change) => codec.encode(change, schemaId),
         recordKey: createRecordKey(table.rowType, resource.key).ofPgTexts,
       });

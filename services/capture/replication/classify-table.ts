@@ -5,7 +5,7 @@ import {
   type TableForm,
   toTableForm,
 } from '../../../shared/catalog/table-form.ts';
-import type { Resource } from '../../../shared/domain/catalog.ts';
+import { leaves, type Resource } from '../../../shared/domain/catalog.ts';
 import type { ResetReason } from '../../../shared/domain/change.ts';
 import { isVisible, parseSnapshot } from '../../../shared/domain/snapshot.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
@@ -92,4 +92,34 @@ export function classifyLeaf(
   // not as a truncation of the root.
   const isBornInside = file.links.every(({ isCreation }) => isCreation);
   return isBornInside && file.file !== oid ? 'lost' : 'kept';
+}
+
+/** The columns of a table with rows in the stream, as the stream described it before them. */
+export interface StreamedColumns {
+  readonly resource: string;
+  readonly oid: number;
+  readonly names: readonly string[];
+  /** The transaction of the rows, as a 64-bit ID. */
+  readonly xid: bigint;
+}
+
+/**
+ * What rows with these columns mean, if the table's form has not changed. A transaction that renames a column, changes
+ * rows, and renames it back leaves the form as it was, and the rows in between have other members. `unseen`: the stream
+ * is ahead of what queries see.
+ */
+export function classifyColumns(
+  { oid, names, xid }: StreamedColumns,
+  resource: Resource,
+  facts: TableFacts | undefined,
+): 'kept' | 'unseen' | 'undone' {
+  // A table that is missing or another one has a reset of its own, and fields have the names that the catalog gives them.
+  if (facts === undefined || facts.oid !== oid || resource.fields !== undefined) return 'kept';
+  if (!isVisible(xid, parseSnapshot(facts.snapshot))) return 'unseen';
+  const present = facts.columns.filter(({ name, isGenerated }) => !isGenerated && leaves(resource, name));
+  // Columns that were added since are absent, which is null.
+  const areKept = names
+    .filter((name) => leaves(resource, name))
+    .every((name, place) => present[place]?.name === name);
+  return areKept ? 'kept' : 'undone';
 }

@@ -38,8 +38,9 @@ export async function preparePartitions(
   facts: TableFacts,
   log: Log,
 ): Promise<PreparedPartitions> {
+  // An unlogged partition has no changes in the WAL, whatever its identity: exports of the resource are refused.
   const leaves = insufficientFiles(resource, facts).filter(
-    ({ kind, links }) => kind === 'r' && links.length > 0,
+    ({ kind, persistence, links }) => kind === 'r' && persistence === 'p' && links.length > 0,
   );
   const remedies: string[] = [];
   let isChanged = false;

@@ -9,6 +9,20 @@ export type TableIdentities = ReadonlyMap<string, string>;
 /** The identity of a resource whose table does not exist under its name. */
 export const GONE = 'gone';
 
+/** The OIDs of the resources' tables by their identities, which change only with a reset in the stream. */
+export function createOidOf(identities: TableIdentities): (resource: string) => number | undefined {
+  const parsed = new Map<string, { readonly identity: string; readonly oid: number | undefined }>();
+  return (resource) => {
+    const identity = identities.get(resource);
+    if (identity === undefined) return undefined;
+    const known = parsed.get(resource);
+    if (known?.identity === identity) return known.oid;
+    const oid = parseTableForm(identity)?.oid;
+    parsed.set(resource, { identity, oid });
+    return oid;
+  };
+}
+
 export interface AnnouncedReset {
   readonly resource: string;
   /** The table's present identity. */

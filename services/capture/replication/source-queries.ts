@@ -32,6 +32,12 @@ export function createSourceQueries(pool: Queryable): Queryable {
   };
 }
 
+/** Whether the table has partitions, or may get some. */
+export async function isPartitioned(db: Queryable, oid: number): Promise<boolean> {
+  const { rowCount } = await db.query(`select from pg_class where oid = $1::oid and relkind = 'p'`, [oid]);
+  return rowCount === 1;
+}
+
 /** A streamed commit usually becomes visible within milliseconds, so faster polling gains little. */
 const BUSY_INTERVAL_MS = 50;
 /** Keeps `xmax`, which xids are widened by, recent. */

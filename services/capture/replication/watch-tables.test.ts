@@ -66,6 +66,7 @@ const formOf = (name: string, facts: TableFacts) =>
 function setUp(tables: Record<string, TableFacts>, known: Record<string, string> = {}) {
   const identities = new Map(Object.entries(known));
   const announced: AnnouncedReset[][] = [];
+  const clock = { nowMs: 0 };
   const query = async (text: unknown, values: unknown[]) => {
     if (!String(text).includes('pg_logical_emit_message'))
       return { rows: [{ facts: JSON.stringify(tables) }] };
@@ -78,9 +79,10 @@ function setUp(tables: Record<string, TableFacts>, known: Record<string, string>
     publicationName: 'p',
     known: () => identities,
     adopt: (resource, identity) => identities.set(resource, identity),
+    now: () => clock.nowMs,
     log: silentLog,
   });
-  return { watch, identities, announced, tables };
+  return { watch, identities, announced, tables, clock };
 }
 
 test('tables that were never seen are taken as they are, and those of an earlier version too', async () => {
@@ -173,4 +175,68 @@ test('a partition that was emptied between two looks is told', async () => {
   watch.recordLeaf({ resource: 'items', oid: 50, xid: 100n });
   await watch.check();
   expect(announced.flat()).toMatchObject([{ reason: 'partition_changed' }]);
+});
+
+const streamed = (names: readonly string[], xid = 100n) => ({ resource: 'items', oid: 7, names, xid });
+
+test('a column that was renamed and renamed back, or came and went, before anyone looked is told once', async () => {
+  for (const names of [
+    ['id', 'owner'],
+    ['id', 'account_id', 'gone_again'],
+  ]) {
+    const { watch, announced, tables } = setUp({ items: table() }, { items: formOf('items', table()) });
+    await watch.check();
+    watch.recordColumns(streamed(names));
+    watch.recordColumns(streamed(['id', 'account_id']));
+    // The stream is ahead of what queries see.
+    await watch.settle();
+    expect(announced).toEqual([]);
+    tables.items = table({ snapshot: '101:101:' });
+    await watch.settle();
+    await watch.check();
+    expect(announced.flat()).toMatchObject([{ reason: 'columns_changed', isLossOnly: false }]);
+  }
+});
+
+test('columns that are older than the table, or that a reset covers, are told by nothing else', async () => {
+  const wide = table({ snapshot: '101:101:', columnCount: 3 });
+  const third = { ...wide.columns[1], place: 3, name: 'note' } as (typeof wide.columns)[number];
+  const tables: Record<string, TableFacts> = { items: { ...wide, columns: [...wide.columns, third] } };
+  const { watch, announced, identities } = setUp(tables, { items: formOf('items', table()) });
+  await watch.check();
+  watch.recordColumns(streamed(['id', 'account_id']));
+  await watch.settle();
+  expect(announced).toEqual([]);
+
+  // Renamed for good: the table's form says so, and the reset follows the rows.
+  const renamed = table().columns.map((column) => ({
+    ...column,
+    name: column.name.replace('account_id', 'owner'),
+  }));
+  tables.items = table({ snapshot: '103:103:', columns: renamed });
+  watch.recordColumns(streamed(['id', 'other'], 102n));
+  await watch.check();
+  watch.recordColumns(streamed(['id', 'another'], 102n));
+  await watch.check();
+  expect(announced.flat()).toMatchObject([{ reason: 'columns_changed' }]);
+  identities.set('items', announced[0]?.[0]?.identity ?? '');
+  watch.recordColumns(streamed(['id', 'another'], 102n));
+  watch.forgetColumns('items');
+  await watch.check();
+  expect(announced).toHaveLength(1);
+});
+
+test('updates that may have moved rows without a word are told once an interval', async () => {
+  const { watch, announced, identities, clock } = setUp(
+    { items: table({ snapshot: '101:101:' }) },
+    { items: formOf('items', table()) },
+  );
+  await watch.check();
+  for (const nowMs of [0, 60_000, 299_999, 300_000, 300_001]) {
+    clock.nowMs = nowMs;
+    watch.recordUnsentMove('items', 100n);
+    await watch.settle();
+    identities.set('items', announced.at(-1)?.[0]?.identity ?? '');
+  }
+  expect(announced.flat().map(({ reason }) => reason)).toEqual(['record_unknown', 'record_unknown']);
 });

@@ -7,12 +7,19 @@ import {
 } from '../../../shared/catalog/table-form.ts';
 import type { Catalog, Resource } from '../../../shared/domain/catalog.ts';
 import type { ResetReason } from '../../../shared/domain/change.ts';
+import { isVisible, parseSnapshot } from '../../../shared/domain/snapshot.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
 import { createNotifier } from '../../../shared/runtime/notifier.ts';
 import { sleep } from '../../../shared/runtime/sleep.ts';
-import { classifyLeaf, classifyTable, identityOf, type StreamedLeaf } from './classify-table.ts';
-import type { PgOutputMessage } from './pgoutput.ts';
+import {
+  classifyColumns,
+  classifyLeaf,
+  classifyTable,
+  identityOf,
+  type StreamedColumns,
+  type StreamedLeaf,
+} from './classify-table.ts';
 import { preparePartitions } from './prepare-partitions.ts';
 import { type AnnouncedReset, announceResets, GONE, type TableIdentities } from './reset-message.ts';
 
@@ -22,6 +29,8 @@ const CHECK_INTERVAL_MS = 2_000;
  * Shortest interval between two checks that the stream triggers: after an ALTER of many tables it describes each again.
  */
 const MIN_INTERVAL_MS = 100;
+/** A reset is an event for every account, so one serves all updates of this interval that do not say whose a row was. */
+const UNSENT_INTERVAL_MS = 5 * 60_000;
 
 export interface TableWatchDeps {
   readonly db: Queryable;
@@ -31,6 +40,8 @@ export interface TableWatchDeps {
   readonly known: () => TableIdentities;
   /** Adopts the table's present identity without a reset. */
   readonly adopt: (resource: string, identity: string) => void;
+  /** By default the clock. */
+  readonly now?: () => number;
   readonly log: Log;
 }
 
@@ -45,6 +56,17 @@ export interface TableWatch {
    * Notes a partition in the stream. If it is created and dropped between two checks, rows vanish that the feed has.
    */
   recordLeaf(leaf: StreamedLeaf): void;
+  /** Notes the columns under which the stream has rows of a table. */
+  recordColumns(columns: StreamedColumns): void;
+  /** The feed has told a reset of the resource, which covers the rows before it. */
+  forgetColumns(resource: string): void;
+  /** Notes that an update of the resource may have moved its row without a word, for want of a replica identity. */
+  recordUnsentMove(resource: string, xid: bigint): void;
+  /**
+   * Checks once if something is noted that may need a reset. To be called before the rows are published: after a crash
+   * they are not streamed again, and nobody would announce it.
+   */
+  settle(): Promise<void>;
 }
 
 /**
@@ -53,13 +75,19 @@ export interface TableWatch {
  * holds the cause, so no subscriber that needs the reset skips it.
  */
 export function createTableWatch(deps: TableWatchDeps): TableWatch {
-  const { db, catalog, publicationName, log } = deps;
+  const { db, catalog, publicationName, log, now = Date.now } = deps;
   /** Announced and not yet streamed. */
   const pending = new Map<string, string>();
   /** Forms with all of their files, by the identity that stands for them. */
   const wholeForms = new Map<string, { readonly identity: string; readonly form: TableForm }>();
   /** Partitions in the stream that are in no announced form. */
   let heard: readonly StreamedLeaf[] = [];
+  /** Columns in the stream that differ from the tables as last read. */
+  let described: readonly StreamedColumns[] = [];
+  /** The last transaction with such an update, by resource, and when each resource was reset for one. */
+  const unsentMoves = new Map<string, bigint>();
+  const unsentToldAtMs = new Map<string, number>();
+  let lastFacts: ReadonlyMap<string, TableFacts> = new Map();
   const reported = new Map<string, string>();
   const notifier = createNotifier();
 
@@ -103,15 +131,33 @@ export function createTableWatch(deps: TableWatchDeps): TableWatch {
     return whole?.identity === announced ? whole.form : parseTableForm(announced);
   };
 
+  const isUnsentMoveDue = (resource: string): boolean =>
+    unsentMoves.has(resource) &&
+    now() - (unsentToldAtMs.get(resource) ?? Number.NEGATIVE_INFINITY) >= UNSENT_INTERVAL_MS;
+
+  /** @returns whether to announce it now */
+  const takeUnsentMove = (resource: string, facts: TableFacts | undefined): boolean => {
+    const xid = unsentMoves.get(resource);
+    if (xid === undefined || facts === undefined || !isUnsentMoveDue(resource)) return false;
+    if (!isVisible(xid, parseSnapshot(facts.snapshot))) return false;
+    unsentMoves.delete(resource);
+    unsentToldAtMs.set(resource, now());
+    return true;
+  };
+
   const checkAt = async (
     resource: Resource,
     read: TableFacts | undefined,
     leaves: readonly StreamedLeaf[],
+    spoken: readonly StreamedColumns[],
   ): Promise<AnnouncedReset | undefined> => {
     const { name } = resource;
     const { facts, hadRows } = await prepare(resource, read);
     // The meaning of a renamed column is known once the catalog names it. Rows wait for that too.
-    if (facts !== undefined && !hasFieldColumns(resource, facts)) return undefined;
+    if (facts !== undefined && !hasFieldColumns(resource, facts)) {
+      forgetSpoken(resource, spoken, facts);
+      return undefined;
+    }
     const known = deps.known().get(name);
     if (known !== undefined && known === pending.get(name)) pending.delete(name);
     const announced = pending.get(name) ?? known;
@@ -124,12 +170,16 @@ export function createTableWatch(deps: TableWatchDeps): TableWatch {
         : announced === undefined
           ? undefined
           : reasonBesides(
-              hadRows,
+              takeUnsentMove(name, facts) || hadRows,
               leaves.some((leaf) => classifyLeaf(leaf, facts) === 'lost'),
+              // A message that waits in the WAL is after these rows.
+              !pending.has(name) &&
+                spoken.some((each) => classifyColumns(each, resource, facts) === 'undone'),
             );
     if (reason === undefined && change.kind === 'same') {
       if (announced !== undefined) remember(resource, announced, facts);
       forget(leaves, facts);
+      forgetSpoken(resource, spoken, facts);
       return undefined;
     }
     const identity = identityOf(resource, facts);
@@ -144,6 +194,7 @@ export function createTableWatch(deps: TableWatchDeps): TableWatch {
     if (pending.has(name)) return undefined;
     remember(resource, identity, facts);
     forget(leaves, facts);
+    forgetSpoken(resource, spoken, facts);
     deps.adopt(name, identity);
     return undefined;
   };
@@ -152,16 +203,31 @@ export function createTableWatch(deps: TableWatchDeps): TableWatch {
     heard = heard.filter((leaf) => !leaves.includes(leaf) || classifyLeaf(leaf, facts) === 'unseen');
   };
 
-  const check = async () => {
+  const forgetSpoken = (
+    resource: Resource,
+    spoken: readonly StreamedColumns[],
+    facts: TableFacts | undefined,
+  ) => {
+    described = described.filter(
+      (each) =>
+        !spoken.includes(each) ||
+        (!pending.has(resource.name) && classifyColumns(each, resource, facts) === 'unseen'),
+    );
+  };
+
+  const checkOnce = async () => {
     // Read before the facts: they may not include a partition that is noted later.
     const leaves = heard;
+    const spoken = described;
     const found = await readTableFacts(db, catalog.resources, publicationName);
+    lastFacts = found;
     const resets: AnnouncedReset[] = [];
     for (const resource of catalog.resources) {
       const reset = await checkAt(
         resource,
         found.get(resource.name),
         leaves.filter((leaf) => leaf.resource === resource.name),
+        spoken.filter((each) => each.resource === resource.name),
       );
       if (reset !== undefined) resets.push(reset);
     }
@@ -173,6 +239,7 @@ export function createTableWatch(deps: TableWatchDeps): TableWatch {
         leaves.filter((leaf) => leaf.resource === resource),
         found.get(resource),
       );
+      described = described.filter((each) => each.resource !== resource || !spoken.includes(each));
       const isPublished = found.get(resource)?.publication != null;
       log[isPublished ? 'warn' : 'error']('table.changed', {
         resource,
@@ -185,6 +252,14 @@ export function createTableWatch(deps: TableWatchDeps): TableWatch {
             : 'run `tandem source prepare`; until then its changes are missing, and subscribers get feed.reset afterwards',
       });
     }
+  };
+
+  // One at a time, so that none announces what another is about to.
+  let last: Promise<void> = Promise.resolve();
+  const check = () => {
+    const next = last.then(checkOnce);
+    last = next.catch(() => undefined);
+    return next;
   };
 
   return {
@@ -204,45 +279,42 @@ export function createTableWatch(deps: TableWatchDeps): TableWatch {
     checkSoon: notifier.notify,
     recordLeaf(leaf) {
       const isKnown = ({ resource, oid }: StreamedLeaf) => resource === leaf.resource && oid === leaf.oid;
+      // What follows a plain table in the stream is another table.
+      if (lastFacts.get(leaf.resource)?.kind === 'r') return;
       if (announcedForm(leaf.resource)?.fileOf?.[leaf.oid] !== undefined || heard.some(isKnown)) return;
       heard = [...heard, leaf];
       notifier.notify();
+    },
+    recordColumns(columns) {
+      const resource = catalog.resources.find(({ name }) => name === columns.resource);
+      const facts = lastFacts.get(columns.resource);
+      const isUsual =
+        resource !== undefined &&
+        facts !== undefined &&
+        classifyColumns({ ...columns, xid: 0n }, resource, facts) === 'kept';
+      if (!isUsual) described = [...described, columns];
+    },
+    forgetColumns(resource) {
+      described = described.filter((each) => each.resource !== resource);
+    },
+    recordUnsentMove(resource, xid) {
+      unsentMoves.set(resource, xid);
+      if (isUnsentMoveDue(resource)) notifier.notify();
+    },
+    async settle() {
+      if (described.length === 0 && ![...unsentMoves.keys()].some(isUnsentMoveDue)) return;
+      await check().catch((error: unknown) => log.warn('tables.check_failed', { error }));
     },
   };
 }
 
 /** The reset reason for what a table's form does not show. */
-function reasonBesides(hadRows: boolean, isLost: boolean): ResetReason | undefined {
+function reasonBesides(
+  isRecordUnknown: boolean,
+  isLost: boolean,
+  areColumnsUndone: boolean,
+): ResetReason | undefined {
+  if (areColumnsUndone) return 'columns_changed';
   if (isLost) return 'partition_changed';
-  return hadRows ? 'record_unknown' : undefined;
-}
-
-export interface RelationDeps {
-  /** The resource of a table that the stream has described. */
-  readonly resourceOf: (relationId: number) => string | undefined;
-  readonly widenXid: (xid: number) => bigint;
-  readonly watch: Pick<TableWatch, 'checkSoon' | 'recordLeaf'>;
-}
-
-/**
- * Follows the stream's descriptions of tables, because a table that is described again may have changed. Changes of a
- * partition are sent as the root's. Before them the stream describes the root, and right after it the partition.
- */
-export function watchRelations({
-  resourceOf,
-  widenXid,
-  watch,
-}: RelationDeps): (message: PgOutputMessage) => void {
-  let xid = 0n;
-  let lastDescribed: string | undefined;
-  return (message) => {
-    if (message.kind === 'begin') xid = widenXid(message.xid);
-    if (message.kind !== 'relation') return;
-    const resource = resourceOf(message.id);
-    if (resource === undefined && lastDescribed !== undefined) {
-      watch.recordLeaf({ resource: lastDescribed, oid: message.id, xid });
-    }
-    lastDescribed = resource;
-    watch.checkSoon();
-  };
+  return isRecordUnknown ? 'record_unknown' : undefined;
 }

@@ -4,6 +4,7 @@ import type { RecordRef } from '../../../shared/domain/record-ref.ts';
 import { SetupError } from '../../../shared/runtime/errors.ts';
 import { referenceOf } from '../../../shared/values/reference-text.ts';
 import type { ValueTypes } from '../changes/captured-table.ts';
+import { findDescribed, isStillOf, type OidOf } from '../changes/fit-relation.ts';
 import type { RowMessage } from '../changes/row-changes.ts';
 import type { RelationMessage, Tuple } from '../replication/pgoutput.ts';
 import { createRouteReader, type RouteReader, saysOwners } from './route-reader.ts';
@@ -33,6 +34,7 @@ export interface RoutedTablesDeps {
   readonly catalog: Catalog;
   readonly loadTypes: (oids: readonly number[]) => Promise<ValueTypes>;
   readonly isPartitioned: (relationId: number) => Promise<boolean>;
+  readonly oidOf: OidOf;
 }
 
 /** Reads references from rows of parents and children, by the tables as the stream describes them. */
@@ -42,7 +44,12 @@ export interface RoutedTables {
   find(relationId: number): RoutedTable | undefined;
 }
 
-export function createRoutedTables({ catalog, loadTypes, isPartitioned }: RoutedTablesDeps): RoutedTables {
+export function createRoutedTables({
+  catalog,
+  loadTypes,
+  isPartitioned,
+  oidOf,
+}: RoutedTablesDeps): RoutedTables {
   const parents = parentsOf(catalog);
   const children = new Map(childrenOf(catalog).map((child) => [child.name, child]));
   const tables = new Map<number, RoutedTable>();
@@ -51,12 +58,13 @@ export function createRoutedTables({ catalog, loadTypes, isPartitioned }: Routed
   let lastDescribed: RoutedTable | undefined;
 
   return {
-    find: (relationId) => tables.get(relationId),
+    find(relationId) {
+      const table = tables.get(relationId);
+      return table !== undefined && isStillOf(table.resource, table.relation, oidOf) ? table : undefined;
+    },
     async learn(relation) {
       tables.delete(relation.id);
-      const resource = catalog.resources.find(
-        ({ table }) => table.schema === relation.schema && table.name === relation.name,
-      );
+      const resource = findDescribed(catalog, relation, oidOf);
       // Rows of a partition come as their root's. The stream describes the root right before the partition.
       if (resource === undefined && lastDescribed !== undefined) {
         partitions

@@ -9,7 +9,9 @@ import { sleep } from '../../../shared/runtime/sleep.ts';
 import { loadTypes } from '../../../shared/values/database-types.ts';
 import { sendAsideMessage } from '../aside/set-asides.ts';
 import type { AccountSpellings, ParentAccounts } from '../changes/captured-table.ts';
+import type { OidOf } from '../changes/fit-relation.ts';
 import type { CaptureProgress } from '../publish/capture-progress.ts';
+import { isPartitioned } from '../replication/source-queries.ts';
 import { openRoutes, type RoutesSource, withoutBroken } from './open-routes.ts';
 import { createRecordAccounts, type LookupCounts, type RecordAccounts } from './record-accounts.ts';
 import { createRouteStage, type RouteStage } from './route-stage.ts';
@@ -20,6 +22,7 @@ export interface RoutingDeps {
   readonly routes?: RoutesSource | undefined;
   readonly spellings: AccountSpellings;
   readonly publicationName: string;
+  readonly oidOf: OidOf;
   readonly log: Log;
 }
 
@@ -56,6 +59,7 @@ export function createRouting({
   routes,
   spellings,
   publicationName,
+  oidOf,
   log,
 }: RoutingDeps): Routing | undefined {
   if (routes === undefined || childrenOf(catalog).length === 0) return undefined;
@@ -101,13 +105,8 @@ export function createRouting({
         accounts,
         spellings,
         loadTypes: (oids) => loadTypes(source, oids),
-        async isPartitioned(relationId) {
-          const { rowCount } = await source.query(
-            `select from pg_class where oid = $1::oid and relkind = 'p'`,
-            [relationId],
-          );
-          return rowCount === 1;
-        },
+        oidOf,
+        isPartitioned: (relationId) => isPartitioned(source, relationId),
       });
       return {
         ...stage,

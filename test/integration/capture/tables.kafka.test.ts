@@ -84,6 +84,23 @@ test('a row that moves between partitions is a delete and an insert in one trans
   expect(insertion?.commitLsn).toBe(deletion?.commitLsn);
 });
 
+const resetsOf = (resource: string) =>
+  world.reader.changes
+    .slice(seenCount)
+    .filter((change) => change.resource === resource && change.partition === PARTITION)
+    .flatMap(({ resetReason }) => resetReason ?? []);
+
+// Before the others of its kind: one reset serves all such updates of five minutes.
+test('a row that a partition of a smaller identity moved to another account is a reset', async () => {
+  await run(`insert into app.parts values (80, 'acme', 'eu', 'n')`);
+  await newChanges(1);
+  const identity = (kind: string) => `alter table app.parts_eu replica identity ${kind}`;
+  await run(
+    `begin; ${identity('default')}; update app.parts set account_id = 'other' where id = 80; ${identity('full')}; commit`,
+  );
+  await waitFor('the reset', () => resetsOf('parts').includes('record_unknown'));
+});
+
 test('the truncation of a root, of several tables, and one that cascades are told for each resource', async () => {
   await run('truncate app.parts');
   await run('truncate app.parts, app.lines');
@@ -150,6 +167,56 @@ test('rows of a partition that is detached are told to be gone, and to be back o
   await run(`alter table app.parts attach partition app.parts_jp for values in ('jp')`);
   await waitFor('a reset for what is back', () => resets() > detached);
   await run('drop table app.parts_jp');
+});
+
+test.each([
+  [
+    'a table under another name',
+    'places',
+    `alter table app.places rename to aside; insert into app.aside values (70, 'acme', null); alter table app.aside rename to places`,
+    `insert into app.places values (71, 'acme', null)`,
+  ],
+  [
+    'a root of partitions under another name',
+    'parts',
+    `alter table app.parts rename to aside; insert into app.aside values (70, 'acme', 'eu', 'n'); alter table app.aside rename to parts`,
+    // The server does not describe the root again.
+    `insert into app.parts values (71, 'acme', 'eu', 'n')`,
+  ],
+  [
+    'a table in another schema',
+    'items',
+    `alter table app.items set schema public; insert into public.items values (70, 'acme'); alter table public.items set schema app`,
+    `insert into app.items values (71, 'acme')`,
+  ],
+])(
+  'rows that one transaction changes in %s are told, and those after it',
+  async (_where, resource, statements, after) => {
+    await run(`begin; ${statements}; commit`);
+    await run(after);
+    const told = await newChanges(2);
+    expect(told.map((change) => [change.resource, change.op, change.after?.id])).toEqual([
+      [resource, 'insert', '70'],
+      [resource, 'insert', '71'],
+    ]);
+  },
+);
+
+test('rows that one transaction changes with a column under another name are followed by a reset', async () => {
+  await run(
+    `begin; alter table app.items rename big to small; insert into app.items values (72, 'acme'); alter table app.items rename small to big; commit`,
+  );
+  await waitFor('the reset', () => resetsOf('items').includes('columns_changed'));
+});
+
+test('a partition that is not logged is told once, and left alone', async () => {
+  await run(
+    `create unlogged table app.parts_cn partition of app.parts for values in ('cn'); insert into app.parts values (90, 'acme', 'cn', 'n')`,
+  );
+  await waitFor('the reset', () => resetsOf('parts').includes('partition_changed'));
+  const { rows } = await run(`select relreplident from pg_class where oid = 'app.parts_cn'::regclass`);
+  expect(rows).toEqual([{ relreplident: 'd' }]);
+  await run('drop table app.parts_cn');
 });
 
 test('under an index identity a delete carries the index’s columns, and a large value that did not change is named', async () => {
