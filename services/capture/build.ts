@@ -118,12 +118,13 @@ export async function buildCapture(config: CaptureConfig, context: ServiceContex
   const { registry, codec, subjects } = openRegistry(context, config);
   const register = async (subject: string, schema: AvroSchemaJson) => {
     try {
-      return await registry.register(subject, schema);
+      await registry.register(subject, schema);
     } catch (error) {
       if (!isIncompatibleSchema(error)) throw error;
       log.warn('schema.incompatible', { subject, effect: 'readers with the old schema need the new one' });
-      return registry.registerIncompatible(subject, schema);
+      await registry.registerIncompatible(subject, schema);
     }
+    return registry.registered(subject, schema);
   };
 
   await openHealth(context, config);

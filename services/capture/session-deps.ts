@@ -3,7 +3,7 @@ import type { Catalog } from '../../shared/domain/catalog.ts';
 import type { Lsn } from '../../shared/domain/lsn.ts';
 import type { KafkaClient } from '../../shared/kafka/kafka-client.ts';
 import type { MessageCodec } from '../../shared/kafka/messages.ts';
-import type { AvroSchemaJson } from '../../shared/kafka/registry.ts';
+import type { AvroSchemaJson, RegisteredSchema } from '../../shared/kafka/registry.ts';
 import type { Topics } from '../../shared/kafka/topics.ts';
 import type { Queryable } from '../../shared/postgres/queryable.ts';
 import type { Subjects } from '../../shared/protocol/names.ts';
@@ -39,7 +39,7 @@ export interface SessionDeps {
   readonly knownColumns: KnownColumns;
   readonly topics: Topics;
   readonly changesPartitionCount: number;
-  readonly register: (subject: string, schema: AvroSchemaJson) => Promise<number>;
+  readonly register: (subject: string, schema: AvroSchemaJson) => Promise<RegisteredSchema>;
   readonly subjects: Subjects;
   readonly log: Log;
   readonly metrics: Pick<CaptureMetrics, 'published'>;

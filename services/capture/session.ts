@@ -2,7 +2,7 @@ import { showFinding } from '../../shared/catalog/finding.ts';
 import { RoutesLostError } from '../../shared/control/route-generations.ts';
 import type { Catalog } from '../../shared/domain/catalog.ts';
 import { formatLsn } from '../../shared/domain/lsn.ts';
-import type { AvroSchemaJson } from '../../shared/kafka/registry.ts';
+import type { AvroSchemaJson, RegisteredSchema } from '../../shared/kafka/registry.ts';
 import type { Queryable } from '../../shared/postgres/queryable.ts';
 import type { Subjects } from '../../shared/protocol/names.ts';
 import { SetupError } from '../../shared/runtime/errors.ts';
@@ -273,7 +273,7 @@ export interface GapDeps {
   readonly source: Queryable;
   readonly catalog: Catalog;
   readonly changesPartitionCount: number;
-  readonly register: (subject: string, schema: AvroSchemaJson) => Promise<number>;
+  readonly register: (subject: string, schema: AvroSchemaJson) => Promise<RegisteredSchema>;
   readonly subjects: Subjects;
   readonly log: Log;
 }

@@ -128,14 +128,12 @@ export function isMessageType(name: string): name is MessageType {
 
 /** @param subjects by the TOPIC_PREFIX of the topics that the messages are in */
 export function createMessageCodec(registry: Registry, subjects: Subjects): MessageCodec {
-  const schemaIds = new Map<MessageType, Promise<number>>();
-  const schemaId = (type: MessageType): Promise<number> => {
-    const known = schemaIds.get(type);
-    if (known !== undefined) return known;
-    const registered = registerMessage(registry, type, subjects);
-    schemaIds.set(type, registered);
-    registered.catch(() => schemaIds.delete(type));
-    return registered;
+  const schemas = new Map<MessageType, AvroSchemaJson>();
+  /** The registry keeps the ID, and has another one once it was emptied. */
+  const schemaId = async (type: MessageType): Promise<number> => {
+    const schema = schemas.get(type) ?? (await readSchema(type));
+    schemas.set(type, schema);
+    return registry.register(subjects.ofRecord(schema), schema);
   };
   return {
     async encode(type, key, value, atMs = Date.now()) {
@@ -148,15 +146,18 @@ export function createMessageCodec(registry: Registry, subjects: Subjects): Mess
       if (value === null || !isMessageType(type)) return undefined;
       // A registry that was emptied gives its IDs again, and another type's fields may be the same.
       const id = readRegistryId(value);
-      const { name } = await registry.fetch(id);
+      let { name } = await registry.fetch(id);
+      if (name !== type) {
+        registry.forget(id);
+        ({ name } = await registry.fetch(id));
+      }
       if (name !== type) throw new Error(`a ${type} cannot be read: schema ${id} of the registry is ${name}`);
       return { type, value: await registry.decode(value) } as Message;
     },
   };
 }
 
-async function registerMessage(registry: Registry, type: MessageType, subjects: Subjects): Promise<number> {
+async function readSchema(type: MessageType): Promise<AvroSchemaJson> {
   const file = new URL(`../../schemas/avro/${SCHEMA_FILES[type]}.avsc`, import.meta.url);
-  const schema = JSON.parse(await readFile(file, 'utf8')) as AvroSchemaJson;
-  return registry.register(subjects.ofRecord(schema), schema);
+  return JSON.parse(await readFile(file, 'utf8')) as AvroSchemaJson;
 }

@@ -2,9 +2,24 @@ import { COMPATIBILITY, SchemaRegistry, SchemaType } from '@kafkajs/confluent-sc
 import { type Secret, SecretUrl } from '../runtime/env.ts';
 import { defineMetrics, type Metrics } from '../runtime/metrics.ts';
 import { sleep } from '../runtime/sleep.ts';
+import {
+  fetchLatest,
+  fetchSchema,
+  findSchema,
+  type RegistryAddress,
+  readAddress,
+  registerUnchecked,
+  setCompatibility,
+} from './registry-http.ts';
 
 /** An Avro schema as JSON. */
 export type AvroSchemaJson = Readonly<Record<string, unknown>>;
+
+/** A schema that this process has registered. */
+export interface RegisteredSchema {
+  /** What goes into each message's first five bytes: another number once the registry had lost the schema and got it again. */
+  readonly id: number;
+}
 
 export interface Registry {
   /**
@@ -21,31 +36,30 @@ export interface Registry {
   registerIncompatible(subject: string, schema: AvroSchemaJson): Promise<number>;
   /** The schema of an ID exactly as it was registered, with our own properties; kept after the first call. */
   fetch(id: number): Promise<AvroSchemaJson>;
+  /** Asks for a schema again when it is needed next: a record does not fit it, as after the registry gave its ID again. */
+  forget(id: number): void;
   /** The newest schema of a subject, or undefined when nothing was registered under it. Each call asks the registry. */
   latest(subject: string): Promise<AvroSchemaJson | undefined>;
+  /** For whoever writes with a schema for long. @throws when this process has not registered it */
+  registered(subject: string, schema: AvroSchemaJson): RegisteredSchema;
+  /**
+   * Registers again what this process has registered and the registry lacks by now, because it was emptied or restored from
+   * older data. From then on it has its new ID everywhere here. Each call asks for a few schemas, in turn, and for all once one
+   * is missing.
+   *
+   * @returns the subjects of what was missing
+   * @throws when the registry does not respond
+   */
+  restoreLost(): Promise<readonly string[]>;
   /** Encoding and decoding of small messages through Avro's general library. Rows and changes have their own codec in `values/`. */
   encode(id: number, value: unknown): Promise<Buffer>;
   decode(message: Buffer): Promise<unknown>;
 }
 
-/** Where a registry is, and what it wants to see: fetch takes no URL with a login. */
-interface RegistryAddress {
-  readonly base: string;
-  readonly auth: { readonly username: string; readonly password: string } | undefined;
-}
-
-function readAddress(text: string): RegistryAddress {
-  const url = URL.parse(text);
-  if (url === null || (url.username === '' && url.password === '')) {
-    return { base: text.replace(/\/$/, ''), auth: undefined };
-  }
-  const auth = { username: decodeURIComponent(url.username), password: decodeURIComponent(url.password) };
-  url.username = '';
-  url.password = '';
-  return { base: url.href.replace(/\/$/, ''), auth };
-}
-
 const OPERATIONS = ['register', 'fetch'] as const;
+
+/** What `restoreLost` asks for at each call. A registry that was emptied lacks whichever it is. */
+const MAX_ASKED = 10;
 
 /** At once: those of a large catalog come all together, and each is three requests of work for the registry. */
 const MAX_REGISTRATIONS = 8;
@@ -96,18 +110,30 @@ export function createRegistry(url: Secret | string, metrics?: Metrics): Registr
   const measure = createMeasure(metrics);
   const address = readAddress((typeof url === 'string' ? new SecretUrl(url) : url).reveal());
   const { base, auth } = address;
-  const client = new SchemaRegistry({
-    host: base,
-    ...(auth === undefined ? {} : { auth }),
-    retry: { retries: 10, initialRetryTimeInSecs: 0.1 },
-  });
+  const connect = () =>
+    new SchemaRegistry({
+      host: base,
+      ...(auth === undefined ? {} : { auth }),
+      retry: { retries: 10, initialRetryTimeInSecs: 0.1 },
+    });
+  let client = connect();
   const limit = createLimit(MAX_REGISTRATIONS);
   const ids = new Map<string, Promise<number>>();
+  /** In the order in which they were registered first. */
+  const registrations = new Map<string, Registration>();
+  const note = (subject: string, schema: AvroSchemaJson, id: number): number => {
+    const cacheKey = cacheKeyOf(subject, schema);
+    const known = registrations.get(cacheKey);
+    if (known === undefined) registrations.set(cacheKey, { subject, schema, id });
+    else known.id = id;
+    return id;
+  };
+  let askedCount = 0;
   const schemas = new Map<number, Promise<AvroSchemaJson>>();
-  return {
+  const registry: Registry = {
     register(subject, schema) {
       const text = JSON.stringify(schema);
-      const cacheKey = `${subject}\n${text}`;
+      const cacheKey = cacheKeyOf(subject, schema);
       const registration = async () => {
         const register = () =>
           client.register(
@@ -115,23 +141,82 @@ export function createRegistry(url: Secret | string, metrics?: Metrics): Registr
             { subject, compatibility: COMPATIBILITY.BACKWARD },
           );
         const repair = () => setCompatibility(address, subject, COMPATIBILITY.BACKWARD);
-        return (await outlastOthers(register, repair)).id;
+        return note(subject, schema, (await outlastOthers(register, repair)).id);
       };
       return remember(ids, cacheKey, () => limit(() => measure('register', registration)));
     },
     async registerIncompatible(subject, schema) {
       await setCompatibility(address, subject, COMPATIBILITY.NONE);
       try {
-        return await measure('register', () => registerUnchecked(address, subject, schema));
+        const id = await measure('register', () => registerUnchecked(address, subject, schema));
+        return note(subject, schema, id);
       } finally {
         await setCompatibility(address, subject, COMPATIBILITY.BACKWARD);
       }
     },
+    registered(subject, schema) {
+      const registration = registrations.get(cacheKeyOf(subject, schema));
+      if (registration === undefined) throw new Error(`no such schema of ${subject} was registered here`);
+      return registration;
+    },
+    async restoreLost() {
+      const all = [...registrations.values()];
+      const isLost = async (each: Registration) => !(await measure('fetch', () => isStill(address, each)));
+      const count = Math.min(MAX_ASKED, all.length);
+      const turn = [...all, ...all].slice(askedCount % (all.length || 1)).slice(0, count);
+      askedCount += count;
+      if ((await filterAsync(turn, isLost)).length === 0) return [];
+      // All before the first gets an ID again.
+      const lost = await filterAsync(all, isLost);
+      for (const { subject, schema } of lost) {
+        ids.delete(cacheKeyOf(subject, schema));
+        // One that can't be registered now is found to be lost again.
+        await registry
+          .register(subject, schema)
+          .catch((error: unknown) => {
+            if (!isIncompatibleSchema(error)) throw error;
+            return registry.registerIncompatible(subject, schema);
+          })
+          .catch(() => undefined);
+      }
+      return [...new Set(lost.map(({ subject }) => subject))];
+    },
     fetch: (id) => remember(schemas, id, () => measure('fetch', () => fetchSchema(address, id))),
+    forget(id) {
+      schemas.delete(id);
+      // The package keeps what it has decoded with.
+      client = connect();
+    },
     latest: (subject) => measure('fetch', () => fetchLatest(address, subject)),
     encode: (id, value) => client.encode(id, value),
     decode: (message) => client.decode(message),
   };
+  return registry;
+}
+
+interface Registration extends RegisteredSchema {
+  readonly subject: string;
+  readonly schema: AvroSchemaJson;
+  id: number;
+}
+
+const cacheKeyOf = (subject: string, schema: AvroSchemaJson) => `${subject}\n${JSON.stringify(schema)}`;
+
+async function filterAsync<T>(items: readonly T[], test: (item: T) => Promise<boolean>): Promise<T[]> {
+  const found: T[] = [];
+  for (const item of items) if (await test(item)) found.push(item);
+  return found;
+}
+
+/** Whether the registry has the schema under its ID, and no other one: an emptied registry gives its IDs again. */
+async function isStill(address: RegistryAddress, { id, schema }: Registration): Promise<boolean> {
+  const found = await findSchema(address, id);
+  return found !== undefined && recordOf(found) === recordOf(schema);
+}
+
+/** What a registry leaves as it is, however it writes a schema down. */
+function recordOf({ namespace, name, fields = [] }: AvroSchemaJson): string {
+  return JSON.stringify([namespace, name, (fields as { name: string }[]).map((field) => field.name)]);
 }
 
 /** In all some four seconds, which is many times what another process takes for its two steps. */
@@ -166,95 +251,9 @@ function isInterference(error: unknown): boolean {
   );
 }
 
-/** The package returns a parsed type without the properties that only we read, so the text is fetched as it is. */
-async function fetchSchema(address: RegistryAddress, id: number): Promise<AvroSchemaJson> {
-  const response = await ask(address, `/schemas/ids/${id}`);
-  if (!response.ok)
-    throw new Error(`the schema registry returned status ${response.status} for schema ${id}`);
-  const body = (await response.json()) as { schema: string };
-  return JSON.parse(body.schema) as AvroSchemaJson;
-}
-
-async function setCompatibility(
-  address: RegistryAddress,
-  subject: string,
-  compatibility: COMPATIBILITY,
-): Promise<void> {
-  await sendToRegistry(address, 'PUT', `/config/${encodeURIComponent(subject)}`, { compatibility });
-}
-
-async function registerUnchecked(
-  address: RegistryAddress,
-  subject: string,
-  schema: AvroSchemaJson,
-): Promise<number> {
-  const body = { schema: JSON.stringify(schema) };
-  const path = `/subjects/${encodeURIComponent(subject)}/versions`;
-  const answer = await sendToRegistry(address, 'POST', path, body);
-  return (answer as { id: number }).id;
-}
-
-async function sendToRegistry(
-  address: RegistryAddress,
-  method: 'POST' | 'PUT',
-  path: string,
-  body: unknown,
-): Promise<unknown> {
-  const response = await ask(address, path, { method, body: JSON.stringify(body) });
-  if (!response.ok)
-    throw new Error(`the schema registry returned status ${response.status} to ${method} ${path}`);
-  return response.json();
-}
-
-function ask({ base, auth }: RegistryAddress, path: string, init: RequestInit = {}): Promise<Response> {
-  const login = auth && Buffer.from(`${auth.username}:${auth.password}`).toString('base64');
-  return fetch(`${base}${path}`, {
-    ...init,
-    headers: {
-      ...(init.body == null ? {} : { 'content-type': 'application/vnd.schemaregistry.v1+json' }),
-      ...(login === undefined ? {} : { authorization: `Basic ${login}` }),
-    },
-    signal: AbortSignal.timeout(10_000),
-  });
-}
-
-/** What a registry says of itself. `mode` is undefined where it has none. */
-export interface RegistryState {
-  readonly compatibility: string;
-  readonly mode: string | undefined;
-  readonly subjects: readonly string[];
-}
-
-/** Reads only. @throws when the registry does not respond, or refuses */
-export async function readRegistryState(url: Secret): Promise<RegistryState> {
-  const address = readAddress(url.reveal());
-  const read = async (path: string): Promise<unknown> => {
-    const response = await ask(address, path);
-    if (response.ok) return response.json();
-    await response.body?.cancel();
-    throw new Error(`the schema registry returned status ${response.status} to GET ${path}`);
-  };
-  const subjects = (await read('/subjects')) as string[];
-  const { compatibilityLevel } = (await read('/config')) as { compatibilityLevel?: string };
-  const mode = await read('/mode').then(
-    (found) => (found as { mode?: string }).mode,
-    () => undefined,
-  );
-  return { compatibility: compatibilityLevel ?? 'unknown', mode, subjects };
-}
-
 /** Whether a registration failed because the schema can't read what the subject already holds. */
 export function isIncompatibleSchema(error: unknown): boolean {
   return (error as { status?: unknown } | null)?.status === 409;
-}
-
-async function fetchLatest(address: RegistryAddress, subject: string): Promise<AvroSchemaJson | undefined> {
-  const response = await ask(address, `/subjects/${encodeURIComponent(subject)}/versions/latest`);
-  if (response.status === 404) return undefined;
-  if (!response.ok)
-    throw new Error(`the schema registry returned status ${response.status} for subject ${subject}`);
-  const body = (await response.json()) as { schema: string };
-  return JSON.parse(body.schema) as AvroSchemaJson;
 }
 
 /** Keeps the promise of a call, so that calls at the same time are one; a failed one is forgotten and tried again. */

@@ -8,6 +8,7 @@ import { createKafka } from '../kafka/client.ts';
 import type { KafkaClient } from '../kafka/kafka-client.ts';
 import { createMessageCodec, type MessageCodec } from '../kafka/messages.ts';
 import { createRegistry, type Registry } from '../kafka/registry.ts';
+import { watchRegistry } from '../kafka/watch-registry.ts';
 import { createControlPool, type PoolOptions } from '../postgres/pool.ts';
 import { watchPool } from '../postgres/pool-metrics.ts';
 import { type Subjects, subjectsOf } from '../protocol/names.ts';
@@ -98,10 +99,15 @@ export interface OpenRegistry {
 }
 
 export function openRegistry(
-  { health }: { readonly health: Pick<Health, 'metrics'> },
+  {
+    cleanup,
+    health,
+    log,
+  }: Pick<ServiceContext, 'cleanup' | 'log'> & { readonly health: Pick<Health, 'metrics'> },
   { schemaRegistryUrl, topicPrefix }: BaseConfig<'schemaRegistryUrl' | 'topicPrefix'>,
 ): OpenRegistry {
   const registry = createRegistry(schemaRegistryUrl, health.metrics);
+  cleanup.use(watchRegistry(registry, log));
   const subjects = subjectsOf(topicPrefix);
   return { registry, codec: createMessageCodec(registry, subjects), subjects };
 }

@@ -115,7 +115,9 @@ async function examineAll(env: Env, limitMs: number, signal: AbortSignal): Promi
     );
   }
   if (isGiven('SCHEMA_REGISTRY_URL')) {
-    begin('registry', (area) => examineRegistry(area, { url: config.schemaRegistryUrl, prefix }));
+    const hasControlStore = isGiven('CONTROL_DATABASE_URL') || isGiven('DATABASE_URL');
+    const controlUrl = hasControlStore ? config.controlUrl.reveal() : undefined;
+    begin('registry', (area) => examineRegistry(area, { url: config.schemaRegistryUrl, prefix, controlUrl }));
   }
   const storageUrl = config.storageUrl.reveal();
   const hasStorage = isGiven('STORAGE_URL') && !problems.some((problem) => problem.startsWith('STORAGE_URL'));

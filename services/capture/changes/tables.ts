@@ -2,7 +2,7 @@ import { type ColumnDescription, describeRowType } from '../../../shared/catalog
 import type { Catalog, Resource } from '../../../shared/domain/catalog.ts';
 import type { Change } from '../../../shared/domain/change.ts';
 import type { RowTexts, RowType } from '../../../shared/domain/row-type.ts';
-import type { AvroSchemaJson } from '../../../shared/kafka/registry.ts';
+import type { AvroSchemaJson, RegisteredSchema } from '../../../shared/kafka/registry.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import type { Subjects } from '../../../shared/protocol/names.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
@@ -63,10 +63,10 @@ export interface TablesDeps {
   /** For resources that have their parents' accounts. */
   readonly parents?: ParentAccounts | undefined;
   /**
-   * Registers the schema of a resource's changes and returns its ID. The schema need not be compatible with earlier
+   * Registers the schema of a resource's changes. The schema need not be compatible with earlier
    * ones.
    */
-  readonly register: (subject: string, schema: AvroSchemaJson) => Promise<number>;
+  readonly register: (subject: string, schema: AvroSchemaJson) => Promise<RegisteredSchema>;
   readonly subjects: Subjects;
   readonly log: Log;
 }
@@ -145,7 +145,7 @@ export function createTables(deps: TablesDeps): Tables {
       const codec = createChangeCodec(table.rowType, { namespace: `tandem.${catalog.name}` });
       const { schema } = codec;
       const subject = subjects.ofRecord(schema);
-      const schemaId = await register(subject, schema);
+      const registered = await register(subject, schema);
       if (!table.isIdentitySufficient) {
         log.error('replica_identity.insufficient', {
           resource: resource.name,
@@ -156,13 +156,13 @@ export function createTables(deps: TablesDeps): Tables {
       tables.set(relation.id, {
         ...table,
         unsentPlaces: unsentOf(described),
-        encode: (change) => codec.encode(change, schemaId),
+        encode: (change) => codec.encode(change, registered.id),
         recordKey: createRecordKey(table.rowType, resource.key).ofPgTexts,
       });
       log.info('table.learned', {
         resource: resource.name,
         columnCount: table.rowType.columns.length,
-        schemaId,
+        schemaId: registered.id,
       });
     },
   };
@@ -173,7 +173,7 @@ export type ResetTable = Pick<EncodableTable, 'encode' | 'recordKey'>;
 
 export interface ResetTableDeps {
   readonly source: Queryable;
-  readonly register: (subject: string, schema: AvroSchemaJson) => Promise<number>;
+  readonly register: (subject: string, schema: AvroSchemaJson) => Promise<RegisteredSchema>;
   readonly subjects: Subjects;
   /** The catalog's name, part of the namespace of its schemas. */
   readonly catalogName: string;
@@ -214,6 +214,6 @@ async function resetTableOf(
 ): Promise<ResetTable> {
   const codec = createChangeCodec(rowType, { namespace: `tandem.${catalogName}` });
   const subject = subjects.ofRecord(codec.schema);
-  const schemaId = await register(subject, codec.schema);
-  return { encode: (change) => codec.encode(change, schemaId), recordKey: () => '[]' };
+  const registered = await register(subject, codec.schema);
+  return { encode: (change) => codec.encode(change, registered.id), recordKey: () => '[]' };
 }

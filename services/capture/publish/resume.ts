@@ -4,7 +4,7 @@ import { createTableRecords } from '../../../shared/kafka/capture-tables.ts';
 import type { KafkaClient } from '../../../shared/kafka/kafka-client.ts';
 import type { CaptureStateMessage, MessageCodec } from '../../../shared/kafka/messages.ts';
 import { GROUP_SETTINGS } from '../../../shared/kafka/run-consumer.ts';
-import { toTypeHeader } from '../../../shared/protocol/headers.ts';
+import { readTypeHeader, toTypeHeader } from '../../../shared/protocol/headers.ts';
 import { type CaptureProgress, fromCaptureState } from './capture-progress.ts';
 import type { ProducerPool } from './publisher.ts';
 
@@ -231,6 +231,8 @@ async function readFirstOffset(kafka: KafkaClient, topic: string): Promise<bigin
   }
 }
 
+type StateMessage = Parameters<MessageCodec['decode']>[0];
+
 /** The last state between two offsets. The record at `to` exists and ends the read. */
 async function readStates(
   { kafka, codec, topic, groupPrefix }: ResumeDeps,
@@ -247,7 +249,7 @@ async function readStates(
   consumer.on(consumer.events.CRASH, ({ payload }) => {
     finished.reject(new Error(`reading ${topic}`, { cause: payload.error }));
   });
-  let last: CaptureStateMessage | undefined;
+  let last: StateMessage | undefined;
   try {
     await consumer.connect();
     await consumer.subscribe({ topic, fromBeginning: false });
@@ -255,16 +257,16 @@ async function readStates(
       autoCommit: false,
       eachMessage: async ({ message }) => {
         const offset = BigInt(message.offset);
-        if (offset <= to) {
-          const decoded = await codec.decode(message);
-          if (decoded?.type === 'CaptureState') last = decoded.value;
-        }
+        if (offset <= to && readTypeHeader(message.headers) === 'CaptureState') last = message;
         if (offset >= to) finished.resolve();
       },
     });
     consumer.seek({ topic, partition: 0, offset: String(from) });
     await finished.promise;
-    return last;
+    // Only the last one counts: an earlier one may have a schema that the registry lost. Outside of the consumer, which would
+    // repeat a message that cannot be read.
+    const decoded = last && (await codec.decode(last));
+    return decoded?.type === 'CaptureState' ? decoded.value : undefined;
   } finally {
     clearTimeout(timer);
     await consumer.disconnect();

@@ -53,7 +53,10 @@ async function eventOf(
     ],
   };
   const schema = JSON.parse(JSON.stringify(codec.schema));
-  const readerOf = createChangeReaders(catalog, { fetch: () => Promise.resolve(schema) });
+  const readerOf = createChangeReaders(catalog, {
+    fetch: () => Promise.resolve(schema),
+    forget: () => undefined,
+  });
   const message = codec.encode(change, 5);
   const { decode, renderer } = await readerOf(message);
   const event = renderer?.render(decode(message));

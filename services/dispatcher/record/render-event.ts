@@ -34,7 +34,7 @@ export interface ChangeReader {
  */
 export function createChangeReaders(
   catalog: Catalog,
-  registry: Pick<Registry, 'fetch'>,
+  registry: Pick<Registry, 'fetch' | 'forget'>,
 ): (message: Buffer) => ChangeReader | Promise<ChangeReader> {
   const readers = new Map<number, ChangeReader>();
   const load = async (id: number): Promise<ChangeReader> => {
@@ -42,7 +42,16 @@ export function createChangeReaders(
     const { rowType, decode } = createChangeDecoder(schema);
     const resource = findResource(catalog, rowType.resource);
     const reader: ChangeReader = {
-      decode,
+      decode(message) {
+        try {
+          return decode(message);
+        } catch (error) {
+          // A registry that was emptied gives its IDs again: the next attempt reads the message with the schema of today.
+          readers.delete(id);
+          registry.forget(id);
+          throw error;
+        }
+      },
       renderer: resource === undefined ? undefined : rendererOf(resource, rowType),
     };
     readers.set(id, reader);

@@ -12,7 +12,11 @@ import {
   tablesReadFor,
 } from '../../../shared/domain/catalog.ts';
 import type { RowType } from '../../../shared/domain/row-type.ts';
-import { isIncompatibleSchema, type Registry } from '../../../shared/kafka/registry.ts';
+import {
+  isIncompatibleSchema,
+  type RegisteredSchema,
+  type Registry,
+} from '../../../shared/kafka/registry.ts';
 import { rowsSubject } from '../../../shared/protocol/names.ts';
 import { type AccountForm, accountForm, accountTextSql } from '../../../shared/values/account-form.ts';
 import { loadTypes, type Types } from '../../../shared/values/database-types.ts';
@@ -33,6 +37,7 @@ export interface ResourceRows {
   readonly keyCasts: readonly string[];
   /** SQL of the account's canonical text, the same that changes of the row carry. */
   readonly accountSql: string;
+  /** Another one once the registry had lost the schema: a chunk has one. */
   readonly schemaId: number;
 }
 
@@ -105,7 +110,7 @@ export function createResourceRows(
     }
     const rowType = rowTypeOf(table, resource, types);
     const codec = createRowCodec(rowType, rowRecordNames(namespace, resource.name));
-    const schemaId = await registerRows(registry, rowsSubject(topicOf(resource.name)), codec);
+    const registered = await registerRows(registry, rowsSubject(topicOf(resource.name)), codec);
     return {
       columns: rowType.columns.map(({ name }) => name),
       rowType,
@@ -119,7 +124,9 @@ export function createResourceRows(
         const isStructured = rowType.columns.find((column) => column.name === name)?.type.kind === 'json';
         return isStructured ? `::${columns.find((column) => column.name === name)?.typeName}` : '';
       }),
-      schemaId,
+      get schemaId() {
+        return registered.id;
+      },
     };
   }
 
@@ -180,13 +187,14 @@ async function registerRows(
   registry: Registry,
   subject: string,
   { schema }: Pick<RowCodec, 'schema'>,
-): Promise<number> {
+): Promise<RegisteredSchema> {
   try {
-    return await registry.register(subject, schema);
+    await registry.register(subject, schema);
   } catch (error) {
     if (!isIncompatibleSchema(error) || schema.public_fields === undefined) throw error;
-    return await registry.registerIncompatible(subject, schema);
+    await registry.registerIncompatible(subject, schema);
   }
+  return registry.registered(subject, schema);
 }
 
 /** The account column may be hidden, so the row type may lack it. */

@@ -93,7 +93,7 @@ async function setUp({
         return true;
       },
     },
-    codecs: createRowCodecs({ fetch: async () => CODEC.schema }, silentLog),
+    codecs: createRowCodecs({ fetch: async () => CODEC.schema, forget: () => undefined }, silentLog),
     createPart: (chunkAttempt) => parts.create(chunkAttempt, 'json'),
     maxOpenChunks,
     openChunkCount: () => partitionState.chunks.waitingCount,

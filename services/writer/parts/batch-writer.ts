@@ -219,9 +219,11 @@ export class BatchWriter {
     hold: BatchHold,
   ): Promise<boolean> {
     const { codecs, log } = this.#deps;
+    let tried: number | undefined;
     try {
       if (value === null) throw new UnreadableMessageError('it is empty');
       const schemaId = readRegistryId(value);
+      tried = schemaId;
       const { resource } = open.chunkAttempt;
       const codec =
         codecs.get(schemaId, resource) ??
@@ -229,6 +231,7 @@ export class BatchWriter {
       open.part.add(codec, schemaId, value);
     } catch (error) {
       if (!(error instanceof UnreadableMessageError || error instanceof ForeignSchemaError)) throw error;
+      if (tried !== undefined) codecs.forget(tried);
       log.error('row.refused', { ...open.chunkAttempt, seq: open.nextSeq, error });
       await this.giveUp(partitionState, open, rowUnreadable(open.chunkAttempt, open.nextSeq));
       return false;

@@ -2,7 +2,9 @@ import { expect, test } from 'vitest';
 import { createMessageCodec } from '../../../shared/kafka/messages.ts';
 import { createRegistry, isIncompatibleSchema } from '../../../shared/kafka/registry.ts';
 import { subjectsOf } from '../../../shared/protocol/names.ts';
+import { openSilentProxy } from '../../support/silent-proxy.ts';
 import { testStack, topicPrefix } from '../../support/stack.ts';
+import { waitFor } from '../../support/wait-for.ts';
 
 const record = (fields: object[]) => ({ type: 'record', name: 'Row', namespace: 'test', fields });
 const PLAIN = record([{ name: 'id', type: 'long' }]);
@@ -51,4 +53,49 @@ test('a message is not read with the schema of another type, as in a registry th
   await expect(codec.decode({ ...message, value: other.value })).rejects.toThrow(
     /a ExtractExport cannot be read: schema \d+ of the registry is CancelJob/,
   );
+});
+
+test('what the registry lost of a process’s schemas is registered again, and nothing else', async () => {
+  const { schemaRegistryUrl } = testStack();
+  const registry = createRegistry(schemaRegistryUrl);
+  // More than are asked for at each call.
+  const subjects = Array.from({ length: 25 }, () => `${topicPrefix()}-value`);
+  // Of an ID of its own each: a registry has the same schema under one.
+  const schemaOf = (subject: string) => ({ ...PLAIN, name: subject.slice(0, -'-value'.length) });
+  await Promise.all(subjects.map((subject) => registry.register(subject, schemaOf(subject))));
+  expect(await registry.restoreLost()).toEqual([]);
+  for (const subject of subjects.slice(3, 20)) {
+    for (const query of ['', '?permanent=true']) {
+      await (await fetch(`${schemaRegistryUrl}/subjects/${subject}${query}`, { method: 'DELETE' })).text();
+    }
+  }
+  const lost: string[] = [];
+  await waitFor('every lost schema to be found', async () => {
+    lost.push(...(await registry.restoreLost()));
+    return lost.length > 0;
+  });
+  expect(lost.toSorted()).toEqual(subjects.slice(3, 20).toSorted());
+  expect(await registry.restoreLost()).toEqual([]);
+  const other = createRegistry(schemaRegistryUrl);
+  for (const subject of subjects) {
+    const id = await registry.register(subject, schemaOf(subject));
+    expect(await other.fetch(id)).toEqual(schemaOf(subject));
+  }
+});
+
+test('while the registry is away nothing counts as lost', async () => {
+  const { schemaRegistryUrl } = testStack();
+  const proxy = await openSilentProxy('127.0.0.1', Number(new URL(schemaRegistryUrl).port));
+  await using cleanup = new AsyncDisposableStack();
+  cleanup.use(proxy);
+  const url = new URL(schemaRegistryUrl);
+  url.port = String(proxy.port);
+  const registry = createRegistry(url.href);
+  const subject = `${topicPrefix()}-value`;
+  const id = await registry.register(subject, PLAIN);
+  proxy.cut(1);
+  await expect(registry.restoreLost()).rejects.toThrow();
+  proxy.cut(Number(new URL(schemaRegistryUrl).port));
+  expect(await registry.restoreLost()).toEqual([]);
+  expect(await registry.register(subject, PLAIN)).toBe(id);
 });

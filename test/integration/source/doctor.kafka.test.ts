@@ -166,6 +166,26 @@ test('servers that are not there are reported with what to do, each by itself', 
   expect(of('machine', 'DNS of the public URL')[0]).toMatchObject({ status: 'failure' });
 });
 
+test('a registry that has none of the schemas that the feed needs was emptied', async () => {
+  expect((await examine()).of('registry', 'connect')[0]).toMatchObject({ status: 'ok' });
+  const store = openProductPool({ connectionString: control.url, max: 1 });
+  try {
+    await store.query("insert into tandem.feed_state values (true, '0/1', '0/1', '1', 1, now(), null, null)");
+    const { code, of } = await examine();
+    expect(code).toBe(1);
+    expect(of('registry', 'connect')).toEqual([
+      expect.objectContaining({
+        status: 'failure',
+        detail: expect.stringMatching(/0 of \d+ subjects .*was emptied/),
+        fix: expect.stringMatching(/The registry is empty/),
+      }),
+    ]);
+  } finally {
+    await store.query('delete from tandem.feed_state');
+    await store.end();
+  }
+});
+
 test('servers that take a connection and then say nothing cost one time limit, side by side', async () => {
   const startedAtMs = performance.now();
   const at = `127.0.0.1:${silentPort}`;
