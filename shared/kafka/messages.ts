@@ -118,6 +118,8 @@ export interface MessageCodec {
     value: Messages[T],
     atMs?: number,
   ): Promise<EncodedMessage>;
+  /** The ID that messages of the type carry now. It changes when the registry had lost the schema. */
+  schemaId(type: MessageType): Promise<number>;
   /** @returns undefined for a type this version does not know. @throws when the registry has another schema under its ID */
   decode(message: { value: Buffer | null; headers?: MessageHeaders }): Promise<Message | undefined>;
 }
@@ -136,6 +138,7 @@ export function createMessageCodec(registry: Registry, subjects: Subjects): Mess
     return registry.register(subjects.ofRecord(schema), schema);
   };
   return {
+    schemaId,
     async encode(type, key, value, atMs = Date.now()) {
       const headers = toTypeHeader(type, currentTrace()?.traceparent);
       const id = await schemaId(type);

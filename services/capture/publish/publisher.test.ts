@@ -26,6 +26,7 @@ const TOPICS = topicsOf('t', { name: 'c', resources: [] });
 
 const codec: MessageCodec = {
   encode: async (type, key) => ({ key, value: Buffer.from(type), headers: { type } }),
+  schemaId: async () => 1,
   decode: async () => undefined,
 };
 

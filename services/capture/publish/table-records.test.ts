@@ -28,8 +28,12 @@ function catalogOf(count: number): Catalog {
   return catalog;
 }
 
+/** Another one once the registry had lost the schemas. */
+let schemaId = 1;
+
 const codec: MessageCodec = {
   encode: async (type, key, value) => ({ key, value: Buffer.from(JSON.stringify(value)), headers: { type } }),
+  schemaId: async () => schemaId,
   decode: async ({ value, headers }) => ({ type: headers?.type, value: JSON.parse(String(value)) }) as never,
 };
 
@@ -176,4 +180,20 @@ test('wherever an instance dies, and whatever the topic is compacted to, the nex
     }),
     { numRuns: 100 },
   );
+});
+
+test('tables are written again once the registry had lost their schema', async () => {
+  const topic = createTopic();
+  const { publisher, progress } = await start(topic, 450, () => ALL);
+  const tables = new Map(catalogOf(450).resources.map(({ name }) => [name, name]));
+  await publisher.publish(createBatch(), { ...progress, tables });
+  const offsets = async () => (await resume(topic))?.tableRecords?.map(({ offset }) => offset) ?? [];
+  const before = await offsets();
+  schemaId += 1;
+  await publisher.publish(createBatch(), { ...progress, tables });
+  const after = await offsets();
+  expect(after).toHaveLength(3);
+  expect(Math.min(...after)).toBeGreaterThan(Math.max(...before));
+  await publisher.publish(createBatch(), { ...progress, tables });
+  expect(await offsets()).toEqual(after);
 });

@@ -22,6 +22,8 @@ export interface TableListing {
   written(records: readonly ChangedRecord[], offsets: readonly number[]): void;
   /** Of all records, by their numbers. */
   offsets(): number[];
+  /** All records have to be written again: who starts later cannot read those that are there. */
+  forget(): void;
 }
 
 /** @param stored the last state; undefined at the first start */
@@ -66,6 +68,7 @@ export function createTableListing(
         records[number] = { offset: offsets[place] as number, tables };
       }
     },
+    forget: () => void records.fill(undefined),
     offsets: () => records.flatMap((record) => (record === undefined ? [] : [record.offset])),
   };
 }
