@@ -185,6 +185,9 @@ test('who is refused for asking too much, or is not known, has its answer late, 
   };
   expect(await timed('/exports', 'tk_unknown')).toEqual({ status: 401, isLate: true });
   expect(await timed(`/healthz?${'a&'.repeat(4_000)}`, key)).toEqual({ status: 400, isLate: true });
+  // Nobody stands for a link that was altered.
+  const altered = '/files/exports/exp_1/invoices.jsonl?expires=1&signature=x';
+  expect(await timed(altered, key)).toEqual({ status: 403, isLate: true });
   // A busy machine may be late by itself now and then.
   await waitFor('a response at once', async () => {
     const { status, isLate } = await timed('/exports', key);
