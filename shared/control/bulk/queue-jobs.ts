@@ -70,7 +70,7 @@ export async function lockActiveBulkJobs(
  * Starts jobs: the oldest of each account, as many as it may have at once. A job with known items runs at once, any
  * other after its items are listed; it counts as started until then. A paused job that has run keeps its place. Only
  * one worker starts jobs at a time, because two would both count before the other's jobs. Each account is counted once,
- * however many of its jobs wait, also while the planner has no statistics about them.
+ * and jobs are found by their IDs, so that neither depends on how many jobs the planner expects to wait.
  */
 const START = `
 with taken as materialized (
@@ -81,12 +81,14 @@ with taken as materialized (
 ), queued as materialized (
   select id, account_id, row_number() over (partition by account_id order by created_at, id) as place
   from bulk_jobs where status = 'pending' and admitted_at is null and ending is null
+), due as materialized (
+  select q.id from queued q join accounts a on a.id = q.account_id left join taken t on t.account_id = q.account_id
+  where q.place <= a.max_running_bulk - coalesce(t.count, 0)
 )
 update bulk_jobs j set admitted_at = clock_timestamp(), last_updated_at = clock_timestamp(), rate_at = $1, rate_processed = processed,
   status = case when j.listed_at is null then 'pending' else 'running' end,
   started_at = case when j.listed_at is null then null else clock_timestamp() end
-from queued q join accounts a on a.id = q.account_id left join taken t on t.account_id = q.account_id
-where j.id = q.id and q.place <= a.max_running_bulk - coalesce(t.count, 0) and j.status = 'pending' and j.admitted_at is null
+where j.id = any (array(select id from due)) and j.status = 'pending' and j.admitted_at is null
 returning j.id, j.status`;
 
 /** @returns the jobs that run now */
