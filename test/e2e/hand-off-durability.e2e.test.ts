@@ -24,12 +24,15 @@ let client: pg.Client;
 beforeAll(async () => {
   // Asynchronous commits stay in memory for ten seconds.
   postgres = cleanup.use(await openOwnPostgres({ wal_writer_delay: '10s' }));
+  client = await connect(postgres.url('postgres'));
+  // Nobody waits for a standby but who says so. From a start on, because a server takes a while to heed a changed setting.
+  await client.query('alter role postgres set synchronous_commit = local');
+  await client.query(`alter system set synchronous_standby_names = 'nobody'`);
+  await client.end();
   await postgres.stop();
   raiseEpoch(postgres.dataDirectory);
   await postgres.start();
   client = await connect(postgres.url('postgres'));
-  // Nobody waits for a standby but who says so.
-  await client.query('alter role postgres set synchronous_commit = local');
   world = await openTestWorld({
     stack: { databaseUrl: postgres.url('postgres') },
     controlServerUrl: testStack().databaseUrl,
@@ -93,8 +96,6 @@ test('a commit that is streamed while no snapshot sees it comes by the feed, aft
   const first = await createExport(world, customer);
   await customer.client.completedExport(first.id, 120_000);
 
-  await client.query(`alter system set synchronous_standby_names = 'nobody'`);
-  await client.query('select pg_reload_conf()');
   const stalled = await connect(world.sourceUrl);
   await stalled.query('set synchronous_commit = on');
   const committing = stalled.query(INSERT, [customer.sourceId, 'stalled']);
@@ -168,9 +169,9 @@ test('an export that holds a commit which a crash takes back is not published, a
   await session.query('set synchronous_commit = off');
   await session.query('begin');
   await session.query(INSERT, [customer.sourceId, 'in memory']);
-  const { id } = await createExport(world, customer);
-  // The export waits for the table, and so has the commit in its snapshot.
+  // The export waits for the table, and so has the commit in its snapshot. Locked later, the table may be the export's already.
   await session.query('lock table documint.customers in access exclusive mode');
+  const { id } = await createExport(world, customer);
   await untilWaiting(client, 'tandem extractor %', '%lock table%');
   // Its snapshot can't be stored, and only then would it send its seal, which makes durable what it has seen.
   const control = await connect(world.controlUrl);
