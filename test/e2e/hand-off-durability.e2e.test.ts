@@ -1,5 +1,5 @@
 import pg from 'pg';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { openReceiver } from '../../deploy/demo/receiver.ts';
 import type { FeedEvent } from '../../deploy/demo/replica.ts';
 import type { Customer, World } from '../../deploy/demo/world.ts';
@@ -59,6 +59,13 @@ async function connect(url: string): Promise<pg.Client> {
   return session;
 }
 
+/** A session of the running test. Left open in a transaction, it would hold up every other test on its server. */
+async function connectForTest(url: string): Promise<pg.Client> {
+  const session = await connect(url);
+  onTestFinished(() => session.end());
+  return session;
+}
+
 async function countInvoices(): Promise<number> {
   const { rows } = await client.query<{ count: string }>(
     'select count(*) from documint.invoices where account_id = $1 and deleted_at is null',
@@ -96,7 +103,7 @@ test('a commit that is streamed while no snapshot sees it comes by the feed, aft
   const first = await createExport(world, customer);
   await customer.client.completedExport(first.id, 120_000);
 
-  const stalled = await connect(world.sourceUrl);
+  const stalled = await connectForTest(world.sourceUrl);
   await stalled.query('set synchronous_commit = on');
   const committing = stalled.query(INSERT, [customer.sourceId, 'stalled']);
   await waitFor('the stalled commit to be delivered', () => events.length > 0);
@@ -114,7 +121,6 @@ test('a commit that is streamed while no snapshot sees it comes by the feed, aft
   await client.query(`alter system reset synchronous_standby_names`);
   await client.query('select pg_reload_conf()');
   await committing;
-  await stalled.end();
   invoiceCount += 1;
   for (const [id, taken] of [
     [meanwhile.id, replica],
@@ -165,7 +171,7 @@ async function untilWaiting(db: pg.Client, application: string, statement: strin
 }
 
 test('an export that holds a commit which a crash takes back is not published, and starts again', async () => {
-  const session = await connect(world.sourceUrl);
+  const session = await connectForTest(world.sourceUrl);
   await session.query('set synchronous_commit = off');
   await session.query('begin');
   await session.query(INSERT, [customer.sourceId, 'in memory']);
@@ -174,15 +180,13 @@ test('an export that holds a commit which a crash takes back is not published, a
   const { id } = await createExport(world, customer);
   await untilWaiting(client, 'tandem extractor %', '%lock table%');
   // Its snapshot can't be stored, and only then would it send its seal, which makes durable what it has seen.
-  const control = await connect(world.controlUrl);
+  const control = await connectForTest(world.controlUrl);
   await control.query('begin');
   await control.query('select from tandem.exports where id = $1 for update', [id]);
   await session.query('commit');
-  const observer = await connect(world.controlUrl);
+  const observer = await connectForTest(world.controlUrl);
   await untilWaiting(observer, 'tandem extractor%', '%seal_token%');
-  await observer.end();
   await postgres.crash();
-  await control.query('rollback');
   await control.end();
   await postgres.start();
   client = await connect(world.sourceUrl);
