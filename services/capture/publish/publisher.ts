@@ -44,7 +44,6 @@ export function createPublisher({
   maxMessageBytes,
 }: PublisherDeps): Publisher {
   const limitBytes = requestLimitBytes(maxMessageBytes);
-  let tablesSchemaId: number | undefined;
   return {
     async publish(batch, progress) {
       const changes = chain.link(batch.changes);
@@ -68,11 +67,7 @@ export function createPublisher({
         ...(seals.length > 0 ? [{ topic: topics.jobs, messages: seals }] : []),
         toCapture(await encodeState()),
       ];
-      const schemaId = await codec.schemaId('CaptureTables');
-      // The registry had lost the schema. A state must refer to no record that a process which starts now cannot read.
-      if (tablesSchemaId !== undefined && tablesSchemaId !== schemaId) tables.forget();
-      tablesSchemaId = schemaId;
-      const changed = tables.changed(progress.tables);
+      const changed = tables.changed(progress.tables, await codec.schemaId('CaptureTables'));
       if (changed.length === 0) {
         await producers.publish([...requests.slice(0, -1), [...(requests.at(-1) ?? []), ...(await end())]]);
         return;

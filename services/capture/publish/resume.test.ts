@@ -15,8 +15,8 @@ const STORED: CaptureProgress = {
   setAsides: [],
   tables: new Map([['items', '16400/16500']]),
   tableRecords: [
-    { offset: 40, tables: [{ resource: 'items', identity: '16400/16500', fingerprint: 'f' }] },
-    { offset: 44, tables: [{ resource: 'new_items', identity: null, fingerprint: 'g' }] },
+    { offset: 40, schemaId: 1, tables: [{ resource: 'items', identity: '16400/16500', fingerprint: 'f' }] },
+    { offset: 44, schemaId: 1, tables: [{ resource: 'new_items', identity: null, fingerprint: 'g' }] },
   ],
 };
 const SOURCE = { systemId: '7', timeline: 1, confirmedFlushLsn: 1_000n };

@@ -6,6 +6,7 @@ import { createTableRecords } from '../../../shared/kafka/capture-tables.ts';
 import type { ReceivedMessage, TransactionRequest } from '../../../shared/kafka/kafka-client.ts';
 import type { MessageCodec } from '../../../shared/kafka/messages.ts';
 import { topicsOf } from '../../../shared/kafka/topics.ts';
+import { WIRE_HEADER_BYTES } from '../../../shared/values/wire-format.ts';
 import { createBatch } from '../changes/collect-changes.ts';
 import { type CaptureProgress, fromCaptureState } from './capture-progress.ts';
 import { createChangeChain, createPublisher } from './publisher.ts';
@@ -31,10 +32,16 @@ function catalogOf(count: number): Catalog {
 /** Another one once the registry had lost the schemas. */
 let schemaId = 1;
 
+const read = ({ value }: { value: Buffer | null }) => JSON.parse(String(value?.subarray(WIRE_HEADER_BYTES)));
+
 const codec: MessageCodec = {
-  encode: async (type, key, value) => ({ key, value: Buffer.from(JSON.stringify(value)), headers: { type } }),
+  async encode(type, key, value) {
+    const header = Buffer.alloc(WIRE_HEADER_BYTES);
+    header.writeInt32BE(schemaId, 1);
+    return { key, value: Buffer.concat([header, Buffer.from(JSON.stringify(value))]), headers: { type } };
+  },
   schemaId: async () => schemaId,
-  decode: async ({ value, headers }) => ({ type: headers?.type, value: JSON.parse(String(value)) }) as never,
+  decode: async (message) => ({ type: message.headers?.type, value: read(message) }) as never,
 };
 
 interface LogRecord extends ReceivedMessage {
@@ -88,7 +95,7 @@ type Topic = ReturnType<typeof createTopic>;
 async function resume(topic: Topic): Promise<CaptureProgress | undefined> {
   const last = topic.states.at(-1);
   if (last === undefined) return undefined;
-  const state = JSON.parse(String(last.value));
+  const state = read(last);
   return fromCaptureState(state, await createTableRecords(topic, codec, TOPICS.capture).of(state));
 }
 
@@ -196,4 +203,9 @@ test('tables are written again once the registry had lost their schema', async (
   expect(Math.min(...after)).toBeGreaterThan(Math.max(...before));
   await publisher.publish(createBatch(), { ...progress, tables });
   expect(await offsets()).toEqual(after);
+  // Lost while nothing was published: the next instance finds records of the former schema.
+  schemaId += 1;
+  const next = await start(topic, 450, () => ALL);
+  await next.publisher.publish(createBatch(), next.progress);
+  expect(Math.min(...(await offsets()))).toBeGreaterThan(Math.max(...after));
 });

@@ -11,19 +11,23 @@ const TABLES_PER_RECORD = 200;
 /** A record that has to be written, because the topic has other tables under its number, or none. */
 export interface ChangedRecord {
   readonly number: number;
+  readonly schemaId: number;
   readonly tables: readonly CaptureTable[];
 }
 
 /** What the topic says of tables, and what it has to say next. */
 export interface TableListing {
-  /** Empty while nothing has changed. */
-  changed(identities: TableIdentities): ChangedRecord[];
+  /**
+   * Empty while nothing has changed.
+   *
+   * @param schemaId what records are written with. It is another one once the registry had lost the schema, and then whoever
+   *   starts later cannot read the records that are there.
+   */
+  changed(identities: TableIdentities, schemaId: number): ChangedRecord[];
   /** Notes where the records of `changed` are. */
   written(records: readonly ChangedRecord[], offsets: readonly number[]): void;
   /** Of all records, by their numbers. */
   offsets(): number[];
-  /** All records have to be written again: who starts later cannot read those that are there. */
-  forget(): void;
 }
 
 /** @param stored the last state; undefined at the first start */
@@ -45,8 +49,8 @@ export function createTableListing(
   );
   const records: (TableRecord | undefined)[] = groups.map((_, number) => stored?.tableRecords?.[number]);
 
-  const isSaid = (group: typeof entries, identities: TableIdentities, record: TableRecord | undefined) =>
-    record?.tables.length === group.length &&
+  const isSaid = (group: typeof entries, identities: TableIdentities, record: TableRecord) =>
+    record.tables.length === group.length &&
     group.every(({ resource, fingerprint }, place) => {
       const said = record.tables[place];
       return (
@@ -57,18 +61,18 @@ export function createTableListing(
     });
 
   return {
-    changed: (identities) =>
+    changed: (identities, schemaId) =>
       groups.flatMap((group, number) => {
-        if (isSaid(group, identities, records[number])) return [];
+        const record = records[number];
+        if (record?.schemaId === schemaId && isSaid(group, identities, record)) return [];
         const tables = group.map((entry) => ({ ...entry, identity: identities.get(entry.resource) ?? null }));
-        return [{ number, tables }];
+        return [{ number, schemaId, tables }];
       }),
     written(changed, offsets) {
-      for (const [place, { number, tables }] of changed.entries()) {
-        records[number] = { offset: offsets[place] as number, tables };
+      for (const [place, { number, schemaId, tables }] of changed.entries()) {
+        records[number] = { offset: offsets[place] as number, schemaId, tables };
       }
     },
-    forget: () => void records.fill(undefined),
     offsets: () => records.flatMap((record) => (record === undefined ? [] : [record.offset])),
   };
 }

@@ -101,7 +101,7 @@ export function createFeedMirror(
               if (type !== 'CaptureState' && type !== 'CaptureTables' && type !== 'FeedSealed') continue;
               const decode = () => codec.decode(message);
               const decoded = await keepTrying('decoding the feed state', decode, log, signal, heartbeat);
-              if (decoded?.type === 'CaptureTables') tableRecords.add(Number(message.offset), decoded.value);
+              if (decoded?.type === 'CaptureTables') tableRecords.add(message, decoded.value);
               if (decoded?.type === 'CaptureState') {
                 latest = decoded.value;
                 const store = () => setAsides(decoded.value);

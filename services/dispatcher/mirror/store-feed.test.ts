@@ -65,8 +65,8 @@ test('tables in records of their own are stored whenever any of them differs, an
   const query = async ({ values }: { values: unknown[] }) => void stored.push(values);
   const store = createCatalogStore({ query } as unknown as Queryable);
   const table = (resource: string, fingerprint: string) => ({ resource, identity: null, fingerprint });
-  const first = { offset: 10, tables: [table('invoices', 'f1')] };
-  const second = { offset: 11, tables: [table('customers', 'f1')] };
+  const first = { offset: 10, schemaId: 1, tables: [table('invoices', 'f1')] };
+  const second = { offset: 11, schemaId: 1, tables: [table('customers', 'f1')] };
   const state = (passed: number) => ({ ...STATE, tables: [], catalog: [], passed_lsn: passed });
   const records = [first, second];
   await store(state(1), records);
@@ -75,7 +75,7 @@ test('tables in records of their own are stored whenever any of them differs, an
   expect(stored[0]?.[0]).toEqual(['invoices', 'customers']);
   await store(state(3), [first, undefined]);
   expect(stored.length).toBe(1);
-  await store(state(4), [first, { offset: 20, tables: [table('customers', 'f2')] }]);
+  await store(state(4), [first, { offset: 20, schemaId: 1, tables: [table('customers', 'f2')] }]);
   expect(stored[1]?.[1]).toEqual(['f1', 'f2']);
   // It may have changed behind the last state whose tables are known.
   expect(stored[1]?.at(-1)).toBe('0/2');
