@@ -124,7 +124,7 @@ export function createReadAhead({
   const admit = (event: LoggedEvent, readAtMs: number) => {
     const isWanted = isEventWanted(settings().selection, event, singularOf);
     if (!isWanted || progress.isDone(event.position)) {
-      progress.skip(event.position);
+      progress.passOver(event.position);
       return;
     }
     const record = `${event.resource}/${event.recordKey}`;

@@ -8,7 +8,7 @@ import {
 /** An event that was admitted and is not finished. */
 export interface Pending {
   readonly position: Position;
-  /** Where the cursor moves once this and everything before is finished. Grows over skipped events. */
+  /** Where the cursor moves once this and everything before is finished. Grows over events that are passed over. */
   coversTo: Position;
   isFinished: boolean;
 }
@@ -62,12 +62,12 @@ export interface Progress {
   /** Adds an event. Positions must grow. */
   admit(position: Position): Pending;
   /** Passes everything up to `position`, because it is unwanted or finished. */
-  skip(position: Position): void;
+  passOver(position: Position): void;
   /** Marks an event as finished. Safe to call twice. */
   finish(pending: Pending): void;
   /** Whether a saved state lists the event as finished. */
   isDone(position: Position): boolean;
-  /** The position up to which events were admitted or skipped. */
+  /** The position up to which events were admitted or passed over. */
   readonly readTo: Position;
   /**
    * Like `readTo`, or later where a saved state lists later events as finished. Every waiting event of a record was
@@ -108,7 +108,7 @@ export function createProgress(cursor: Position, done: readonly string[]): Progr
       readTo = position;
       return pending;
     },
-    skip(position) {
+    passOver(position) {
       readTo = position;
       if (doneBefore.size > 0) {
         // What a saved state lists as finished stays listed until the mark has passed it.
