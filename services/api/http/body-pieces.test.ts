@@ -1,9 +1,10 @@
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import { type AddressInfo, connect, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { setImmediate } from 'node:timers/promises';
 import fc from 'fast-check';
 import { afterEach, expect, test } from 'vitest';
+import { connectTo } from '../../../test/support/connect-to.ts';
 import { createPieceGatherer, type SmallPiecesError } from './body-pieces.ts';
 import { parseInSlices } from './parse-in-slices.ts';
 
@@ -23,12 +24,7 @@ async function connected(handle: Handle, refuse: (error: SmallPiecesError) => vo
     handle(request, response);
   });
   parseInSlices(server, pieces.bytesLeft);
-  cleanup.defer(() => void server.close());
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const socket = connect((server.address() as AddressInfo).port, '127.0.0.1');
-  cleanup.defer(() => void socket.destroy());
-  return socket.on('error', () => undefined);
+  return connectTo(server, cleanup);
 }
 
 function fail(error: Error): never {

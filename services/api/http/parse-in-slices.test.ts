@@ -1,9 +1,10 @@
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type RequestListener } from 'node:http';
-import { type AddressInfo, connect, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { buffer } from 'node:stream/consumers';
 import fc from 'fast-check';
 import { afterEach, expect, test } from 'vitest';
+import { connectTo } from '../../../test/support/connect-to.ts';
 import { createPieceGatherer } from './body-pieces.ts';
 import { parseInSlices } from './parse-in-slices.ts';
 
@@ -21,12 +22,7 @@ async function connected(handle: RequestListener): Promise<Socket> {
     if (request.method === 'POST') gather(request, (error) => request.destroy(error));
     handle(request, response);
   });
-  cleanup.defer(() => void server.close());
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const socket = connect((server.address() as AddressInfo).port, '127.0.0.1');
-  cleanup.defer(() => void socket.destroy());
-  return socket.on('error', () => undefined);
+  return connectTo(server, cleanup);
 }
 
 test('of thousands of requests that come at once few are parsed once the connection is closed', async () => {

@@ -1,8 +1,9 @@
 import { once } from 'node:events';
 import { createServer, type ServerResponse } from 'node:http';
-import { type AddressInfo, connect, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { Readable } from 'node:stream';
 import { afterEach, expect, test } from 'vitest';
+import { connectTo } from '../../../test/support/connect-to.ts';
 import { dropSlowReaders, inPieces } from './slow-reader.ts';
 
 const LIMITS = { leastBytesPerSecond: 50_000_000, windowMs: 300, checkEveryMs: 20 };
@@ -24,12 +25,7 @@ async function download(
     responding.resolve(response);
   });
   dropSlowReaders(server, limits);
-  cleanup.defer(() => void server.close());
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const client = connect((server.address() as AddressInfo).port, '127.0.0.1');
-  cleanup.defer(() => void client.destroy());
-  client.on('error', () => undefined);
+  const client = await connectTo(server, cleanup);
   client.write('GET / HTTP/1.0\r\n\r\n');
   return { client, response: await responding.promise };
 }
@@ -100,12 +96,8 @@ test('a client that reads nothing while several requests wait for their response
     chunks(400)().pipe(response);
   });
   dropSlowReaders(server, LIMITS);
-  cleanup.defer(() => void server.close());
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const client = connect((server.address() as AddressInfo).port, '127.0.0.1');
-  cleanup.defer(() => void client.destroy());
-  client.on('error', () => undefined).pause();
+  const client = await connectTo(server, cleanup);
+  client.pause();
   client.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n'.repeat(3));
   const [socket] = (await once(server, 'connection')) as [Socket];
   await once(socket, 'close');
