@@ -26,33 +26,37 @@ export interface CaptureBenchOptions {
 }
 
 /**
- * Capture alone, with nobody who writes or reads beside it: how fast it takes what was written while it was down, once it
- * is warm.
+ * Capture alone, with nobody who writes or reads beside it: how fast it takes what was written while its process stood
+ * still (SIGSTOP), once it is warm.
  */
 export async function benchCapture({ world, source, bench, until }: CaptureBenchOptions): Promise<void> {
-  for (const { how, write } of BACKLOGS) {
-    await insertSingly(source, WARM_UP_CHANGES, 'warm-up');
-    const begin = await currentLsn(source);
-    await write(source, BACKLOG_CHANGES, how);
-    const end = await currentLsn(source);
-    await insertSingly(source, FURTHER_CHANGES, 'further');
-    const hasConfirmed = async (lsn: string) => {
+  const untilConfirmed = (lsn: string) =>
+    until(async () => {
       const found = await source.query(
         'select from pg_replication_slots where slot_name = $1 and confirmed_flush_lsn >= $2::pg_lsn',
         [world.prefix, lsn],
       );
       return found.rowCount === 1;
-    };
-    await using capture = await startServices({
-      env: world.env,
-      services: { capture: 1 },
-      log: bench.log,
-      home: join(bench.directory, world.prefix, 'capture'),
     });
-    await until(() => hasConfirmed(begin));
+  await using capture = await startServices({
+    env: world.env,
+    services: { capture: 1 },
+    log: bench.log,
+    home: join(bench.directory, world.prefix, 'capture'),
+  });
+  await insertSingly(source, WARM_UP_CHANGES, 'warm-up');
+  const warm = await currentLsn(source);
+  await insertSingly(source, FURTHER_CHANGES, 'further');
+  await untilConfirmed(warm);
+  for (const { how, write } of BACKLOGS) {
+    capture.kill('capture', 0, 'SIGSTOP');
+    await write(source, BACKLOG_CHANGES, how);
+    const end = await currentLsn(source);
+    await insertSingly(source, FURTHER_CHANGES, 'further');
     const meter = startMeter(capture, bench.parts);
     const startedMs = performance.now();
-    await until(() => hasConfirmed(end));
+    capture.kill('capture', 0, 'SIGCONT');
+    await untilConfirmed(end);
     const seconds = (performance.now() - startedMs) / 1000;
     bench.say(
       `capture, ${BACKLOG_CHANGES} changes waiting in ${how}: in Kafka after ${seconds.toFixed(1)} s ` +
