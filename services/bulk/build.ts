@@ -90,7 +90,7 @@ export async function buildBulk(
   const throttle = createThrottle({
     limits: config.pressureLimits,
     log,
-    read: () => readPressure(source),
+    read: () => readPressure(source, control),
     now: performance.now.bind(performance),
     sleep,
   });

@@ -32,7 +32,7 @@ export interface BulkConfig extends BaseConfig<(typeof BASE)[number]> {
   /** How long a job waits for an unavailable handler, before it fails. */
   readonly handlerAwayMs: number;
   readonly retentionDays: number;
-  /** Above any of these the source is under pressure, and jobs slow down. */
+  /** Above any of these jobs slow down: the source is under pressure, or the feed is behind. */
   readonly pressureLimits: PressureLimits;
 }
 
@@ -45,6 +45,7 @@ export function readBulkConfig(env: Env, read = envReader(env)): BulkConfig {
     replayLagMs,
     blockedSessions,
     activeSessions,
+    unrecordedChanges,
     chunkMs,
     ...rest
   } = read.done({
@@ -60,10 +61,22 @@ export function readBulkConfig(env: Env, read = envReader(env)): BulkConfig {
     replayLagMs: read.integer('BULK_MAX_REPLAY_LAG_MS', { default: 10_000, min: 100, max: 3_600_000 }),
     blockedSessions: read.integer('BULK_MAX_BLOCKED_SESSIONS', { default: 5, min: 0, max: 10_000 }),
     activeSessions: read.integer('BULK_MAX_ACTIVE_SESSIONS', { default: 50, min: 1, max: 100_000 }),
+    unrecordedChanges: read.integer('BULK_MAX_UNRECORDED_CHANGES', {
+      default: 5_000,
+      min: 1,
+      max: 10_000_000,
+    }),
     chunkMs: read.integer('BULK_MAX_CHUNK_MS', { default: 2_000, min: 50, max: 60_000 }),
   });
   const slotLagBytes = maxSlotLagMb * 1_024 * 1_024;
-  const pressureLimits = { slotLagBytes, replayLagMs, blockedSessions, activeSessions, chunkMs };
+  const pressureLimits = {
+    slotLagBytes,
+    replayLagMs,
+    blockedSessions,
+    activeSessions,
+    unrecordedChanges,
+    chunkMs,
+  };
   return {
     ...rest,
     heldRowMs: heldRowSeconds * 1_000,

@@ -6,7 +6,7 @@ export const BULK_METRICS = defineMetrics({
   pace: {
     name: 'tandem_bulk_pace',
     type: 'gauge',
-    help: 'Share of their time that workers spend with the source: less than 1 under pressure of the source.',
+    help: 'Share of their time that workers work: less than 1 while the source is under pressure or the feed behind.',
     normal: '1; 0.06 at the least',
   },
   items: {

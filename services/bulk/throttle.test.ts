@@ -9,8 +9,15 @@ import {
   restMs,
 } from './throttle.ts';
 
-const calm = { slotLagBytes: 0, replayLagMs: 0, blockedSessions: 0, activeSessions: 0 };
-const limits = { slotLagBytes: 100, replayLagMs: 100, blockedSessions: 5, activeSessions: 5, chunkMs: 1_000 };
+const calm = { slotLagBytes: 0, replayLagMs: 0, blockedSessions: 0, activeSessions: 0, unrecordedChanges: 0 };
+const limits = {
+  slotLagBytes: 100,
+  replayLagMs: 100,
+  blockedSessions: 5,
+  activeSessions: 5,
+  unrecordedChanges: 5,
+  chunkMs: 1_000,
+};
 
 function setUp() {
   const state = { nowMs: 0, reading: calm as typeof calm | undefined, looks: 0 };
@@ -78,6 +85,7 @@ describe('pressure', () => {
     replayLagMs: 0,
     blockedSessions: 0,
     activeSessions: 3,
+    unrecordedChanges: 0,
     chunkMs: 60,
   };
   const limits: Pressure = {
@@ -85,6 +93,7 @@ describe('pressure', () => {
     replayLagMs: 500,
     blockedSessions: 5,
     activeSessions: 50,
+    unrecordedChanges: 5_000,
     chunkMs: 2_000,
   };
 

@@ -414,6 +414,10 @@ export const SETTINGS = {
     group: 'bulk',
     means: 'Jobs slow down when more sessions of the source are active.',
   },
+  BULK_MAX_UNRECORDED_CHANGES: {
+    group: 'bulk',
+    means: 'Jobs slow down when the feed has more changes to record.',
+  },
   BULK_MAX_CHUNK_MS: { group: 'bulk', means: 'Jobs slow down when the source needs longer for a chunk.' },
 
   TANDEM_HOME: {
