@@ -8,6 +8,7 @@ import type { FeedEvent, Replica } from '../../deploy/demo/replica.ts';
 import type { BulkJob } from '../../deploy/demo/run-bulk.ts';
 import { startTraffic } from '../../deploy/demo/traffic.ts';
 import { type Customer, openWorld, type World, type WorldOptions } from '../../deploy/demo/world.ts';
+import { CLIENT_ENV } from '../support/kafka-client.ts';
 import { jobFaults, keepChanging } from './keep-changing.ts';
 import { type ExportKind, keepExporting } from './keep-exporting.ts';
 import { DRAIN_LIMIT_MS, persistently } from './persistently.ts';
@@ -108,6 +109,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
     ...(options.frontOf === undefined ? {} : { frontOf: options.frontOf }),
     // Every retry falls within the run. A broker may take a minute to recover on a busy machine, and exports wait for it.
     env: {
+      ...CLIENT_ENV,
       EXTRACTOR_FEED_TIMEOUT_MS: String(DRAIN_LIMIT_MS),
       // Chunks of a thousand rows.
       ...(options.exportKinds.includes('chunked') ? { EXTRACTOR_CHUNK_BYTES: '1' } : {}),
