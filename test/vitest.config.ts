@@ -53,7 +53,7 @@ function realPartProjects(): TestProjectConfiguration[] {
     console.warn(`skipping the integration and e2e tests: ${missing.message}`);
     return [];
   }
-  return ['integration', 'e2e', 'outages', 'pages'].map(realParts);
+  return ['integration', 'e2e', 'outages', 'pages', 'requests'].map(realParts);
 }
 
 export default defineConfig({

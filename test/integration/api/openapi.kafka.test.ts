@@ -1,74 +1,28 @@
-import { writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { findAccount } from '../../../services/api/admin/accounts.ts';
 import { SCOPES } from '../../../services/api/http/caller.ts';
 import { EXAMPLE } from '../../../services/api/http/example-values.ts';
-import { createKeyStore } from '../../../services/api/http/key-lookup.ts';
-import { parseCidr } from '../../../shared/domain/address-rules.ts';
-import { eventId } from '../../../shared/domain/position.ts';
-import { silentLog } from '../../../shared/runtime/log.ts';
-import { createSecretBox, WEBHOOK_SECRETS } from '../../../shared/runtime/secret-box.ts';
-import { type ApiDocument, type DocumentedOperation, readApiDocument } from '../../support/api-document.ts';
+import type { DocumentedOperation } from '../../support/api-document.ts';
 import { ADMIN_KEY } from '../../support/api-server.ts';
-import { type BulkWorld, openBulkWorld } from '../../support/bulk-world.ts';
 import { completeExport } from '../../support/complete-export.ts';
-import { type DispatcherBed, invoiceChange, openDispatcherBed } from '../../support/dispatcher.ts';
-import { findPython, SCHEMATHESIS } from '../../support/python.ts';
-import type { RunningService } from '../../support/services.ts';
-import { temporaryDirectory } from '../../support/temporary-directory.ts';
+import { invoiceChange } from '../../support/dispatcher.ts';
+import { type ExampleWorld, openExampleWorld, withIds } from '../../support/example-world.ts';
 import { waitFor } from '../../support/wait-for.ts';
-import { openWebhookReceiver, type WebhookReceiver } from '../../support/webhook-receiver.ts';
+import { openWebhookReceiver } from '../../support/webhook-receiver.ts';
 
-let bed: DispatcherBed;
-let dispatcher: RunningService;
-let receiver: WebhookReceiver;
-let world: BulkWorld;
-let document: ApiDocument;
-/** What the api logged of its own failures. */
-const failures: string[] = [];
-let account: { id: string; key: string; sourceId: string; ids: string[] };
+let examples: ExampleWorld;
+let bed: ExampleWorld['bed'];
+let world: ExampleWorld['world'];
+let document: ExampleWorld['document'];
+let account: ExampleWorld['account'];
+let call: ExampleWorld['call'];
+let newKey: ExampleWorld['newKey'];
 
 beforeAll(async () => {
-  bed = await openDispatcherBed({ RETRY_SCHEDULE_SECONDS: '0.1' });
-  dispatcher = await bed.start();
-  receiver = await openWebhookReceiver((_request, response) => {
-    response.writeHead(500).end('no');
-    return undefined;
-  });
-  const { pool, env } = bed;
-  world = await openBulkWorld({
-    pool,
-    doorPool: pool,
-    secretBox: createSecretBox(env.SECRET_KEY ?? '', WEBHOOK_SECRETS),
-    keys: createKeyStore(pool, pool),
-    accountExists: async (id) => (await findAccount(pool, id)) !== undefined,
-    deliveryRules: { allowNetworks: [parseCidr('127.0.0.0/8')], allowHttp: true },
-    maxQueuedExports: 1_000,
-    maxQueuedBulk: 1_000,
-    log: { ...silentLog, error: (event, { error } = {}) => void failures.push(`${event} ${String(error)}`) },
-  });
-  document = await readApiDocument(world.api);
-  account = await world.account(3);
+  examples = await openExampleWorld();
+  ({ bed, world, document, account, call, newKey } = examples);
 });
-afterAll(async () => {
-  await world?.[Symbol.asyncDispose]();
-  await dispatcher?.stop();
-  await bed?.[Symbol.asyncDispose]();
-  await receiver?.[Symbol.asyncDispose]();
-});
+afterAll(() => examples?.[Symbol.asyncDispose]());
 
-const call = async (method: string, path: string, body?: unknown, key = account.key) => {
-  const reply = await world.api.call(method, path, { key, ...(body === undefined ? {} : { body }) });
-  expect(reply.status, `${method} ${path}: ${reply.text}`).toBeLessThan(300);
-  return reply.json;
-};
-const newKey = (scopes: readonly string[] = ['exports:read']) =>
-  call('POST', `/admin/accounts/${account.id}/keys`, { scopes }, ADMIN_KEY) as Promise<{
-    id: string;
-    key: string;
-  }>;
 const newSession = async () => {
   const { url } = await call('POST', `/admin/accounts/${account.id}/portal-links`, {}, ADMIN_KEY);
   const { origin, hash } = new URL(url);
@@ -82,57 +36,17 @@ const newOperatorSession = async () => {
   await world.api.call('POST', '/dashboard/login', { headers, body: `key=${ADMIN_KEY}` });
   return (await call('GET', '/admin/operator-sessions', undefined, ADMIN_KEY)).data[0].id as string;
 };
-const newExport = async () => (await call('POST', '/exports', { resource: 'invoices' })).id as string;
-const newJob = async () =>
-  (
-    await call('POST', '/bulk/operations', {
-      resource: 'invoices',
-      operation: 'void',
-      ids: account.ids,
-      async: true,
-    })
-  ).job_id as string;
-const newWebhook = async (events = ['invoice.updated']) =>
-  (await call('POST', '/webhooks', { url: receiver.url, events })).id as string;
-const completed = async () => {
-  const id = await newExport();
-  await completeExport({ ...world.api, pool: bed.pool }, id, '{}\n');
-  return id;
-};
-
-/** Objects that the examples are about, by the IDs that they have there. */
-async function arrange(): Promise<Record<string, string>> {
-  const webhook = await newWebhook();
-  // Each time at the same position with a later commit time, as when an event is recorded again too late.
-  const change = { account: account.sourceId, lsn: 16, op: 'update' } as const;
-  await bed.publish([invoiceChange({ ...change, before: ['1', account.sourceId, 'old', null] })]);
-  const deadLetters = () => call('GET', `/webhooks/${webhook}/dead-letters`);
-  await waitFor('the event to be given up', async () => (await deadLetters()).data.length > 0);
-  const attempts = () => call('GET', `/webhooks/${webhook}/attempts`);
-  await waitFor('the attempts to be recorded', async () => (await attempts()).data.length > 1);
-  return {
-    [EXAMPLE.account]: account.id,
-    [EXAMPLE.key]: (await newKey()).id,
-    [EXAMPLE.export]: await completed(),
-    [EXAMPLE.webhook]: webhook,
-    [EXAMPLE.job]: await newJob(),
-    [EXAMPLE.event]: eventId({ commitLsn: 16n, index: 0 }),
-    [EXAMPLE.attempt]: (await attempts()).data[0].id,
-    1001: account.ids[0] ?? '',
-  };
-}
-
 /** Objects of their own for operations that end what they are about. */
 const OWN: Readonly<Record<string, () => Promise<Record<string, string>>>> = {
-  cancelExport: async () => ({ [EXAMPLE.export]: await newExport() }),
-  pauseExport: async () => ({ [EXAMPLE.export]: await newExport() }),
-  resumeExport: async () => ({ [EXAMPLE.export]: await newExport() }),
-  deleteExport: async () => ({ [EXAMPLE.export]: await completed() }),
-  deleteWebhook: async () => ({ [EXAMPLE.webhook]: await newWebhook() }),
-  cancelBulkOperation: async () => ({ [EXAMPLE.job]: await newJob() }),
-  pauseBulkOperation: async () => ({ [EXAMPLE.job]: await newJob() }),
-  resumeBulkOperation: async () => ({ [EXAMPLE.job]: await newJob() }),
-  testWebhook: async () => ({ [EXAMPLE.webhook]: await newWebhook() }),
+  cancelExport: async () => ({ [EXAMPLE.export]: await examples.newExport() }),
+  pauseExport: async () => ({ [EXAMPLE.export]: await examples.newExport() }),
+  resumeExport: async () => ({ [EXAMPLE.export]: await examples.newExport() }),
+  deleteExport: async () => ({ [EXAMPLE.export]: await examples.newCompletedExport() }),
+  deleteWebhook: async () => ({ [EXAMPLE.webhook]: await examples.newWebhook() }),
+  cancelBulkOperation: async () => ({ [EXAMPLE.job]: await examples.newJob() }),
+  pauseBulkOperation: async () => ({ [EXAMPLE.job]: await examples.newJob() }),
+  resumeBulkOperation: async () => ({ [EXAMPLE.job]: await examples.newJob() }),
+  testWebhook: async () => ({ [EXAMPLE.webhook]: await examples.newWebhook() }),
   listPortalSessions: async () => ({ [EXAMPLE.session]: await newSession() }),
   revokePortalSession: async () => ({ [EXAMPLE.session]: await newSession() }),
   listOperatorSessions: async () => ({ [EXAMPLE.operatorSession]: await newOperatorSession() }),
@@ -140,11 +54,6 @@ const OWN: Readonly<Record<string, () => Promise<Record<string, string>>>> = {
   revokeKey: async () => ({ [EXAMPLE.key]: (await newKey()).id }),
   revokeAccountKey: async () => ({ [EXAMPLE.key]: (await newKey()).id }),
 };
-
-/** A text of the document with real IDs in place of the examples'. */
-function withIds(text: string, ids: Readonly<Record<string, string>>): string {
-  return Object.entries(ids).reduce((whole, [example, id]) => whole.replaceAll(example, id), text);
-}
 
 function requestOf(operation: DocumentedOperation, ids: Readonly<Record<string, string>>) {
   const real = (text: string) => withIds(text, ids);
@@ -171,7 +80,7 @@ function requestOf(operation: DocumentedOperation, ids: Readonly<Record<string, 
 }
 
 test('the example of every operation is a request that gets the response that is shown', async () => {
-  const ids = await arrange();
+  const ids = await examples.arrange();
   const faults: string[] = [];
   for (const operation of document.operations) {
     const { operationId, method, responses } = operation;
@@ -295,7 +204,7 @@ test('a path takes the methods that are documented and HEAD, and names them to a
 });
 
 test('no operation is for a missing, unknown, revoked or reduced key, and none shows what is another account’s', async () => {
-  const ids = await arrange();
+  const ids = await examples.arrange();
   const own = Object.values(ids).filter((id) => id.includes('_'));
   const other = await world.account(1);
   const revoked = await newKey([...SCOPES]);
@@ -337,40 +246,3 @@ test('no operation is for a missing, unknown, revoked or reduced key, and none s
   }
   expect(faults).toEqual([]);
 }, 300_000);
-
-const SETTINGS = fileURLToPath(new URL('../../support/schemathesis.toml', import.meta.url));
-
-/** Cases for each operation, of `npm run test:api`. `npm test` makes a few, since each costs as much as it finds. */
-const MAX_EXAMPLES = process.env.SCHEMATHESIS_EXAMPLES;
-
-const FEW = ['--phases', 'examples,fuzzing'];
-
-/** The phase `coverage` has thousands of cases. The operator's key alone may send all of them. */
-const KEYS = [
-  { who: 'an account', options: ['--exclude-tag', 'operator', ...FEW] },
-  { who: 'the operator', options: MAX_EXAMPLES === undefined ? FEW : [] },
-  ...(MAX_EXAMPLES === undefined ? [] : [{ who: 'an account, with one scope', options: FEW }]),
-];
-
-test.each(KEYS)(
-  'Schemathesis finds no undocumented response with the key of $who',
-  async ({ who, options }) => {
-    const python = findPython(SCHEMATHESIS);
-    if (python === undefined) return;
-    const ids = await arrange();
-    const accountKey = who.includes('scope') ? (await newKey()).key : account.key;
-    const key = who === 'the operator' ? ADMIN_KEY : accountKey;
-    const { text } = await world.api.call('GET', '/admin/openapi.json', { key: ADMIN_KEY });
-    const folder = temporaryDirectory();
-    const path = join(folder, 'openapi.json');
-    await writeFile(path, withIds(text, ids));
-    const { code, output } = await python.run('schemathesis.cli', folder, [
-      ...['--config-file', SETTINGS, '--no-color', 'run', path],
-      ...['--url', world.api.url, '--header', `Authorization: Bearer ${key}`],
-      ...['--max-examples', MAX_EXAMPLES ?? '2', ...options],
-    ]);
-    const lines = output.split('\n').map((line) => line.slice(0, 500));
-    expect(code, [...failures, ...lines].join('\n')).toBe(0);
-  },
-  600_000,
-);
