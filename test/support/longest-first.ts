@@ -2,17 +2,23 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
 /** Ends of the paths of files that take a minute or more, as measured on two cores. */
 export const LONGEST = [
-  'e2e/export-as-of.e2e.test.ts',
   'e2e/chunked-export.e2e.test.ts',
-  'e2e/hand-off-property.e2e.test.ts',
   'e2e/hand-off.e2e.test.ts',
-  'e2e/replicas.e2e.test.ts',
+  'e2e/clients.e2e.test.ts',
+  'e2e/hand-off-property.e2e.test.ts',
+  'e2e/export-as-of.e2e.test.ts',
+  'e2e/verify.e2e.test.ts',
+  'e2e/export-formats.e2e.test.ts',
+  'e2e/export-scope.e2e.test.ts',
+  'e2e/shapes.e2e.test.ts',
+  'integration/capture/restart.kafka.test.ts',
   'integration/extractor/takeover.kafka.test.ts',
-  'integration/writer/writer.kafka.test.ts',
-  'integration/dispatcher/durability.kafka.test.ts',
-  'integration/extractor/gives-way.kafka.test.ts',
-  'integration/storage/refuses.kafka.test.ts',
   'integration/capture/parents-broken.kafka.test.ts',
+  'integration/writer/writer.kafka.test.ts',
+  'integration/extractor/gives-way.kafka.test.ts',
+  'integration/dispatcher/durability.kafka.test.ts',
+  'integration/capture/parents-property.kafka.test.ts',
+  'integration/capture/source-faults.kafka.test.ts',
   'integration/bulk/http-hanging.pg.test.ts',
 ];
 

@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type CaptureWorld, createCaptureWorld } from '../../support/capture-world.ts';
-import { type OwnKafka, openOwnKafka } from '../../support/own-kafka.ts';
-import { openOwnPostgres } from '../../support/own-postgres.ts';
-import { waitFor } from '../../support/wait-for.ts';
+import { type CaptureWorld, createCaptureWorld } from '../support/capture-world.ts';
+import { type OwnKafka, openOwnKafka } from '../support/own-kafka.ts';
+import { openOwnPostgres } from '../support/own-postgres.ts';
+import { waitFor } from '../support/wait-for.ts';
 
 const SCHEMA = `
   create schema app;
