@@ -22,6 +22,7 @@ import { measureStorage } from '../../shared/storage/measure-storage.ts';
 import { openStorage } from '../../shared/storage/open-storage.ts';
 import { createActiveJobs } from './active-jobs.ts';
 import type { BulkConfig } from './config.ts';
+import { createFeedBacklog } from './feed-backlog.ts';
 import { createLister } from './list/list-jobs.ts';
 import { addBulkMetrics } from './metrics.ts';
 import { createRetentionSweeper } from './retention-sweeper.ts';
@@ -87,10 +88,11 @@ export async function buildBulk(
   }
 
   const owner = leaseOwner();
+  const feedBacklog = createFeedBacklog(control);
   const throttle = createThrottle({
     limits: config.pressureLimits,
     log,
-    read: () => readPressure(source, control),
+    read: () => readPressure(source, feedBacklog),
     now: performance.now.bind(performance),
     sleep,
   });

@@ -62,7 +62,7 @@ export function readBulkConfig(env: Env, read = envReader(env)): BulkConfig {
     blockedSessions: read.integer('BULK_MAX_BLOCKED_SESSIONS', { default: 5, min: 0, max: 10_000 }),
     activeSessions: read.integer('BULK_MAX_ACTIVE_SESSIONS', { default: 50, min: 1, max: 100_000 }),
     unrecordedChanges: read.integer('BULK_MAX_UNRECORDED_CHANGES', {
-      default: 5_000,
+      default: 1_000,
       min: 1,
       max: 10_000_000,
     }),

@@ -93,7 +93,7 @@ describe('pressure', () => {
     replayLagMs: 500,
     blockedSessions: 5,
     activeSessions: 50,
-    unrecordedChanges: 5_000,
+    unrecordedChanges: 1_000,
     chunkMs: 2_000,
   };
 

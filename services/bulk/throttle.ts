@@ -1,6 +1,7 @@
 import type { Queryable } from '../../shared/postgres/queryable.ts';
 import type { Log } from '../../shared/runtime/log.ts';
 import type { sleep } from '../../shared/runtime/sleep.ts';
+import type { FeedBacklog } from './feed-backlog.ts';
 
 export interface ThrottleDeps {
   readonly limits: PressureLimits;
@@ -66,10 +67,7 @@ export interface Pressure {
   readonly blockedSessions: number;
   /** Sessions other than Tandem's that execute a statement. */
   readonly activeSessions: number;
-  /**
-   * Changes that capture has published and that are not in the event log. Events of every account wait behind them.
-   * Recorders store their place twice a second, so the changes of half a second are included.
-   */
+  /** Changes that wait for more than a second to be in the event log. Events of every account wait behind them. */
   readonly unrecordedChanges: number;
   /** Longest time that one chunk's statements took since the last poll. */
   readonly chunkMs: number;
@@ -124,31 +122,21 @@ select
   (select count(*) from pg_stat_activity
    where state = 'active' and backend_type = 'client backend' and not ${OURS})::text as active_sessions`;
 
-/** Published and recorded changes have numbers in each partition. A new chain of numbers starts at 1. */
-const READ_UNRECORDED = `
-select coalesce(sum(p.seq - case when r.chain = f.chain_id then r.seq else 0 end), 0)::text as unrecorded
-from feed_state f cross join recorded_chain r
-cross join lateral (select coalesce(f.chain_seqs[r.partition + 1], 0) as seq) p
-where (r.chain, r.seq) < (f.chain_id collate "C", p.seq)`;
-
 /**
- * Reads the load of the source, and from the control store how far the feed is behind. Without `pg_monitor`, PostgreSQL hides
- * the sessions of other roles and the lag of standbys; every role sees slots and locks.
+ * Reads the load of the source, and how far the feed is behind. Without `pg_monitor`, PostgreSQL hides the sessions of other
+ * roles and the lag of standbys; every role sees slots and locks.
  */
-export async function readPressure(
-  source: Queryable,
-  control: Queryable,
-): Promise<Omit<Pressure, 'chunkMs'>> {
-  const [ofSource, ofFeed] = await Promise.all([
+export async function readPressure(source: Queryable, feed: FeedBacklog): Promise<Omit<Pressure, 'chunkMs'>> {
+  const [{ rows }, unrecordedChanges] = await Promise.all([
     source.query<Record<string, string>>({ name: 'bulk_pressure', text: READ }),
-    control.query<{ unrecorded: string }>({ name: 'bulk_unrecorded', text: READ_UNRECORDED }),
+    feed.read(),
   ]);
-  const row = ofSource.rows[0] ?? {};
+  const row = rows[0] ?? {};
   return {
     slotLagBytes: Number(row.slot_lag_bytes ?? 0),
     replayLagMs: Number(row.replay_lag_ms ?? 0),
     blockedSessions: Number(row.blocked_sessions ?? 0),
     activeSessions: Number(row.active_sessions ?? 0),
-    unrecordedChanges: Number(ofFeed.rows[0]?.unrecorded ?? 0),
+    unrecordedChanges,
   };
 }

@@ -416,7 +416,7 @@ export const SETTINGS = {
   },
   BULK_MAX_UNRECORDED_CHANGES: {
     group: 'bulk',
-    means: 'Jobs slow down when the feed has more changes to record.',
+    means: 'Jobs slow down when more changes wait over a second to be recorded.',
   },
   BULK_MAX_CHUNK_MS: { group: 'bulk', means: 'Jobs slow down when the source needs longer for a chunk.' },
 
