@@ -291,7 +291,7 @@ async function holdUnseenRows(db: Pick<Queryable, 'query'>, attached: readonly F
 }
 
 /** Whether any of the tables holds rows, or did since it was last emptied. */
-export function holdRows(db: Pick<Queryable, 'query'>, files: readonly FileFact[]): Promise<boolean> {
+function holdRows(db: Pick<Queryable, 'query'>, files: readonly FileFact[]): Promise<boolean> {
   return isFound(db, HOLDS_ROWS, [files.map(({ oid }) => oid)]);
 }
 

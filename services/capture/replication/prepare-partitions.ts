@@ -1,16 +1,15 @@
 import type { FileFact, TableFacts } from '../../../shared/catalog/table-facts.ts';
-import { holdRows, insufficientFiles } from '../../../shared/catalog/table-form.ts';
+import { insufficientFiles } from '../../../shared/catalog/table-form.ts';
 import type { Resource } from '../../../shared/domain/catalog.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import { quoteIdent } from '../../../shared/postgres/quote.ts';
 import type { Log } from '../../../shared/runtime/log.ts';
+import { announcementSql } from './reset-message.ts';
 
 /** The result of a check of one resource's partitions. */
 export interface PreparedPartitions {
   /** At least one partition got its replica identity, so the facts have to be read again. */
   readonly isChanged: boolean;
-  /** One of those already had rows, whose changes may have been reported without their account. */
-  readonly hadRows: boolean;
   /** SQL for the operator, which this role may not run. */
   readonly remedies: readonly string[];
 }
@@ -30,12 +29,16 @@ where x.indrelid = $2::oid and x.indisvalid limit 1`;
 
 /**
  * Gives new partitions the replica identity of their root, which PostgreSQL does not inherit. Until then their deletes
- * do not identify the row's account. Only leaves are altered: the operator prepares the table itself.
+ * do not identify the row's account, so the transaction that prepares a partition with rows also announces a reset: a
+ * crash leaves both or neither. Only leaves are altered: the operator prepares the table itself.
+ *
+ * @param announced the identity that the feed knows, or that is on its way to it; undefined for a table that it never saw
  */
 export async function preparePartitions(
   db: Queryable,
   resource: Resource,
   facts: TableFacts,
+  announced: string | undefined,
   log: Log,
 ): Promise<PreparedPartitions> {
   // An unlogged partition has no changes in the WAL, whatever its identity: exports of the resource are refused.
@@ -44,23 +47,29 @@ export async function preparePartitions(
   );
   const remedies: string[] = [];
   let isChanged = false;
-  let hadRows = false;
   for (const leaf of leaves) {
-    const sql = await identitySql(db, facts, leaf);
-    if (sql === undefined) continue;
+    const alter = await identitySql(db, facts, leaf);
+    if (alter === undefined) continue;
     try {
       // One message, and so one transaction.
-      await db.query(`set local lock_timeout = ${LOCK_TIMEOUT_MS}; ${sql}`);
+      await db.query(
+        `set local lock_timeout = ${LOCK_TIMEOUT_MS}; ${alter}; ${resetSql(resource.name, announced, leaf)}`,
+      );
       isChanged = true;
-      // Queried after the lock is held, so that rows inserted before it count.
-      hadRows ||= await holdRows(db, [leaf]);
       log.info('partition.prepared', { resource: resource.name, partition: leaf.name });
     } catch (error) {
-      remedies.push(sql);
+      remedies.push(alter);
       log.debug('partition.not_prepared', { resource: resource.name, partition: leaf.name, error });
     }
   }
-  return { isChanged, hadRows, remedies };
+  return { isChanged, remedies };
+}
+
+/** The size is read after the lock is held, so that rows inserted before it count. */
+function resetSql(resource: string, announced: string | undefined, { oid }: FileFact): string {
+  if (announced === undefined) return '';
+  const reset = { resource, identity: announced, former: announced, isLossOnly: false };
+  return `${announcementSql({ ...reset, reason: 'record_unknown' })} where pg_relation_size(${oid}) > 0`;
 }
 
 /** @returns undefined where the root's identity can't be given to a partition */

@@ -1,6 +1,7 @@
 import { isSameTableForm, parseTableForm } from '../../../shared/catalog/table-form.ts';
 import type { ResetReason } from '../../../shared/domain/change.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
+import { quoteLiteral } from '../../../shared/postgres/quote.ts';
 import { WAL_MESSAGES } from '../../../shared/protocol/wal-messages.ts';
 
 /** Announced identity of each resource's table: a `TableForm` as JSON, or `GONE`. */
@@ -45,14 +46,20 @@ export function isAnnounced({ identity, former }: AnnouncedReset, known: string 
 
 /** Sends resets through the WAL, so that each has its position in the feed, after its cause. */
 export async function announceResets(db: Queryable, resets: readonly AnnouncedReset[]): Promise<void> {
+  await db.query('select pg_logical_emit_message(true, $1, $2)', [WAL_MESSAGES.reset, writeResets(resets)]);
+}
+
+/** The same for one reset as SQL without parameters, for a transaction that also has its cause. */
+export function announcementSql(reset: AnnouncedReset): string {
+  return `select pg_logical_emit_message(true, ${quoteLiteral(WAL_MESSAGES.reset)}, ${quoteLiteral(writeResets([reset]))})`;
+}
+
+function writeResets(resets: readonly AnnouncedReset[]): string {
   const tables = Object.fromEntries(resets.map(({ resource, identity }) => [resource, identity]));
   const reasons = Object.fromEntries(resets.map(({ resource, reason }) => [resource, reason]));
   const losses = resets.filter(({ isLossOnly }) => isLossOnly).map(({ resource }) => resource);
   const formers = Object.fromEntries(resets.map(({ resource, former }) => [resource, former]));
-  await db.query('select pg_logical_emit_message(true, $1, $2)', [
-    WAL_MESSAGES.reset,
-    JSON.stringify({ tables, reasons, formers, losses }),
-  ]);
+  return JSON.stringify({ tables, reasons, formers, losses });
 }
 
 /** An earlier version gave no reason. */

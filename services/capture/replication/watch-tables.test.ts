@@ -67,7 +67,10 @@ function setUp(tables: Record<string, TableFacts>, known: Record<string, string>
   const identities = new Map(Object.entries(known));
   const announced: AnnouncedReset[][] = [];
   const clock = { nowMs: 0 };
+  /** Statements that contain it fail. */
+  const away = { text: undefined as string | undefined };
   const query = async (text: unknown, values: unknown[]) => {
+    if (away.text !== undefined && JSON.stringify(text).includes(away.text)) throw new Error('away');
     if (!String(text).includes('pg_logical_emit_message'))
       return { rows: [{ facts: JSON.stringify(tables) }] };
     announced.push(readResets(String(values[1])));
@@ -82,7 +85,7 @@ function setUp(tables: Record<string, TableFacts>, known: Record<string, string>
     now: () => clock.nowMs,
     log: silentLog,
   });
-  return { watch, identities, announced, tables, clock };
+  return { watch, identities, announced, tables, clock, away };
 }
 
 test('tables that were never seen are taken as they are, and those of an earlier version too', async () => {
@@ -239,4 +242,31 @@ test('updates that may have moved rows without a word are told once an interval'
     identities.set('items', announced.at(-1)?.[0]?.identity ?? '');
   }
   expect(announced.flat().map(({ reason }) => reason)).toEqual(['record_unknown', 'record_unknown']);
+});
+
+test('rows must not be published while it is unknown whether they need a reset, which is told later', async () => {
+  const { watch, announced, tables, away } = setUp({ items: table() }, { items: formOf('items', table()) });
+  await watch.check();
+  watch.recordColumns(streamed(['id', 'owner']));
+  tables.items = table({ snapshot: '101:101:' });
+  for (const text of ['pg_class', 'pg_logical_emit_message']) {
+    away.text = text;
+    await expect(watch.settle()).rejects.toThrow('away');
+  }
+  expect(announced).toEqual([]);
+  away.text = undefined;
+  await watch.settle();
+  expect(announced.flat()).toMatchObject([{ reason: 'columns_changed' }]);
+});
+
+test('a row that may have moved without a word is not forgotten when its reset can not be sent', async () => {
+  const items = table({ snapshot: '101:101:' });
+  const { watch, announced, away } = setUp({ items }, { items: formOf('items', table()) });
+  await watch.check();
+  watch.recordUnsentMove('items', 100n);
+  away.text = 'pg_logical_emit_message';
+  await expect(watch.check()).rejects.toThrow('away');
+  away.text = undefined;
+  await watch.settle();
+  expect(announced.flat()).toMatchObject([{ reason: 'record_unknown' }]);
 });

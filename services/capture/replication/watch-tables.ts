@@ -64,7 +64,9 @@ export interface TableWatch {
   recordUnsentMove(resource: string, xid: bigint): void;
   /**
    * Checks once if something is noted that may need a reset. To be called before the rows are published: after a crash
-   * they are not streamed again, and nobody would announce it.
+   * they are not streamed again, and nobody would announce it. What is noted is known to this session alone.
+   *
+   * @throws when the source cannot be queried; then the rows must not be published
    */
   settle(): Promise<void>;
 }
@@ -94,13 +96,14 @@ export function createTableWatch(deps: TableWatchDeps): TableWatch {
   const prepare = async (
     resource: Resource,
     facts: TableFacts | undefined,
-  ): Promise<{ facts: TableFacts | undefined; hadRows: boolean }> => {
-    if (facts === undefined) return { facts, hadRows: false };
-    const { isChanged, hadRows, remedies } = await preparePartitions(db, resource, facts, log);
+    announced: string | undefined,
+  ): Promise<TableFacts | undefined> => {
+    if (facts === undefined) return undefined;
+    const { isChanged, remedies } = await preparePartitions(db, resource, facts, announced, log);
     report(resource, remedies);
-    if (!isChanged) return { facts, hadRows };
+    if (!isChanged) return facts;
     const read = await readTableFacts(db, [resource], publicationName);
-    return { facts: read.get(resource.name), hadRows };
+    return read.get(resource.name);
   };
 
   /** Reports once per set of partitions, because only the operator can correct it. */
@@ -135,14 +138,16 @@ export function createTableWatch(deps: TableWatchDeps): TableWatch {
     unsentMoves.has(resource) &&
     now() - (unsentToldAtMs.get(resource) ?? Number.NEGATIVE_INFINITY) >= UNSENT_INTERVAL_MS;
 
-  /** @returns whether to announce it now */
-  const takeUnsentMove = (resource: string, facts: TableFacts | undefined): boolean => {
+  const isUnsentMoveSeen = (resource: string, facts: TableFacts | undefined): boolean => {
     const xid = unsentMoves.get(resource);
-    if (xid === undefined || facts === undefined || !isUnsentMoveDue(resource)) return false;
-    if (!isVisible(xid, parseSnapshot(facts.snapshot))) return false;
+    return xid !== undefined && facts !== undefined && isVisible(xid, parseSnapshot(facts.snapshot));
+  };
+
+  /** A reset covers the moves that were visible when its cause was read. */
+  const forgetUnsentMove = (resource: string, facts: TableFacts | undefined) => {
+    if (!isUnsentMoveSeen(resource, facts)) return;
     unsentMoves.delete(resource);
     unsentToldAtMs.set(resource, now());
-    return true;
   };
 
   const checkAt = async (
@@ -152,7 +157,7 @@ export function createTableWatch(deps: TableWatchDeps): TableWatch {
     spoken: readonly StreamedColumns[],
   ): Promise<AnnouncedReset | undefined> => {
     const { name } = resource;
-    const { facts, hadRows } = await prepare(resource, read);
+    const facts = await prepare(resource, read, pending.get(name) ?? deps.known().get(name));
     // The meaning of a renamed column is known once the catalog names it. Rows wait for that too.
     if (facts !== undefined && !hasFieldColumns(resource, facts)) {
       forgetSpoken(resource, spoken, facts);
@@ -170,7 +175,7 @@ export function createTableWatch(deps: TableWatchDeps): TableWatch {
         : announced === undefined
           ? undefined
           : reasonBesides(
-              takeUnsentMove(name, facts) || hadRows,
+              isUnsentMoveDue(name) && isUnsentMoveSeen(name, facts),
               leaves.some((leaf) => classifyLeaf(leaf, facts) === 'lost'),
               // A message that waits in the WAL is after these rows.
               !pending.has(name) &&
@@ -235,6 +240,7 @@ export function createTableWatch(deps: TableWatchDeps): TableWatch {
     await announceResets(db, resets);
     for (const { resource, identity, reason } of resets) {
       pending.set(resource, identity);
+      forgetUnsentMove(resource, found.get(resource));
       forget(
         leaves.filter((leaf) => leaf.resource === resource),
         found.get(resource),
@@ -303,7 +309,7 @@ export function createTableWatch(deps: TableWatchDeps): TableWatch {
     },
     async settle() {
       if (described.length === 0 && ![...unsentMoves.keys()].some(isUnsentMoveDue)) return;
-      await check().catch((error: unknown) => log.warn('tables.check_failed', { error }));
+      await check();
     },
   };
 }

@@ -115,6 +115,15 @@ test('the truncation of a root, of several tables, and one that cascades are tol
   expect(inOrder.slice(3).toSorted()).toEqual(['truncate items 0', 'truncate lines 1']);
 });
 
+test('a partition that had rows before its replica identity is a reset', async () => {
+  const before = resetsOf('parts').length;
+  await run(
+    `begin; create table app.parts_sa partition of app.parts for values in ('sa');
+     insert into app.parts values (81, 'acme', 'sa', 'n'); commit`,
+  );
+  await waitFor('the reset', () => resetsOf('parts').slice(before).includes('record_unknown'));
+});
+
 test('a partition that came later, and was not prepared, resets the feed in place of losing its deletes', async () => {
   await run(`create table app.parts_as partition of app.parts for values in ('as')`);
   await run(`insert into app.parts values (2, 'acme', 'as', 'n')`);
