@@ -67,6 +67,8 @@ export interface ExtractorFixture extends AsyncDisposable {
   spawnExtractor(settings?: Record<string, string>): ChildProcess;
   /** Lets what killed extractors held of an export be claimed at once: the last seconds of a lease teach nothing. */
   endLeases(exportId: string): Promise<void>;
+  /** The same for the chunks alone, where the export's holder lives and must not lose its run. */
+  endChunkLeases(exportId: string): Promise<void>;
   /** The rows of an export as the writer would keep them: of each chunk the try that counts, each row once, in order. */
   keptRows(exportId: string): Promise<SentRow[]>;
   /** Starts to read the rows topics, from their beginning. `keptRows` does so by itself. */
@@ -138,6 +140,13 @@ export async function createExtractorFixture(
     });
   }
 
+  async function endChunkLeases(exportId: string): Promise<void> {
+    await db.query(
+      `update export_chunks set lease_expires_at = now() where export_id = $1 and state = 'reading'`,
+      [exportId],
+    );
+  }
+
   return {
     db,
     env,
@@ -185,11 +194,9 @@ export async function createExtractorFixture(
     },
     async endLeases(exportId) {
       await db.query('update exports set lease_expires_at = now() where id = $1', [exportId]);
-      await db.query(
-        `update export_chunks set lease_expires_at = now() where export_id = $1 and state = 'reading'`,
-        [exportId],
-      );
+      await endChunkLeases(exportId);
     },
+    endChunkLeases,
     async keptRows(exportId) {
       await startConsumer();
       const { rows: chunks } = await db.query<{

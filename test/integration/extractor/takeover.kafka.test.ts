@@ -159,7 +159,7 @@ test('a reader that is killed in the middle of a chunk is replaced by a higher a
     );
     return rowCount === 0;
   });
-  await fixture.endLeases(id);
+  await fixture.endChunkLeases(id);
   const endReader = await fixture.startExtractor(READER_ONLY);
   expect(await extracted(id)).toMatchObject({ run_count: 1, rows_extracted: String(ROW_COUNT) });
   const again = (await chunksOf(id)).find(({ chunk }) => chunk === lost.chunk);
