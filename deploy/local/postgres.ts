@@ -29,7 +29,8 @@ const SETTINGS: Readonly<Record<string, string>> = {
   wal_level: 'logical',
   max_replication_slots: '32',
   max_wal_senders: '32',
-  max_connections: '200',
+  // Tests run five products at once, each with six services and more.
+  max_connections: '400',
   max_prepared_transactions: '16',
   shared_buffers: '256MB',
   max_wal_size: '4GB',

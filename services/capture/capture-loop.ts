@@ -29,7 +29,7 @@ import type { CaptureProgress } from './publish/capture-progress.ts';
 import type { Publisher } from './publish/publisher.ts';
 import { createSettling } from './publish/settled.ts';
 import { beat } from './replication/advance-wal.ts';
-import { createOidOf, isAnnounced } from './replication/reset-message.ts';
+import { createOidOf, identityBehind, isAnnounced } from './replication/reset-message.ts';
 import { isPartitioned, pollSnapshots, readSnapshot } from './replication/source-queries.ts';
 import type { WalStream } from './replication/stream.ts';
 import { createTableWatch } from './replication/watch-tables.ts';
@@ -173,10 +173,12 @@ export async function runCaptureLoop(
     onUnfit: collector.addUnfit,
     onAside: collector.addAside,
     onReset(change, reset) {
-      if (isAnnounced(reset, identities.get(change.resource))) return;
-      if (!collector.addReset(change)) return;
-      identities.set(change.resource, reset.identity);
-      watch.forgetColumns(change.resource);
+      const known = identities.get(change.resource);
+      if (!isAnnounced(reset, known)) {
+        if (!collector.addReset(change)) return;
+        watch.forgetColumns(change.resource);
+      }
+      identities.set(change.resource, identityBehind(reset, known));
     },
     onAccountReset: collector.addReset,
     routing: stage,

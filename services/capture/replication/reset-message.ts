@@ -44,6 +44,14 @@ export function isAnnounced({ identity, former }: AnnouncedReset, known: string 
   return former !== undefined && known !== former && known !== undefined && isSameForm(known, identity);
 }
 
+/**
+ * The identity that the feed knows behind the reset. One whose table's form did not change has the form from before it,
+ * and the table may have been adopted in a later form until the reset is streamed.
+ */
+export function identityBehind({ identity, former }: AnnouncedReset, known: string | undefined): string {
+  return identity === former ? (known ?? identity) : identity;
+}
+
 /** Sends resets through the WAL, so that each has its position in the feed, after its cause. */
 export async function announceResets(db: Queryable, resets: readonly AnnouncedReset[]): Promise<void> {
   await db.query('select pg_logical_emit_message(true, $1, $2)', [WAL_MESSAGES.reset, writeResets(resets)]);

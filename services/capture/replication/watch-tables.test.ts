@@ -5,7 +5,7 @@ import { toTableForm } from '../../../shared/catalog/table-form.ts';
 import { findResource, type Resource } from '../../../shared/domain/catalog.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import { silentLog } from '../../../shared/runtime/log.ts';
-import { type AnnouncedReset, isAnnounced, readResets } from './reset-message.ts';
+import { type AnnouncedReset, identityBehind, isAnnounced, readResets } from './reset-message.ts';
 import { createTableWatch } from './watch-tables.ts';
 
 const CATALOG = parseCatalog(
@@ -132,6 +132,44 @@ test('what a session announced before it ended is not told again by the announce
   expect(isAnnounced(reset, identity)).toBe(true);
   // Told for another reason than the table's form, which stays.
   expect(isAnnounced({ ...reset, former: identity }, identity)).toBe(false);
+});
+
+test('a reset without a change of the form leaves a form that was adopted while it was on its way', async () => {
+  const told = table({ kind: 'p', files: [] });
+  const former = formOf('items', told);
+  const link = { xid: 100, isCreation: true };
+  const leaf = { ...table({ oid: 50 }).files[0], file: 50, links: [link] } as TableFacts['files'][number];
+  const { watch, announced, tables, identities } = setUp(
+    { items: { ...told, snapshot: '101:101:', files: [leaf] } },
+    { items: former },
+  );
+  await watch.check();
+  const prepared = {
+    resource: 'items',
+    identity: former,
+    former,
+    reason: 'record_unknown',
+    isLossOnly: false,
+  };
+  identities.set('items', identityBehind(prepared, identities.get('items')));
+  tables.items = { ...told, snapshot: '102:102:' };
+  await watch.check();
+  expect(announced.flat()).toMatchObject([{ reason: 'partition_changed' }]);
+});
+
+test('a message of the session before, with the same form, ends the wait for that of this session', async () => {
+  const former = formOf('items', table());
+  const { watch, announced, identities } = setUp(
+    { items: table({ oid: 9, snapshot: '101:101:' }) },
+    { items: former },
+  );
+  await watch.check();
+  const [own] = announced.flat() as [AnnouncedReset];
+  const earlier = { ...own, identity: formOf('items', table({ oid: 9 })) };
+  for (const reset of [earlier, own]) identities.set('items', identityBehind(reset, identities.get('items')));
+  watch.recordColumns({ ...streamed(['id', 'owner']), oid: 9 });
+  await watch.settle();
+  expect(announced.flat()).toMatchObject([{ reason: 'table_replaced' }, { reason: 'columns_changed' }]);
 });
 
 test('a partition that was filled and dropped between two looks is told, once the source shows it gone', async () => {
