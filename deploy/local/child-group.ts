@@ -5,6 +5,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Env } from '../../shared/runtime/env.ts';
 import {
+  type ChildChange,
   type ChildRecord,
   identifyProcess,
   removeRunFile,
@@ -48,10 +49,11 @@ export interface Child {
 /**
  * Child processes that never outlive this one, however it ends.
  *
- * **Invariant:** a child's program runs only after its PID is in the run file. Each is started as a shell
- * that waits for one line on its standard input and then becomes the program (same PID, same start time);
- * the line is sent after the record is written, and if this process dies before, the shell reads the
- * end of its input and exits. The reaper watches this process by a pipe and ends what the run file lists.
+ * **Invariant:** a child's program runs only after its PID is in the run file and in the pipe to the reaper. Each is
+ * started as a shell that waits for one line on its standard input and then becomes the program (same PID, same start
+ * time). The line is sent after both records. If this process dies before, the shell reads the end of its input and
+ * exits. The reaper sees the end of this process by its pipe, and ends the children. The file serves the next start,
+ * should the reaper be killed too.
  */
 export interface ChildGroup extends AsyncDisposable {
   spawn(spec: ChildSpec): Child;
@@ -75,6 +77,7 @@ export function createChildGroup(runDirectory: string): ChildGroup {
   const record = () => writeRunFile(path, { owner: self, children: [...running.values()] });
   record();
   const reaper = startReaper(path);
+  const report = (change: ChildChange) => reaper.stdin.write(`${JSON.stringify(change)}\n`);
   const logCheck = setInterval(() => {
     for (const { logPath } of running.keys()) boundLogFile(logPath);
   }, LOG_CHECK_INTERVAL_MS);
@@ -84,18 +87,21 @@ export function createChildGroup(runDirectory: string): ChildGroup {
   return {
     spawn(spec) {
       if (disposed) throw new Error(`${spec.name} can't be started: its group is stopped`);
-      const started = startWaiting(spec);
-      const child = toChild(spec, started);
+      const shell = startWaiting(spec);
+      const child = toChild(spec, shell);
       const identity = identifyProcess(child.pid) ?? { pid: child.pid, startedAt: 'unknown' };
       graceOf.set(child, spec.stopGraceMs ?? DISPOSE_GRACE_MS);
-      running.set(child, { ...identity, name: spec.name, stopSignal: spec.stopSignal ?? 'SIGTERM' });
+      const started = { ...identity, name: spec.name, stopSignal: spec.stopSignal ?? 'SIGTERM' };
+      running.set(child, started);
       record();
+      report({ started });
       child.exited.then(() => {
         running.delete(child);
         graceOf.delete(child);
+        report({ ended: child.pid });
         if (!disposed) record();
       });
-      started.stdin?.end('go\n');
+      shell.stdin?.end('go\n');
       return child;
     },
     async [Symbol.asyncDispose]() {

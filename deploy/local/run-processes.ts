@@ -8,10 +8,14 @@ import { sleep } from '../../shared/runtime/sleep.ts';
 
 const identity = z.object({ pid: z.int().positive(), startedAt: z.string() });
 
-const runFile = z.object({
-  owner: identity,
-  children: z.array(identity.extend({ name: z.string(), stopSignal: z.enum(['SIGTERM', 'SIGINT']) })),
-});
+const child = identity.extend({ name: z.string(), stopSignal: z.enum(['SIGTERM', 'SIGINT']) });
+
+const runFile = z.object({ owner: identity, children: z.array(child) });
+
+/** A line from an owner to its reaper. */
+export const childChange = z.union([z.object({ started: child }), z.object({ ended: z.int().positive() })]);
+
+export type ChildChange = z.infer<typeof childChange>;
 
 /** What one process has started, and how each part likes to be asked to stop. */
 export type RunFile = z.infer<typeof runFile>;

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
+import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
@@ -36,6 +36,14 @@ test('children and theirs end when their parent is killed without a chance to st
   parent.kill('SIGKILL');
   await waitFor('all to end', () => !pids.some(isAlive));
   await waitFor('the run file to go', () => listRunFiles(join(home, 'run')).length === 0);
+});
+
+test('children and theirs end when their parent is killed and its directory is gone at once', async () => {
+  const home = temporaryDirectory();
+  const { parent, pids } = await startParent(home);
+  rmSync(home, { recursive: true });
+  parent.kill('SIGKILL');
+  await waitFor('all to end', () => !pids.some(isAlive));
 });
 
 test('children and theirs end when their parent is told to stop', async () => {
