@@ -44,8 +44,7 @@ function realParts(name: string): TestProjectConfiguration {
 }
 
 /**
- * The parts need Java and, the first time, Maven. A machine without them still runs the unit tests and is
- * told what it skips; in CI a skipped test would pass for a tested one, so there the set-up fails instead.
+ * The parts need Java. A machine without it still runs the unit tests and prints what it skips; in CI a skipped test would pass for a tested one, so there the set-up fails instead.
  */
 function realPartProjects(): TestProjectConfiguration[] {
   const missing = findMissingTool(process.env, stackVariables(process.env));

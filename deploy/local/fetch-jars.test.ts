@@ -8,7 +8,7 @@ import { temporaryDirectory } from '../../test/support/temporary-directory.ts';
 import { waitFor } from '../../test/support/wait-for.ts';
 import { downloadAll, fetchJars } from './fetch-jars.ts';
 import { parseJarLock, readJarLock, toRepositoryPath } from './jar-lock.ts';
-import { findMirror, mirrorOfCentral, readRepository } from './maven.ts';
+import { findCentral, findMirror, mirrorOfCentral, readRepository } from './maven.ts';
 
 const CONTENT = Buffer.from(Array.from({ length: 40_000 }, (_, index) => index % 251));
 
@@ -214,6 +214,12 @@ test("the mirror of Maven Central is read from Maven's settings as Maven reads i
   mkdirSync(join(home, '.m2'));
   writeFileSync(join(home, '.m2', 'settings.xml'), settings(mirror('*', 'https://mirror.example/m/')));
   expect(findMirror({ HOME: home })).toEqual({ url: 'https://mirror.example/m' });
+});
+
+test('Maven Central is reached by https, and a path is put behind its address', async () => {
+  const { url, authorization } = await findCentral();
+  expect(url).toMatch(/^https:\/\/[a-z0-9.-]+\/[a-z0-9]+$/);
+  expect(authorization).toBeUndefined();
 });
 
 test('Maven that is stopped ends with the reason why', async () => {

@@ -11,7 +11,7 @@ import { downloadFile, requireDigest } from './download-file.ts';
 import { type LockedFile, readJarLock } from './jar-lock.ts';
 import { findJava, findMaven, MissingToolError } from './java.ts';
 import { lockWithin } from './lock.ts';
-import { copyWithMaven, findMirror, type MavenRepository, readRepository } from './maven.ts';
+import { copyWithMaven, findCentral, findMirror, type MavenRepository, readRepository } from './maven.ts';
 
 const run = promisify(execFile);
 
@@ -52,7 +52,7 @@ export async function fetchJars(env: Env, say: (line: string) => void, signal?: 
   const target = jarsDirectory(env, text);
   const jars = { kafkaDirectory: join(target, 'kafka'), registryDirectory: join(target, 'registry') };
   if (existsSync(target)) return jars;
-  const way = chooseWay(env);
+  const way = await chooseWay(env);
   using _lock = await lockWithin(join(cache, 'download.lock'), DOWNLOAD_LIMIT_MS, () =>
     say('waiting for another process to finish the download'),
   );
@@ -84,17 +84,13 @@ export async function fetchJars(env: Env, say: (line: string) => void, signal?: 
 
 type Way = { readonly repository: MavenRepository } | { readonly maven: string };
 
-/** The repository that a setting names; else Maven, which knows what its own settings say; else the mirror in them. */
-function chooseWay(env: Env): Way {
+/** The repository that a setting names; else Maven, which has its own settings; else their mirror; else Maven Central. */
+async function chooseWay(env: Env): Promise<Way> {
   const named = readRepository(env);
   if (named !== undefined) return { repository: named };
-  try {
-    return { maven: findMaven(env) };
-  } catch (error) {
-    const mirror = findMirror(env);
-    if (mirror === undefined) throw error;
-    return { repository: mirror };
-  }
+  const maven = findMaven(env);
+  if (maven !== undefined) return { maven };
+  return { repository: findMirror(env) ?? (await findCentral()) };
 }
 
 /** Fetches all files of the list, several at once, and tells how many bytes are there. @throws SetupError of the first that fails */
@@ -168,12 +164,11 @@ async function unpackRegistry(directory: string): Promise<void> {
   rmSync(join(kafka, archive));
 }
 
-/** The first tool that a start with these variables would miss on this machine, or null when it would find all. */
+/** The tool that a start with these variables would miss on this machine, or null when it would find all. */
 export function findMissingTool(env: Env, variables: Env): MissingToolError | null {
   if (variables.KAFKA_BROKERS && variables.SCHEMA_REGISTRY_URL) return null;
   try {
     findJava(env);
-    if (!existsSync(jarsDirectory(env, readJarLock().text))) chooseWay(env);
     return null;
   } catch (error) {
     if (error instanceof MissingToolError) return error;

@@ -6,14 +6,8 @@ import { SetupError } from '../../shared/runtime/errors.ts';
 
 const MIN_JAVA = 17;
 
-/** A tool of this machine that the stack can't do without. `tool` lets a test run tell a bare machine from a fault. */
-export class MissingToolError extends SetupError {
-  readonly tool: 'java' | 'maven';
-  constructor(tool: 'java' | 'maven', message: string) {
-    super(message);
-    this.tool = tool;
-  }
-}
+/** A tool of this machine that the stack can't do without. Its class tells a bare machine from a fault. */
+export class MissingToolError extends SetupError {}
 
 /** The major version out of `java -version`: 8 for "1.8.0_292", 17 for "17.0.15"; null when it is not Java's output. */
 export function javaMajorVersion(output: string): number | null {
@@ -43,7 +37,6 @@ export function findJava(env: Env): string {
   const have =
     candidates.length === 0 ? 'none is installed' : `found only ${candidates.map((c) => c.major).join(', ')}`;
   throw new MissingToolError(
-    'java',
     `Java ${MIN_JAVA} or newer is needed for the local Kafka (${have}); install it: ${installCommand('openjdk-17-jre-headless', 'openjdk@17')}`,
   );
 }
@@ -63,14 +56,9 @@ function askVersion(java: string): number | null {
   return javaMajorVersion(stderr ?? '');
 }
 
-/** Maven, which downloads Kafka and the registry once. @throws MissingToolError naming the install command */
-export function findMaven(env: Env): string {
-  const found = findOnPath('mvn', env);
-  if (found !== undefined) return found;
-  throw new MissingToolError(
-    'maven',
-    `Kafka and the schema registry are downloaded once: by Maven, so install it: ${installCommand('maven', 'maven')}; or without it, from the Maven repository that TANDEM_MAVEN_REPOSITORY names`,
-  );
+/** Maven, if it is installed. */
+export function findMaven(env: Env): string | undefined {
+  return findOnPath('mvn', env);
 }
 
 function installCommand(debian: string, brew: string): string {

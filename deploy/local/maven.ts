@@ -1,13 +1,15 @@
 import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import type { Env } from '../../shared/runtime/env.ts';
 import { SetupError } from '../../shared/runtime/errors.ts';
+import { toRepositoryPath } from './jar-lock.ts';
 
-// What Maven brings: by Maven itself, or from the repository that it is set to.
+// What Maven brings: by Maven itself, or from the repository that it is set to, or that everybody has.
 
 /** A Maven repository that is asked without Maven. */
 export interface MavenRepository {
@@ -34,6 +36,19 @@ export function findMirror(env: Env, home = homedir()): MavenRepository | undefi
   const url = mirrorOfCentral(xml);
   return url === undefined ? undefined : toRepository(url, `the mirror in ${path}`);
 }
+
+/** Maven Central. Its address is that of the package, which names it for everybody. */
+export async function findCentral(): Promise<MavenRepository> {
+  // Loaded here, because few starts need it. By `require`, because test runners unwrap its default otherwise than Node.
+  const { default: artifactUrl } = createRequire(import.meta.url)(
+    'mvn-artifact-url',
+  ) as typeof import('mvn-artifact-url');
+  const { path } = toRepositoryPath(`${ANY.groupId}:${ANY.artifactId}:${ANY.version}`);
+  const url = await artifactUrl(ANY);
+  return toRepository(url.slice(0, url.length - path.length), 'mvn-artifact-url');
+}
+
+const ANY = { groupId: 'junit', artifactId: 'junit', version: '4.13.2', extension: 'jar' };
 
 /** The URL of the first `<mirror>` that stands for Maven Central, as Maven chooses it; one that is blocked never does. */
 export function mirrorOfCentral(xml: string): string | undefined {

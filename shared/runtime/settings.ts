@@ -435,7 +435,7 @@ export const SETTINGS = {
   TANDEM_MAVEN_REPOSITORY: {
     group: 'local',
     means: 'A Maven repository to download Kafka and the registry from, without Maven: `https://host/path`.',
-    defaultText: 'Maven, and its settings',
+    defaultText: 'Maven’s settings, or Maven Central',
     readBy: 'command line',
   },
   XDG_CACHE_HOME: {
