@@ -6,9 +6,9 @@ import { planPublication, publishes } from '../../shared/catalog/publication-pla
 import { sortFindings, withoutRefused } from '../../shared/catalog/refused-resources.ts';
 import type { IdentityWish } from '../../shared/catalog/replica-identity.ts';
 import { tryPlannedIdentities, tryWrites, type WriteTrials } from '../../shared/catalog/try-writes.ts';
-import type { Catalog } from '../../shared/domain/catalog.ts';
+import type { Catalog, TableName } from '../../shared/domain/catalog.ts';
 import type { Queryable } from '../../shared/postgres/queryable.ts';
-import { quoteLiteral } from '../../shared/postgres/quote.ts';
+import { quoteLiteral, quoteTable } from '../../shared/postgres/quote.ts';
 import { SetupError } from '../../shared/runtime/errors.ts';
 import { sleep } from '../../shared/runtime/sleep.ts';
 
@@ -118,13 +118,28 @@ export async function reviewPreparation(
           published.map(({ table }) => table),
         );
   const slot = names.slot === undefined ? [] : await planSlot(db, names.slot);
+  // A new slot waits for the transactions that are open.
+  const added =
+    slot.length > 0 || current === undefined
+      ? []
+      : published.flatMap(({ table }) => (publishes(current, table) ? [] : [table]));
   const hasOperations = catalog.resources.some(({ operations }) => Object.keys(operations).length > 0);
   const ledger = hasOperations && !(await isLedgerReady(db)) ? LEDGER_DDL : [];
   return {
-    statements: [...identities, ...publication, ...ledger, ...slot],
+    statements: [...identities, ...withoutWriters(publication, added), ...ledger, ...slot],
     blocking: ofSource.map(showFinding),
     refused: new Map([...refused].map(([name, { text }]) => [name, text])),
   };
+}
+
+/**
+ * A change made before its table is published is never in the feed, even if its transaction commits later, which an
+ * export's snapshot may then not see. So tables are added while nobody has a transaction open that writes to them.
+ */
+function withoutWriters(publication: readonly string[], added: readonly TableName[]): string[] {
+  if (added.length === 0 || publication.length === 0) return [...publication];
+  const lock = `LOCK TABLE ${added.map(quoteTable).join(', ')} IN SHARE MODE`;
+  return [`DO ${quoteLiteral(`BEGIN ${[lock, ...publication].join('; ')}; END`)}`];
 }
 
 /**

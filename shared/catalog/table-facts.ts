@@ -56,6 +56,8 @@ export interface TableFacts {
   readonly snapshot: string;
   /** What of the table's changes is published, and since when; null for nothing. */
   readonly publication: string | null;
+  /** All changes of the table, of all rows and columns, are published under its own name. */
+  readonly isPublished: boolean;
   readonly replicaIdentity: string;
   /** What the stream says of an old row that the table's identity carries; of a partitioned table, of its root alone. */
   readonly identityColumns: readonly string[];
@@ -144,6 +146,14 @@ select coalesce(json_object_agg(r.resource, json_build_object(
     left join pg_publication_rel pr on pr.prpubid = p.oid and pr.prrelid = r.oid
     left join pg_publication_namespace pn on pn.pnpubid = p.oid and pn.pnnspid = r.relnamespace
     where p.pubname = $2 and (p.puballtables or pr.oid is not null or pn.oid is not null)
+  ),
+  'isPublished', exists (
+    select from pg_publication p
+    left join pg_publication_rel pr on pr.prpubid = p.oid and pr.prrelid = r.oid
+    left join pg_publication_namespace pn on pn.pnpubid = p.oid and pn.pnnspid = r.relnamespace
+    where p.pubname = $2 and p.pubinsert and p.pubupdate and p.pubdelete and p.pubtruncate
+      and (p.pubviaroot or r.relkind <> 'p')
+      and (p.puballtables or pn.oid is not null or (pr.oid is not null and pr.prqual is null and pr.prattrs is null))
   ),
   'replicaIdentity', r.relreplident::text,
   'identityColumns', ${identityColumnsOf('r')},

@@ -161,4 +161,32 @@ test('tables that can not be exact are refused by name, and the others go on; a 
   const { files } = await takeExport(customer, { resources: ['unlogged', 'keyless'] });
   expect([...files.values()].map((rows) => rows.length)).toEqual([10, 10]);
   expect(await change('keyless')).toMatchObject({ succeeded: 1 });
+
+  // Taken out of the publication while everything runs, or left in it for some rows: no export that silence follows.
+  const { rows } = await source.query<{ name: string }>(
+    'select quote_ident(pubname) as name from pg_publication',
+  );
+  const alterPublication = (what: string) => source.query(`alter publication ${rows[0]?.name} ${what}`);
+  const resets = async () => {
+    type Page = { data: { data: { reason?: string; resources?: string[] } }[] };
+    const page = await customer.client.call<Page>('GET', '/events/search?type=feed.reset&limit=100');
+    return page.data.filter(
+      ({ data }) => data.reason === 'publication_changed' && data.resources?.includes('plain'),
+    ).length;
+  };
+  for (const [count, what] of [
+    'drop table kinds.plain',
+    `add table kinds.plain where (id <> 'n1')`,
+  ].entries()) {
+    await alterPublication(what);
+    for (const snapshot of ['single', 'chunked'])
+      await expect(takeExport(customer, { resource: 'plain', snapshot })).rejects.toThrow(
+        'not in the publication as a whole',
+      );
+    await waitFor('the reset', async () => (await resets()) > count);
+  }
+  const again = await runCommand(sourcePrepareCommand, [], context);
+  expect(again.lines.join()).toContain('SHARE MODE');
+  await waitFor('the reset', async () => (await resets()) > 2);
+  expect((await takeExport(customer, { resource: 'plain' })).files.size).toBe(1);
 });

@@ -6,6 +6,9 @@ import { type Consumer, Kafka, logLevel } from 'kafkajs';
 import type pg from 'pg';
 import { buildExtractor } from '../../services/extractor/build.ts';
 import { readExtractorConfig } from '../../services/extractor/config.ts';
+import { describePublication } from '../../shared/catalog/describe-source.ts';
+import { parseCatalog } from '../../shared/catalog/load-catalog.ts';
+import { planPublication } from '../../shared/catalog/publication-plan.ts';
 import { migrate } from '../../shared/control/migrate.ts';
 import { newId } from '../../shared/domain/ids.ts';
 import { createRegistry } from '../../shared/kafka/registry.ts';
@@ -103,6 +106,15 @@ export async function createExtractorFixture(
   await migrate(db);
   await guardTransitions(db);
   await db.query(sql);
+  // Exports of tables that no publication has are refused. A given source may have one of its own by that name.
+  const { resources } = parseCatalog(catalog, 'catalog.yaml');
+  const name = readExtractorConfig(env).publicationName;
+  const plan = planPublication(
+    name,
+    await describePublication(db, name),
+    resources.map(({ table }) => table),
+  );
+  for (const statement of plan) await db.query(statement);
   await db.query(
     `insert into feed_state (settled_lsn, passed_lsn, system_id, timeline, updated_at)
      select 'FFFFFFF/0', 'FFFFFFF/0', system_identifier::text,

@@ -27,6 +27,7 @@ function table(part: Partial<TableFacts> = {}): TableFacts {
     kind: 'r',
     snapshot: '100:100:',
     publication: 'p',
+    isPublished: true,
     replicaIdentity: 'f',
     identityColumns,
     isReadable: true,

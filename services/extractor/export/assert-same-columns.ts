@@ -3,21 +3,24 @@ import type { ClaimedExport } from '../../../shared/control/exports/queue-export
 import { CatalogMismatchError } from '../extraction-errors.ts';
 import type { FormsByResource } from '../plan/table-forms.ts';
 
+/** A capture of an earlier version does not report its catalog. */
 const FIND_OTHER = `
-select c.resource from unnest($2::text[], $3::text[]) as w (resource, columns)
-join feed_catalog c on c.resource = w.resource
+select w.resource from unnest($2::text[], $3::text[]) as w (resource, columns)
 join exports e on e.id = $1
-where c.columns <> w.columns and c.columns_since <= e.sealed_lsn
-order by c.resource limit 1`;
+left join feed_catalog c on c.resource = w.resource
+where (c.columns <> w.columns and c.columns_since <= e.sealed_lsn)
+  or ((c.resource is null or c.since_lsn > e.sealed_lsn) and exists (select from feed_catalog))
+order by w.resource limit 1`;
 
 /**
- * Checks that capture used the export's columns and fields at the seal. Subscribers skip what the export's snapshot
+ * Checks that capture knew the export's resources at the seal, and used its columns and fields. A capture that is still
+ * to be restarted with a new resource writes nothing of it between the export and its restart. And subscribers skip what the export's snapshot
  * sees, including the reset after a change of fields. So an export with the fields from before that reset would leave
  * old values without notice. A change that capture makes after the seal is announced after the snapshot. Call this once
  * the seal is mirrored.
  *
  * @param forms the tables' forms under the snapshot, by this process's catalog
- * @throws CatalogMismatchError when capture wrote a resource with other columns or fields at the seal
+ * @throws CatalogMismatchError when capture did not write a resource at the seal, or with other columns or fields
  */
 export async function assertSameColumns(
   control: Pool,

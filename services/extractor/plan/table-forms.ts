@@ -26,7 +26,8 @@ export type FormsByResource = Readonly<Record<string, TableForm>>;
 /**
  * Reads the forms of an export's tables under its snapshot.
  *
- * @throws ExportFailedError when a table has rows whose changes the feed never gets
+ * @throws ExportFailedError when a table has rows whose changes the feed never gets. The export would be exact, and
+ * then continued by silence.
  */
 export async function readRunFacts(
   session: SourceSession,
@@ -35,7 +36,15 @@ export async function readRunFacts(
 ): Promise<FactsByResource> {
   const facts = await readTableFacts(session.client, resources, publicationName);
   for (const { name } of resources) {
-    if ((facts.get(name)?.childCount ?? 0) === 0) continue;
+    const found = facts.get(name);
+    if (found?.isPublished === false) {
+      throw new ExportFailedError(
+        'table_unfit',
+        `The feed does not get all changes of ${name}, because its table is not in the publication as a whole: export ` +
+          'the other resources, and ask the operator to run `tandem source prepare`.',
+      );
+    }
+    if ((found?.childCount ?? 0) === 0) continue;
     throw new ExportFailedError(
       'table_changed',
       `Other tables inherit from the table of ${name}, and the feed does not have their rows: the operator must run \`tandem catalog check\`.`,

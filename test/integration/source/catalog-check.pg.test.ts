@@ -162,6 +162,25 @@ test('a prepared source needs nothing more, and says so', async () => {
   ]);
 });
 
+test('a table joins a streamed publication only when no open transaction has written to it', async () => {
+  await db.query(`CREATE TABLE shop.orders (${COLUMNS}); CREATE TABLE shop.other (${COLUMNS})`);
+  const names = { publication: 'feed', slot: ownName };
+  await prepareSource(db, catalogOf('shop.orders'), names);
+  const both = catalogOf('shop.orders', 'shop.other');
+  await db.query('ALTER TABLE shop.other REPLICA IDENTITY FULL');
+  const writer = new pg.Client({ connectionString: database.url });
+  await writer.connect();
+  // Its change is in the WAL before the table is published, and its commit is not.
+  await writer.query(`BEGIN; INSERT INTO shop.other (id, account_id) VALUES (1, 1)`);
+  const limits = { lockTimeoutMs: 100, lockTries: 2 };
+  await expect(prepareSource(db, both, names, { limits })).rejects.toThrow('stayed locked');
+  await writer.query('COMMIT');
+  await writer.end();
+  expect(await prepareSource(db, both, names)).toEqual([
+    `DO 'BEGIN LOCK TABLE "shop"."other" IN SHARE MODE; ALTER PUBLICATION "feed" SET TABLE "shop"."orders", "shop"."other"; END'`,
+  ]);
+});
+
 test('a partitioned table is prepared with its leaves, and a new partition is found', async () => {
   await db.query(`
     CREATE TABLE shop.orders (${COLUMNS}) PARTITION BY RANGE (id);
