@@ -49,6 +49,39 @@ test('no refusal is late beyond measure, whatever came before it, and a key that
   );
 });
 
+test('a crowd that comes together is refused evenly', () => {
+  const random = seeded();
+  let nowMs = 0;
+  const next = createLateness(REFUSAL_MS, { now: () => nowMs, random });
+  const CLIENTS = 4_000;
+  const REST_MS = 1_000;
+  const [FROM_MS, TO_MS, SLICE_MS] = [60_000, 120_000, 250];
+  /** How many clients ask in each millisecond. */
+  const asks = new Map([[1, CLIENTS]]);
+  const slices = Array.from({ length: (TO_MS - FROM_MS) / SLICE_MS }, () => 0);
+  for (nowMs = 1; nowMs < TO_MS; nowMs += 1) {
+    for (let count = asks.get(nowMs) ?? 0; count > 0; count -= 1) {
+      const refusedMs = Math.ceil(nowMs + next('k'));
+      asks.set(refusedMs + REST_MS, (asks.get(refusedMs + REST_MS) ?? 0) + 1);
+      const slice = Math.floor((refusedMs - FROM_MS) / SLICE_MS);
+      if (slice >= 0 && slice < slices.length) slices[slice] = (slices[slice] ?? 0) + 1;
+    }
+    asks.delete(nowMs);
+  }
+  const mean = slices.reduce((sum, count) => sum + count, 0) / slices.length;
+  expect(mean).toBeGreaterThan(100);
+  expect(Math.max(...slices)).toBeLessThan(2 * mean);
+});
+
+/** The same numbers from 0 to 1 in each run. */
+function seeded(): () => number {
+  let state = 1;
+  return () => {
+    state = (state * 48_271) % 2_147_483_647;
+    return state / 2_147_483_647;
+  };
+}
+
 test('without a delay nothing waits', () => {
   const next = createLateness(0);
   expect(Array.from({ length: 2_000 }, () => next('k')).every((ms) => ms === 0)).toBe(true);
