@@ -48,3 +48,14 @@ test('accounts that are idle are forgotten, and those that are ahead are not', (
   for (let other = 0; other < 10_500; other += 1) pace(`${other}`, 150);
   expect(pace('loud', 150)).toBe(60);
 });
+
+test('a wait beyond half of the limit is drawn between the half and the turn, and never exceeds the limit', () => {
+  const waitsAt = (share: number) => {
+    const pace = createPacer(PER_SECOND, 1_000, () => share);
+    return Array.from({ length: 200 }, () => pace('loud', 0)).slice(BURST - 1);
+  };
+  const [latest, earliest] = [waitsAt(0), waitsAt(1)];
+  expect(latest.slice(0, 101)).toEqual(Array.from({ length: 101 }, (_, n) => 10 * n));
+  expect(latest.slice(101).every((ms) => ms === 1_000)).toBe(true);
+  expect(earliest).toEqual(latest.map((ms) => Math.min(ms, 500)));
+});

@@ -15,9 +15,16 @@ export type Pacer = (accountId: string, nowMs: number) => number;
  * requests bounds the wait. This is the generic cell rate algorithm: turns are one interval apart, and a burst of them may
  * be taken early.
  *
- * @param maxWaitMs the longest wait; requests that would wait longer begin faster than the rate
+ * Requests that would wait longer than the limit begin faster than the rate. If all of these had one wait, a crowd that came
+ * together would leave together and come back together. So a wait beyond half of the limit is drawn between that half and the turn.
+ *
+ * @param maxWaitMs the longest wait
  */
-export function createPacer(perSecond: number, maxWaitMs: number = Number.POSITIVE_INFINITY): Pacer {
+export function createPacer(
+  perSecond: number,
+  maxWaitMs: number = Number.POSITIVE_INFINITY,
+  random: () => number = Math.random,
+): Pacer {
   const intervalMs = 1_000 / perSecond;
   const burstMs = BURST * intervalMs;
   const nextMs = new Map<string, number>();
@@ -29,6 +36,7 @@ export function createPacer(perSecond: number, maxWaitMs: number = Number.POSITI
     const ownMs = Math.max(nextMs.get(accountId) ?? earliestMs, earliestMs);
     const turnMs = Math.min(ownMs, nowMs + maxWaitMs);
     nextMs.set(accountId, turnMs + intervalMs);
-    return Math.max(0, turnMs - nowMs);
+    const waitMs = Math.max(0, turnMs - nowMs);
+    return waitMs - random() * Math.max(0, waitMs - maxWaitMs / 2);
   };
 }
