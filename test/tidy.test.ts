@@ -3,6 +3,9 @@ import { expect, test } from 'vitest';
 import { nodeFlagsOf } from '../deploy/local/supervise.ts';
 import { FILES, isTest, ROOT, read, SOURCES } from './support/project-files.ts';
 
+/** Of source files, tests aside. A longer one holds two ideas. */
+const MAX_LINES = 365;
+
 function importsOf({ path, text }: { path: string; text: string }): string[] {
   return [...text.matchAll(/(?:from|import\()\s*'(\.[^']+)'/g)].map(([, target]) =>
     relative(ROOT, resolve(ROOT, dirname(path), target ?? '')),
@@ -45,6 +48,14 @@ test('the environment is read in one place a process', () => {
     path === 'services/api/dashboard/exports/export-files.ts' ||
     path.startsWith('test/');
   const offences = SOURCES.filter(({ path, text }) => !mayRead(path) && /\bprocess\.env\b/.test(text));
+  expect(offences.map(({ path }) => path)).toEqual([]);
+});
+
+test('a file can be read in one sitting', () => {
+  const offences = SOURCES.filter(
+    ({ path, text }) =>
+      /^(services|shared|deploy)\//.test(path) && !isTest(path) && text.split('\n').length > MAX_LINES,
+  );
   expect(offences.map(({ path }) => path)).toEqual([]);
 });
 

@@ -1,5 +1,6 @@
 import type { DeclaredSetting } from '../../deploy/cli/declared-settings.ts';
-import { SETTING_GROUPS, SETTINGS, type SettingName } from '../../shared/runtime/settings.ts';
+import { SETTING_GROUPS } from '../../shared/runtime/setting-text.ts';
+import { SETTINGS, type SettingName } from '../../shared/runtime/settings.ts';
 
 const HEAD = `<!-- Made from shared/runtime/settings.ts and the services' config.ts by test/configuration.test.ts; UPDATE_GOLDEN=1 rewrites it. -->
 

@@ -5,7 +5,7 @@ import { markDuplicates, readItemId } from '../../../shared/bulk/item-ids.ts';
 import { mappedNames } from '../../../shared/bulk/public-params.ts';
 import { chunkItemsOf } from '../../../shared/control/bulk/bulk-chunks.ts';
 import { insertBulkJob, lockActiveBulkJobs } from '../../../shared/control/bulk/queue-jobs.ts';
-import { type BulkRequest, type ItemResult, NOT_ATTEMPTED, showItemId } from '../../../shared/domain/bulk.ts';
+import { type BulkRequest, type ItemResult, NOT_ATTEMPTED } from '../../../shared/domain/bulk.ts';
 import type { Catalog } from '../../../shared/domain/catalog.ts';
 import { newId } from '../../../shared/domain/ids.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
@@ -21,9 +21,8 @@ import { readIdempotencyKey } from '../http/idempotency.ts';
 import { jsonResponse, type TextResponse } from '../http/response.ts';
 import { defineRoute, type Route } from '../http/route.ts';
 import { askNow } from './ask-now.ts';
-import { estimateItems } from './estimate-items.ts';
+import { countOf, dryRunResponse, durationOf, fileOf, sampleOf } from './dry-run.ts';
 import { EXAMPLE_ACCEPTED, exampleDone, exampleRequest } from './examples.ts';
-import { type BulkFileRow, findBulkFile } from './file-store.ts';
 import type { RunNow } from './number-items.ts';
 import {
   type BulkBody,
@@ -36,9 +35,7 @@ import {
 } from './request.ts';
 import { bulkAcceptedSchema, bulkDoneSchema, bulkDryRunSchema, presentItem } from './response.ts';
 import { forgetRun, ledgerIdOf, runNow } from './run-now.ts';
-import { filterOfKeys, type SampleItem, sampleRecords } from './sample-records.ts';
 import { whenSourceResponds } from './source-errors.ts';
-import { recentBulkRate } from './store.ts';
 import { createApplyLimiter, createHandlerLimiter } from './sync-limiter.ts';
 
 /** Dependencies of `POST /bulk/operations`. */
@@ -69,15 +66,6 @@ const RETRY_AFTER_SECONDS = 1;
 
 /** Retry-After of a full queue. */
 const QUEUE_RETRY_SECONDS = 30;
-
-/**
- * Assumed rate in items per second until a job of the same operation has completed, and the shortest estimate of a job.
- */
-const ASSUMED_RATE = 5_000;
-const ASSUMED_HTTP_RATE = 20;
-const LEAST_SECONDS = 1;
-
-const SAMPLE_ITEMS = 10;
 
 /** Items per chunk of a list in the request. */
 const CHUNK_ITEMS = 1_000;
@@ -138,7 +126,7 @@ export function bulkRoutes(deps: BulkDeps): Route[] {
               const shown = hasScope(caller, 'exports:read')
                 ? sample
                 : sample.map(({ item_id }) => ({ item_id }));
-              return dryRunResponse(db, body, checked, accountId, sourceId, shown, deps);
+              return dryRunResponse(db, body, checked, accountId, sourceId, shown, source);
             }
             const record = (action: 'bulk.created' | 'bulk.run', subjectId: string, items: number) => {
               const { resource, operation } = body;
@@ -229,7 +217,7 @@ async function acceptJob(
   const { table, operation } = checked;
   const items =
     body.ids === undefined ? undefined : markDuplicates(body.ids.map((id) => readItemId(id, table.key)));
-  const estimated = items?.length ?? (await countOf(file, checked, sourceId, deps));
+  const estimated = items?.length ?? (await countOf(file, checked, sourceId, deps.source));
   const { params, filter = null } = body;
   const request: BulkRequest = {
     resource: body.resource,
@@ -264,80 +252,6 @@ async function acceptJob(
     { location: `/bulk/operations/${id}`, 'retry-after': String(RETRY_AFTER_SECONDS) },
   );
   return { id, estimated, response };
-}
-
-async function dryRunResponse(
-  db: Queryable,
-  body: BulkBody,
-  checked: CheckedRequest,
-  accountId: string,
-  sourceId: string,
-  sample: readonly SampleItem[],
-  deps: BulkDeps,
-): Promise<TextResponse> {
-  const file = await fileOf(db, body, accountId);
-  const estimated = body.ids?.length ?? (await countOf(file, checked, sourceId, deps));
-  return jsonResponse(200, {
-    dry_run: true,
-    resource: body.resource,
-    operation: body.operation,
-    estimated_items: estimated,
-    estimated_duration_seconds: await durationOf(db, body, checked, estimated),
-    sample,
-  });
-}
-
-/** The first items. IDs are shown whether their records exist or not; a file is not read yet. */
-async function sampleOf(
-  { ids }: BulkBody,
-  { table, filter }: CheckedRequest,
-  sourceId: string,
-  source: Pool,
-): Promise<SampleItem[]> {
-  if (filter !== undefined) return sampleRecords(source, table, filter, sourceId, SAMPLE_ITEMS);
-  const keys = (ids ?? [])
-    .map((id) => readItemId(id, table.key))
-    .flatMap((item) => ('key' in item ? [item.key] : []))
-    .slice(0, SAMPLE_ITEMS);
-  if (keys.length === 0 || !table.key.every(({ name }) => table.visibleColumn(name))) {
-    return keys.map((key) => ({ item_id: showItemId(key) }));
-  }
-  const found = await sampleRecords(source, table, filterOfKeys(table, keys), sourceId, SAMPLE_ITEMS);
-  const known = new Map(found.map((item) => [item.item_id, item]));
-  return keys.map((key) => known.get(showItemId(key)) ?? { item_id: showItemId(key) });
-}
-
-async function countOf(
-  file: BulkFileRow | undefined,
-  { table, filter }: CheckedRequest,
-  sourceId: string,
-  { source }: BulkDeps,
-): Promise<number> {
-  if (filter === undefined) return Number(file?.items ?? 0);
-  return estimateItems(source, table, filter, sourceId);
-}
-
-async function durationOf(
-  db: Queryable,
-  { resource, operation: name }: BulkBody,
-  { operation }: CheckedRequest,
-  items: number,
-): Promise<number> {
-  const assumed = operation.kind === 'http' ? ASSUMED_HTTP_RATE : ASSUMED_RATE;
-  const rate = (await recentBulkRate(db, resource, name)) ?? assumed;
-  return Math.ceil(LEAST_SECONDS + items / rate);
-}
-
-/** @throws AppError `not_found`, also for another account's file */
-async function fileOf(
-  db: Queryable,
-  { file_id: id }: BulkBody,
-  accountId: string,
-): Promise<BulkFileRow | undefined> {
-  if (id === undefined) return undefined;
-  const file = await findBulkFile(db, accountId, id);
-  if (file === undefined) throw new AppError('not_found', `There is no file ${id}, or the file has expired.`);
-  return file;
 }
 
 /** @throws AppError `too_many` with the active jobs */

@@ -14,8 +14,9 @@ import type { Caller } from '../http/caller.ts';
 import { EXAMPLE } from '../http/example-values.ts';
 import { jsonResponse, type TextResponse } from '../http/response.ts';
 import { defineRoute, type ResponseSpec, type Route } from '../http/route.ts';
+import { exampleExport } from './examples.ts';
 import type { Retention } from './feed-start.ts';
-import { exampleExport, exportSchema, type LinkDeps, presentExport } from './response.ts';
+import { exportSchema, type LinkDeps, presentExport } from './response.ts';
 import { findExport } from './store.ts';
 
 /** What the routes need that change an export's status. */

@@ -19,10 +19,11 @@ import { PAGE_QUERY, pageResponse } from '../http/paging.ts';
 import { jsonResponse, noContent, type TextResponse } from '../http/response.ts';
 import { defineRoute, type Route } from '../http/route.ts';
 import { listOf, pageOf } from '../http/schema.ts';
+import { exampleEstimate, exampleExport } from './examples.ts';
 import { acceptedHeaders, type ExportCommandDeps, exportCommandRoutes, noExport } from './export-commands.ts';
 import { estimateChanges, requireRecordedChanges } from './recorded-changes.ts';
 import { type ExportBody, exportBodyRules, exportBodySchema, resolveExport, resourcesOf } from './request.ts';
-import { estimateSchema, exampleEstimate, exampleExport, exportSchema, presentExport } from './response.ts';
+import { estimateSchema, exportSchema, presentExport } from './response.ts';
 import { countWaitingExports, type ExportRow, findExport, listExports, recentExportRate } from './store.ts';
 
 export interface ExportDeps extends ExportCommandDeps {

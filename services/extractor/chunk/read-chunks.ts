@@ -39,7 +39,7 @@ import {
 import type { Notifiers } from '../notifiers.ts';
 import { readFeedState } from '../store/feed-state.ts';
 import type { SuspectPlace } from '../suspect-place.ts';
-import { type CopyChunkBatchDeps, copyChunkBatch } from './copy-chunk.ts';
+import { type CopyChunkBatchDeps, copyChunkBatch } from './copy-batch.ts';
 import type { RowProducers } from './send-rows.ts';
 
 export interface ReadChunksConfig {
