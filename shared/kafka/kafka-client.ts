@@ -148,7 +148,8 @@ export type TransactionRequest =
 export interface TransactionalProducer {
   /**
    * Sends the requests one after the other in one transaction, and resolves once it is committed. After an error the outcome
-   * is unknown, and the producer is unusable.
+   * is unknown, and the producer is unusable. An error that a request's function throws is passed on as it is, and nothing
+   * is committed.
    *
    * @returns where the last request's records are
    */

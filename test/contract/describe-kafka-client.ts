@@ -215,6 +215,27 @@ export function describeKafkaClient(client: KafkaClientKind): void {
       await close();
     });
 
+    test('what the function of a request throws is passed on as it is, and nothing of its transaction is read', async () => {
+      const topic = await createTopic(brokers, 'thrown', 1);
+      const id = randomUUID();
+      const request = (value: string) => [{ topic, messages: [{ value, partition: 0 }] }];
+      const failing = await kafka.transactionalProducers([id]);
+      const failure = new TypeError('a row that cannot be encoded');
+      const published = failing.producers[0]?.publish([
+        request('before'),
+        async () => {
+          throw failure;
+        },
+      ]);
+      await expect(published).rejects.toBe(failure);
+      await failing.close();
+      const next = await kafka.transactionalProducers([id]);
+      await next.producers[0]?.publish([request('after')]);
+      await next.close();
+      await using reader = await openReader(brokers, topic);
+      expect(await reader.untilEnd(0)).toEqual(['after']);
+    });
+
     test('members of one group, of different clients, share partitions; one that leaves hands its own on, and nothing is passed over', async () => {
       const topic = await createTopic(brokers, 'rebalance', 6);
       const groupId = randomUUID();

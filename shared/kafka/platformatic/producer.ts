@@ -32,9 +32,8 @@ export function createProducer(
   const sendNow = async (batch: readonly TopicMessages[]): Promise<WrittenRecords[]> => {
     if (producer === undefined) throw new Error('the producer is not connected');
     const sending = producer;
-    return told(async () =>
-      toWritten(await sending.send({ messages: toMessages(batch), acks: ALL_IN_SYNC })),
-    );
+    const messages = toMessages(batch);
+    return told(async () => toWritten(await sending.send({ messages, acks: ALL_IN_SYNC })));
   };
   const send = (batch: readonly TopicMessages[]): Promise<WrittenRecords[]> => {
     const sent = last.then(() => sendNow(batch));
@@ -123,25 +122,26 @@ async function openTransactional(producer: PackageProducer): Promise<Transaction
     producer.beginTransaction({}),
   );
   return {
-    publish: (requests) =>
-      told(async () => {
-        const transaction = begun ?? (await producer.beginTransaction({}));
-        begun = undefined;
-        const written: WrittenRecords[] = [];
-        let last: WrittenRecords[] = [];
-        try {
-          for (const request of requests) {
-            const messages = toMessages(typeof request === 'function' ? await request(written) : request);
-            last = toWritten(await transaction.send({ messages, acks: ALL_IN_SYNC }));
-            written.push(...last);
-          }
-        } catch (error) {
-          await transaction.abort().catch(() => undefined);
-          throw error;
+    async publish(requests) {
+      const transaction = begun ?? (await told(() => producer.beginTransaction({})));
+      begun = undefined;
+      const written: WrittenRecords[] = [];
+      let last: WrittenRecords[] = [];
+      try {
+        for (const request of requests) {
+          // What the caller's function throws is no failure of Kafka.
+          const batch = typeof request === 'function' ? await request(written) : request;
+          const messages = toMessages(batch);
+          last = await told(async () => toWritten(await transaction.send({ messages, acks: ALL_IN_SYNC })));
+          written.push(...last);
         }
-        await transaction.commit();
-        return last;
-      }),
+      } catch (error) {
+        await transaction.abort().catch(() => undefined);
+        throw error;
+      }
+      await told(() => transaction.commit());
+      return last;
+    },
   };
 }
 
