@@ -308,8 +308,8 @@ export function createTableWatch(deps: TableWatchDeps): TableWatch {
       if (isUnsentMoveDue(resource)) notifier.notify();
     },
     async settle() {
-      if (described.length === 0 && ![...unsentMoves.keys()].some(isUnsentMoveDue)) return;
-      await check();
+      const isAnyNoted = heard.length > 0 || described.length > 0;
+      if (isAnyNoted || [...unsentMoves.keys()].some(isUnsentMoveDue)) await check();
     },
   };
 }
