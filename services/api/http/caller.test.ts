@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
-import { ANONYMOUS, accountOf, actorOf, authorize, limitedAccountOf } from './caller.ts';
+import { Secret } from '../../../shared/runtime/env.ts';
+import { ANONYMOUS, accountOf, actorOf, authenticate, authorize, limitedAccountOf } from './caller.ts';
 
 test('a request of a public route has no right to any other, and no account', async () => {
   expect(() => authorize(ANONYMOUS, 'public')).not.toThrow();
@@ -13,4 +14,16 @@ test('a request of a public route has no right to any other, and no account', as
     await expect(accountOf(ANONYMOUS, rule, named, exists)).rejects.toMatchObject({ code: 'unauthorized' });
   }
   expect([actorOf(ANONYMOUS), limitedAccountOf(ANONYMOUS)]).toEqual(['anonymous', undefined]);
+});
+
+test('strangers are refused by errors that are made once, because each would collect its stack', async () => {
+  const refusalOf = (authorization: string | undefined) =>
+    authenticate(authorization, new Secret('operator'), { findKey: async () => undefined }).catch(
+      (error: unknown) => error,
+    );
+  for (const authorization of [undefined, 'Bearer tk_unknown']) {
+    const refusal = await refusalOf(authorization);
+    expect(refusal).toMatchObject({ code: 'unauthorized' });
+    expect(await refusalOf(authorization)).toBe(refusal);
+  }
 });
