@@ -38,6 +38,9 @@ export interface AttackReport {
    * the figures beside it say nothing.
    */
   readonly endedCount: number;
+  /** Of these, responses to requests that the api let through, and refusals. The rest were cut off, or nobody read the response. */
+  readonly admittedCount: number;
+  readonly refusedCount: number;
   /** Connections that it has, and those of them that are open and have got their first response if they ask. */
   readonly connections: number;
   readonly begunCount: number;
@@ -123,8 +126,15 @@ async function attack(options: ApiAttackOptions): Promise<void> {
 }
 
 let endedCount = 0;
+let admittedCount = 0;
+let refusedCount = 0;
 let connections = 0;
 let begunCount = 0;
+
+function countResponse({ statusCode = 0 }: IncomingMessage): void {
+  if (statusCode < 400) admittedCount += 1;
+  else refusedCount += 1;
+}
 
 /** So many loops, each beginning anew when it is answered, refused or cut off. */
 async function askAll(count: number, once: (begin: Begin) => Promise<void>): Promise<void> {
@@ -149,6 +159,7 @@ function ask(url: string, path: string, options: RequestOptions, begin: Begin, b
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   const sent = request(`${url}${path}`, { agent, ...options }, (answer: IncomingMessage) => {
     begin();
+    countResponse(answer);
     answer.resume().once('close', resolve);
   });
   sent.once('error', reject).end(body);
@@ -160,6 +171,7 @@ function stall(link: string, begin: Begin): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   const sent = request(link, { agent: false }, (answer: IncomingMessage) => {
     begin();
+    countResponse(answer);
     answer.once('close', resolve).once('error', reject);
     if (answer.statusCode !== 200) answer.resume();
   });
@@ -196,6 +208,12 @@ function pour(to: Address, head: string, again: string, begin: Begin): Promise<v
 if (process.send !== undefined) {
   yieldToMeasured();
   process.once('message', (options) => void attack(options as ApiAttackOptions));
-  const report = (): AttackReport => ({ endedCount, connections, begunCount });
+  const report = (): AttackReport => ({
+    endedCount,
+    admittedCount,
+    refusedCount,
+    connections,
+    begunCount,
+  });
   setInterval(() => process.send?.(report()), 500);
 }
