@@ -71,6 +71,8 @@ interface Subscriber {
   replica: Replica;
   receiver?: Receiver;
   ids: Map<string, string>;
+  /** Where the next pull of the feed goes on. After an hour it has hundreds of pages. */
+  cursor?: string;
 }
 
 /** Room for the connections of two of each service. */
@@ -287,17 +289,17 @@ async function checkSubscriber(world: World, subscriber: Subscriber): Promise<st
 }
 
 async function pullFeed(subscriber: Subscriber): Promise<void> {
-  let cursor = `after_export=${subscriber.exportId}`;
   for (;;) {
+    const from = subscriber.cursor ?? `after_export=${subscriber.exportId}`;
     const text = await persistently(() =>
-      subscriber.customer.client.text('GET', `/events?${cursor}&limit=1000`),
+      subscriber.customer.client.text('GET', `/events?${from}&limit=1000`),
     );
     const page = parseExactJson(text) as { data: FeedEvent[]; has_more: boolean; next_cursor: string };
     for (const event of page.data) {
       noteId(subscriber, event);
       subscriber.replica.apply(event);
     }
+    subscriber.cursor = `after=${encodeURIComponent(page.next_cursor)}`;
     if (!page.has_more) return;
-    cursor = `after=${encodeURIComponent(page.next_cursor)}`;
   }
 }
