@@ -85,6 +85,17 @@ test('texts for customers and operators use the words of the field', () => {
   expect(offences).toEqual([]);
 });
 
+/** The words of the list that comments are free of. */
+const WORDS_OF_NO_COMMENT = ['anew', 'whoever', 'so many'];
+
+test('comments use the words of the field', () => {
+  const pattern = new RegExp(`(?:^\\s*/?\\*|//).*?\\b(${WORDS_OF_NO_COMMENT.join('|')})\\b`, 'gim');
+  const offences = SOURCES.filter(({ path }) => !isTest(path) && !path.startsWith('test/')).flatMap(
+    ({ path, text }) => [...text.matchAll(pattern)].map(([line]) => `${path}: ${line.trim()}`),
+  );
+  expect(offences).toEqual([]);
+});
+
 test('the lines of the documents are short, and so are the cells of their tables', () => {
   const documents = FILES.filter(
     (path) => path.endsWith('README.md') || /^services\/[a-z-]+\.md$/.test(path),

@@ -207,7 +207,7 @@ async function runPlan(
 }
 
 /**
- * In no transaction. Whoever reads or writes does not wait for it, and it waits for every transaction that is open, which a
+ * In no transaction. Readers and writers do not wait for it, and it waits for every transaction that is open, which a
  * session's limit for locks would end.
  */
 async function runConcurrently(db: Queryable, statement: string): Promise<void> {

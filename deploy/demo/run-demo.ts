@@ -122,7 +122,7 @@ export async function runDemo(options: DemoOptions): Promise<boolean> {
   });
   receiver.setSecret(webhook.secret);
   await delay(options.followMs);
-  // Thousands of changes at once are a backlog anew, which the product's own wait behind.
+  // Thousands of changes at once are a backlog again, which the product's own wait behind.
   delays.stop();
   tell(`the receiver ${delays.text()}`);
   const job = await bulkPart(story, world, customer.client, replica, tell);

@@ -28,12 +28,12 @@ export function oneOf(texts: readonly string[], zeroBased: string): string {
   return `(ARRAY[${texts.map(quoteLiteral).join(', ')}])[1 + ${zeroBased}]`;
 }
 
-/** The first so many owners are the main account's, the others take turns. */
+/** How many of the first owners are the main account's. The others take turns. */
 export interface OwnerShares {
   readonly accounts: number;
   readonly owners: number;
   readonly mainOwners: number;
-  /** Of 1,000,000 rows so many are the main account's. */
+  /** The number of rows in 1,000,000 that are the main account's. */
   readonly mainSharePpm: number;
 }
 

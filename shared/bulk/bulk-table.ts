@@ -19,7 +19,7 @@ export interface BulkTable {
   readonly key: readonly ColumnDescription[];
   /** The account column, which may be in another table; see `ownedSql`. Undefined for a shared resource, which nobody changes. */
   readonly account: ColumnDescription | undefined;
-  /** Columns of unique indexes, which foreign keys may refer to: whoever changes one keeps inserts of children waiting. */
+  /** Columns of unique indexes, which foreign keys may refer to: an update of one keeps inserts of children waiting. */
   readonly uniqueColumns: ReadonlySet<string>;
   /** Whether all rows are in one relation, where a row's place is unique: it has neither partitions nor children. */
   readonly isOneRelation: boolean;

@@ -1,6 +1,6 @@
 /**
  * A table lacks columns that a catalog with fields needs: they were renamed, and the process with the adapted catalog is about to
- * start. Whoever meets it waits a while before giving up.
+ * start. A process that gets it waits a while before giving up.
  */
 export class CatalogBehindError extends Error {
   override readonly name = 'CatalogBehindError';

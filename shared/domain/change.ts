@@ -60,7 +60,7 @@ export type EncodableChange = Change;
 export type DecodedChange = Change;
 
 /**
- * Why a resource's feed begins anew, as customers read it in `data.reason` of `feed.reset`. A reader takes reasons that it does
+ * Why a resource's feed begins again, as customers read it in `data.reason` of `feed.reset`. A reader takes reasons that it does
  * not know as they are: a newer capture may give one.
  */
 export type ResetReason =

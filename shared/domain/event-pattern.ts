@@ -1,6 +1,6 @@
 /**
  * Whether an event's type was asked for; a pattern is `*`, `invoice.*` or `invoice.created`. A `feed.reset` concerns
- * whoever gets any event of its resource: `singular` is the name that the types of that resource's events start with.
+ * every subscriber of any event of its resource: `singular` is the name that the types of that resource's events start with.
  */
 export function isTypeWanted(
   patterns: readonly string[],

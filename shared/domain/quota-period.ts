@@ -1,6 +1,6 @@
 /**
- * After how long an account's quota is full again. Days and weeks are of the calendar too, in UTC; a week begins on Monday. One of
- * so many seconds is counted from `startMs` on, in both directions.
+ * After how long an account's quota is full again. Days and weeks are of the calendar too, in UTC; a week begins on Monday. One of a
+ * number of seconds is counted from `startMs` on, in both directions.
  */
 export type QuotaPeriod = 'month' | 'week' | 'day' | { readonly seconds: number; readonly startMs: number };
 

@@ -35,7 +35,7 @@ export const gzip: Compression = {
   },
 };
 
-/** A piece costs five bytes beside its content, and what compresses it starts anew but for the window before it. */
+/** A piece costs five bytes beside its content, and what compresses it starts again but for the window before it. */
 const DEFLATE_PIECE_BYTES = 512 * 1024;
 /** What deflate refers back to at most. */
 const WINDOW_BYTES = 32 * 1024;
@@ -165,7 +165,7 @@ async function* inEqualPieces(bytes: Bytes, pieceBytes: number): AsyncGenerator<
 /** Bytes through a transforming stream; a failure of either reaches the reader. */
 async function* throughStream(bytes: Bytes, stream: NodeJS.ReadWriteStream): AsyncGenerator<Buffer> {
   const out = new PassThrough({ highWaterMark: BUFFER_BYTES });
-  // A failure on the way destroys `out` with it, and so reaches whoever reads here.
+  // A failure on the way destroys `out` with it, and so reaches the reader here.
   pipeline(Readable.from(bytes), stream, out, () => undefined);
   for await (const piece of out) yield piece as Buffer;
 }

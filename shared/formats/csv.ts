@@ -185,7 +185,7 @@ export class UnreadableLineError extends Error {
 }
 
 /**
- * Cuts bytes anew, at the ends of lines: each piece is one or more whole lines, line feeds included.
+ * Cuts bytes again, at the ends of lines: each piece is one or more whole lines, line feeds included.
  *
  * @throws UnreadableLineError when the bytes end inside a line
  */

@@ -7,7 +7,7 @@ export type Bytes = AsyncIterable<Buffer>;
 export interface EncodeContext {
   /** Ends work under way with the signal's reason. */
   readonly signal: AbortSignal;
-  /** A path on the local disk where no file is yet. Whoever gave the context removes what is left there. */
+  /** A path on the local disk where no file is yet. The caller that gave the context removes what is left there. */
   scratchPath(name: string): Promise<string>;
 }
 

@@ -7,7 +7,7 @@ interface TopicPartition {
 
 /**
  * kafkajs 2.2.4 remembers the responses to a request by broker. When one broker fails and its partitions move to another
- * that has responded already, `sendBatch` resolves without their records (`producer/sendMessages.js`). So whoever sends
+ * that has responded already, `sendBatch` resolves without their records (`producer/sendMessages.js`). So a caller that sends
  * to several partitions at once compares what was sent with what was written.
  *
  * @throws KafkaError naming the partitions without a response: nothing is known of their records

@@ -232,7 +232,7 @@ export interface FetchedBatch extends TopicPartition {
 export interface BatchPayload {
   batch: FetchedBatch;
   resolveOffset(offset: string): void;
-  /** @throws KafkaFailure once the group is being joined anew */
+  /** @throws KafkaFailure once the group is being joined again */
   heartbeat(): Promise<void>;
   isRunning(): boolean;
   /** Whether the partition was sought meanwhile: what comes of this batch is not wanted. */

@@ -40,7 +40,7 @@ export interface Registry {
   forget(id: number): void;
   /** The newest schema of a subject, or undefined when nothing was registered under it. Each call asks the registry. */
   latest(subject: string): Promise<AvroSchemaJson | undefined>;
-  /** For whoever writes with a schema for long. @throws when this process has not registered it */
+  /** For a process that writes with a schema for long. @throws when this process has not registered it */
   registered(subject: string, schema: AvroSchemaJson): RegisteredSchema;
   /**
    * Registers again what this process has registered and the registry lacks by now, because it was emptied or restored from
@@ -222,7 +222,7 @@ function recordOf({ namespace, name, fields = [] }: AvroSchemaJson): string {
 /** In all some four seconds, which is many times what another process takes for its two steps. */
 const MAX_ATTEMPTS = 10;
 const ATTEMPT_STEP_MS = 80;
-/** By then whoever was between the two steps is through, or has died there. */
+/** By then a process that was between the two steps has finished, or has died there. */
 const REPAIR_AFTER_ATTEMPTS = 5;
 
 /**
@@ -272,7 +272,7 @@ export function createLimit(max: number): <T>(work: () => Promise<T>) => Promise
   const waiting: (() => void)[] = [];
   return async (work) => {
     if (running < max) running += 1;
-    // Whoever leaves hands its place on.
+    // A request that ends hands its place on.
     else await new Promise<void>((resolve) => waiting.push(resolve));
     try {
       return await work();

@@ -40,7 +40,7 @@ export interface TopicFinding {
 const MOST_REPLICAS = 3;
 
 /**
- * The numbers to have on a cluster of so many brokers: by default three replicas, of which two must have a record, and fewer
+ * The numbers to have on a cluster of this many brokers: by default three replicas, of which two must have a record, and fewer
  * where there are fewer brokers.
  *
  * @throws SetupError when more replicas must have a record than there are

@@ -10,7 +10,7 @@ const MAX_NAMED = 10;
 
 /**
  * Looks until it is disposed of whether the registry still has what this process writes with. Otherwise nobody here would
- * notice a registry that was emptied: a process knows its schemas, while whoever starts later can't read its records.
+ * notice a registry that was emptied: a process knows its schemas, while a process that starts later can't read its records.
  */
 export function watchRegistry(registry: Pick<Registry, 'restoreLost'>, log: Log): Disposable {
   const stop = new AbortController();

@@ -74,7 +74,7 @@ export interface PoolOptions {
 
 /**
  * Longer than what comes in bursts pauses, as deliveries that time out together every 15 s: a connection that is opened again costs
- * both sides more than a hundred statements, and its statements are prepared anew.
+ * both sides more than a hundred statements, and its statements are prepared again.
  */
 const IDLE_MS = 120_000;
 

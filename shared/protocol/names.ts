@@ -26,7 +26,7 @@ export function commandsGroup(topicPrefix: string): string {
   return `${topicPrefix}.extractor`;
 }
 
-/** Capture's transactional ID. Of the topics, not of the slot: whoever publishes to them fences everyone else. */
+/** Capture's transactional ID. It belongs to the topics, not to the slot: a process that publishes to them fences all others. */
 export function captureTransactionalId(topicPrefix: string): string {
   return `${topicPrefix}.capture`;
 }

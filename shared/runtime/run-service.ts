@@ -42,7 +42,7 @@ const SHUTDOWN_LIMIT_MS = 25_000;
 
 /**
  * The body of every `main.ts`: SIGINT and SIGTERM abort, a `SetupError` exits with 2 and says what to do,
- * any other failure exits with 1 and a full chain in the log, so that whoever supervises starts it again.
+ * any other failure exits with 1 and a full chain in the log, so that a supervisor starts it again.
  */
 export async function runMain(service: string, build: Build): Promise<void> {
   hideSecretsOf(process.env);

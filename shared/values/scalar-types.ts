@@ -154,7 +154,7 @@ function standsFor(decimal: number, size: number): boolean {
   return Math.fround(decimal + (decimal - size) * 1e-6) === size;
 }
 
-/** Whether the float4 lies halfway between two decimals of so many digits. */
+/** Whether the float4 lies halfway between two decimals of this number of digits. */
 function isMidway(size: number, digits: number): boolean {
   // Nearly every float4 has more digits than one more, and is done with here.
   return Number(size.toPrecision(digits + 1)) === size && /^50*$/.test(exactDigits(size).slice(digits));

@@ -136,7 +136,7 @@ function countResponse({ statusCode = 0 }: IncomingMessage): void {
   else refusedCount += 1;
 }
 
-/** So many loops, each beginning anew when it is answered, refused or cut off. */
+/** So many loops, each beginning again when it is answered, refused or cut off. */
 async function askAll(count: number, once: (begin: Begin) => Promise<void>): Promise<void> {
   connections = count;
   const loop = async (): Promise<void> => {

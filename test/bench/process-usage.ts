@@ -23,7 +23,7 @@ export function readTreeUsage(root: number): Usage {
   return { cpuSeconds: ticks / TICKS_PER_SECOND, peakBytes };
 }
 
-/** Lets peaks begin anew from what a process and its descendants hold now. */
+/** Lets peaks begin again from what a process and its descendants hold now. */
 export function resetPeaks(root: number): void {
   for (const { pid } of readTree(root)) {
     try {

@@ -15,7 +15,7 @@ export interface ChangingOptions {
 }
 
 /**
- * Runs one bulk operation after the other over a random stretch of the invoices, each of which sets a column anew, so that each
+ * Runs one bulk operation after the other over a random stretch of the invoices, each of which sets a column again, so that each
  * item that succeeds is one change. Every job that was accepted before the end must come to its end.
  */
 export async function keepChanging(

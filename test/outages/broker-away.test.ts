@@ -41,7 +41,7 @@ function residentMegabytes(pid: number): number {
   return Number(kilobytes) / 1024;
 }
 
-/** The IDs in the order of the topic. The reader begins anew when its broker comes back, and reads what it had again. */
+/** The IDs in the order of the topic. The reader begins again when its broker comes back, and reads what it had again. */
 function publishedIds(): number[] {
   const byOffset = new Map(
     world.reader.changes.map(({ offset, after }) => [Number(offset), Number(after?.id)]),

@@ -88,7 +88,7 @@ async function expectWhole(id: string): Promise<void> {
   }
 }
 
-test('an export whose source is stopped at once and started again in mid-read begins anew, and completes', async () => {
+test('an export whose source is stopped at once and started again in mid-read begins again, and completes', async () => {
   const before = await startReading();
   await source.crash();
   await source.start();

@@ -9,7 +9,7 @@ export interface OwnershipWatch {
   readonly unownedCount: number;
   /** Endpoints that two could start requests for at once, as sentences. */
   readonly ownedTwice: readonly string[];
-  /** Lets the longest time begin anew. */
+  /** Lets the longest time begin again. */
   reset(): void;
 }
 

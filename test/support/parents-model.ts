@@ -13,7 +13,7 @@ import { resource } from './resource.ts';
  * Children and their parents in a small PostgreSQL without a foreign key: a commit is in the WAL some time before it is visible, in
  * another order than others, and rows are locked until then. A child may be there before its parent and after it, and another parent
  * may come under the key. An export holds by the join what its snapshot sees, and its subscriber gets the changes that it does not see,
- * with the accounts that the routes give as of their commits. He has what is his, or was told to begin anew. A chunked export has what
+ * with the accounts that the routes give as of their commits. He has what is his, or was told to begin again. A chunked export has what
  * a snapshot between two others sees, with the changes that the last one sees and the first does not.
  */
 export type Write =
@@ -179,7 +179,7 @@ export async function play(steps: readonly Step[], rules: Rules = {}): Promise<b
 }
 
 /**
- * Whether the files of each chunked export are those of its last snapshot, unless that is told to begin anew, or the events do not decide
+ * Whether the files of each chunked export are those of its last snapshot, unless that is told to begin again, or the events do not decide
  * and everything is read under it.
  */
 function areChunkedRight(
@@ -220,7 +220,7 @@ function isChunkedRight(
   return [...files].toSorted().join() === [...(end.rows.get(account) ?? [])].toSorted().join();
 }
 
-/** Whether each account has what is his after each commit, and was told of no other's record, or was told to begin anew. */
+/** Whether each account has what is his after each commit, and was told of no other's record, or was told to begin again. */
 function isFollowed(
   events: readonly FeedEvent[],
   states: readonly ReadonlyMap<string, ReadonlySet<number>>[],

@@ -11,7 +11,7 @@ import { readSourceSettings, withSource } from '../source-settings.ts';
 
 const WISHES: readonly IdentityWish[] = ['auto', 'index', 'full'];
 
-/** Run once by whoever may alter the tables; repeating it does nothing. */
+/** Run once by a role that may alter the tables. Repeating it does nothing. */
 export const sourcePrepareCommand: Command = {
   name: 'source prepare',
   summary: 'make the source ready: replica identities, publication, slot',

@@ -3,7 +3,7 @@ import { stackVariables, startStack } from '../../local/stack.ts';
 import type { Command, CommandContext } from '../command.ts';
 import { untilAborted } from '../stop-request.ts';
 
-/** The parts without the services, for whoever works on one or runs them by hand. */
+/** The parts without the services, for a developer who works on one or runs them by hand. */
 export const stackCommand: Command = {
   name: 'stack',
   summary: 'start PostgreSQL, Kafka and the schema registry only, and stay',
@@ -25,7 +25,7 @@ async function runStack(
   const lines = Object.entries(stackVariables(stack)).map(([name, value]) => `${name}=${value}`);
   for (const line of lines) say(line);
   if (envFile !== undefined) {
-    // Whoever waits for the file finds it whole or not at all.
+    // A process that waits for the file finds it whole or not at all.
     writeFileSync(`${envFile}.tmp`, `${lines.join('\n')}\n`);
     renameSync(`${envFile}.tmp`, envFile);
   }

@@ -21,7 +21,7 @@ import { fixTopics, reviewLedTopics, reviewTopics, type TopicReview } from '../t
 const WHERE = `Uses the Tandem that runs here, or else KAFKA_BROKERS with the settings beside it, TOPIC_PREFIX, CATALOG,
 KAFKA_REPLICATION_FACTOR, KAFKA_MIN_INSYNC_REPLICAS and KAFKA_MAX_MESSAGE_BYTES.`;
 
-/** For whoever runs the cluster. Reads only. */
+/** For the operator of the cluster. Reads only. */
 export const topicsPlanCommand: Command = {
   name: 'topics plan',
   summary: 'show which Kafka topics are needed, and what differs from them',

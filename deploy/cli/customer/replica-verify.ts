@@ -11,7 +11,7 @@ import { exportProgress } from './follow-export.ts';
 import { formatCount, printable } from './format.ts';
 import { first, sqlitePath } from './options.ts';
 
-/** Records that differ of which a person is shown so many. */
+/** The number of differing records that a person is shown. */
 const MAX_SHOWN = 20;
 
 const DIFFERS = 1;

@@ -47,7 +47,7 @@ export interface DocumintPlan {
   readonly seed: number;
   readonly accounts: number;
   readonly customers: number;
-  /** The first so many customers are the main account's, the others take turns. */
+  /** How many of the first customers are the main account's. The others take turns. */
   readonly mainCustomers: number;
   readonly invoices: number;
   /** The rest of 1,000,000 goes to the other accounts. */

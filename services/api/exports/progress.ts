@@ -38,7 +38,7 @@ const LEAST_PROGRESS_FOR_ETA = 0.1;
 const LATE_FACTOR = 1.5;
 const LATE_SECONDS = 10;
 
-/** Steps of the progress that is shown. It is recorded at each step, so polling clients cause at most so many writes. */
+/** Steps of the progress that is shown. It is recorded at each step, so polling clients cause at most this number of writes. */
 const PROGRESS_STEPS = 200;
 
 /** A time left up to the first number of seconds is rounded up to a multiple of the second. */

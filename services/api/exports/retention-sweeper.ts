@@ -21,7 +21,7 @@ const ROUND_MS = 60_000;
 /** Exports per round. The next round follows without a pause while a round is full. */
 const BATCH = 100;
 
-/** After so many failures storage is taken to be away, and the round ends. Each further attempt would wait for its timeout. */
+/** After this number of failures storage counts as unavailable, and the round ends. Each further attempt would wait for its timeout. */
 const MAX_FAILURES_IN_ROW = 3;
 
 /** More than a year, so that a yearly audit finds the whole year before it. */

@@ -15,7 +15,7 @@ const BYTE_MS = 0.000_001;
 /** Length of the pause after a turn, in lengths of that turn. So all bodies together take at most a quarter of the CPU time. */
 const PAUSE_TIMES = 3;
 
-/** So many pieces of a body may have any size. */
+/** The number of pieces of a body that may have any size. */
 const FREE_PIECES = 1_000;
 
 /** The least mean size of a body's pieces beyond that. A line with an ID has five bytes or more, the frame of a chunk has five. */

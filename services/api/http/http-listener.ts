@@ -99,7 +99,7 @@ export async function openHttpListener(
     leaving.add(socket);
     // Node would close a connection that its client has closed on its side, before the refusal is sent.
     for (const event of ['data', 'end']) socket.removeAllListeners(event);
-    // Whoever ends a response, or reads a body, lets Node read on.
+    // The end of a response, or a reader of a body, lets Node read on.
     socket.on('resume', () => socket.pause());
     socket.pause().on('error', () => undefined);
     connections.giveUp(socket);
@@ -170,7 +170,7 @@ export async function openHttpListener(
   return { port: (server.address() as AddressInfo).port, worker, close };
 }
 
-/** Runs so many pieces of work in a turn of the event loop, in their order, so that what comes at once delays others by little. */
+/** Runs a limited number of pieces of work in a turn of the event loop, in their order, so that work that comes at once delays others by little. */
 function createTurns(perTurn: number): (work: () => void) => void {
   const waiting: (() => void)[] = [];
   const runSome = () => {

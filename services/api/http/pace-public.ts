@@ -14,7 +14,7 @@ const MAX_PAGE_TURN_MS = 2_000;
 /** What orchestrators and load balancers ask. */
 export const PROBES: ReadonlySet<string> = new Set(['/healthz', '/readyz']);
 
-/** Probes have turns of their own: whoever asks often waits for a second only. */
+/** Probes have turns of their own: a client that asks often waits for a second only. */
 const PROBES_PER_SECOND = 200;
 const MAX_PROBE_TURN_MS = 300;
 

@@ -11,7 +11,7 @@ type Held = Socket & { readonly _paused?: boolean };
 /**
  * Gives the parser what a connection has sent in slices, and stops between two of them once the connection is paused or closed.
  * Node itself parses all that it has read of a socket at once. In 64 KB that is 11,000 chunks of a byte, or 2,000 requests: no
- * other request runs for tens of milliseconds, and whoever pauses or closes the connection is not heard before the end.
+ * other request runs for tens of milliseconds, and a pause or a close of the connection has no effect before the end.
  *
  * @param bytesLeft of a body whose length is known: it is one piece whatever its size, so it is not cut
  * @returns what the parser is being given of a connection: the whole of what was read, of which an error of Node has one slice

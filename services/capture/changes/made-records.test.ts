@@ -13,7 +13,7 @@ test('below a parent that moves, only what was there before the transaction was 
   expect(made.accountOf('made', STAYS)).toBe('own');
 });
 
-test('beyond the limit nobody can say whose some were, for which the resource is told once to begin anew', () => {
+test('beyond the limit nobody can say whose some were, for which the resource is told once to begin again', () => {
   const made = createMadeRecords(1);
   for (let n = 0; n < 10; n += 1) made.note(`other ${n}`, STAYS);
   made.note('first', MOVED);

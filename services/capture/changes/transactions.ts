@@ -167,7 +167,7 @@ export function createTransactions<Table extends CapturedTable>(
 
   /**
    * A row with a parent, or of one, always takes the maximum number of indexes that it may need for changes and resets.
-   * The known accounts may start anew between two streamings of a transaction, and all other changes must keep their
+   * The known accounts may start again between two streamings of a transaction, and all other changes must keep their
    * indexes.
    */
   const pushRow = (message: RowMessage, lsn: Lsn, moved: readonly MovedResource[]) => {

@@ -73,7 +73,7 @@ test('a gap amid a transaction that was published in part is told behind that pa
   expect(publishedTo({ ...STORED, lastCommitLsn: 1_200n })).toBe(1_201n);
 });
 
-test('a feed that begins anew settles nothing that was running then', () => {
+test('a feed that begins again settles nothing that was running then', () => {
   const source = { ...SOURCE, timeline: 2 };
   expect(startAnew(undefined, SOURCE, 1_000n, 80n)).toMatchObject({
     passedLsn: 1_000n,

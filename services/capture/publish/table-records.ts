@@ -20,7 +20,7 @@ export interface TableListing {
   /**
    * Empty while nothing has changed.
    *
-   * @param schemaId what records are written with. It is another one once the registry had lost the schema, and then whoever
+   * @param schemaId what records are written with. It is another one once the registry had lost the schema, and then a reader that
    *   starts later cannot read the records that are there.
    */
   changed(identities: TableIdentities, schemaId: number): ChangedRecord[];

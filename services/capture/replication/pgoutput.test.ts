@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { PgOutputError, readPgOutput } from './pgoutput.ts';
 
-/** Messages as PostgreSQL 18 sent them, and what is read from them. `vitest -u` writes the latter anew. */
+/** Messages as PostgreSQL 18 sent them, and what is read from them. `vitest -u` writes the latter again. */
 const GOLDEN = fileURLToPath(new URL('../../../test/golden/pgoutput/', import.meta.url));
 const EXPECTED = `${GOLDEN}messages.json`;
 

@@ -4,7 +4,7 @@ import { feedOf, PARENTS, play, step, type Write } from '../../../test/support/p
 
 const steps = fc.array(step, { minLength: 5, maxLength: 60, size: 'max' });
 
-test('snapshot and feed give each account what its parents say, or it is told to begin anew', async () => {
+test('snapshot and feed give each account what its parents say, or it is told to begin again', async () => {
   await fc.assert(
     fc.asyncProperty(steps, (all) => play(all)),
     { numRuns: 3_000 },
@@ -66,7 +66,7 @@ const ordinary = fc
     return transactions;
   });
 
-test('nobody is told to begin anew while parents come before their children stay, and go with them', async () => {
+test('nobody is told to begin again while parents come before their children stay, and go with them', async () => {
   await fc.assert(
     fc.asyncProperty(ordinary, async (transactions) => {
       const events = await feedOf(transactions);

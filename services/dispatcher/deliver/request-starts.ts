@@ -155,7 +155,7 @@ export interface RequestLimiter {
  * Shares the limit by dynamic thresholds (Choudhury and Hahne, "Dynamic queue length thresholds for shared-memory
  * packet switches", 1998): an account may use as much as is free. One account alone gets half, two get a third each. So
  * there is room for the next account, however many slow endpoints another has. Each endpoint may always have one
- * request under way, so many accounts together can't block another.
+ * request under way, so any number of accounts together can't block another.
  */
 export function createRequestLimiter(size: number): RequestLimiter {
   const taken = new Map<string, number>();

@@ -50,7 +50,7 @@ export function createFeedMirror(
     pauses.delete(pause);
   };
   const createStores = () => ({ setAsides: createSetAsideStore(db), catalog: createCatalogStore(db) });
-  /** Created anew at each join: while others had the partition they may have stored something else. */
+  /** Created again at each join: while others had the partition they may have stored something else. */
   let stores = createStores();
   const tableRecords = createTableRecords(kafka, codec, topics.capture);
   /** The latest state known to be in the control store. */

@@ -83,7 +83,7 @@ export interface InsertedEvents {
 
 /**
  * Inserts events of known accounts, all or none. The partitions of their days must exist. If an account got a new
- * event, the log holds all of its given events afterwards, whoever inserted them.
+ * event, the log holds all of its given events afterwards, whichever process inserted them.
  */
 export async function insertEvents(
   db: Queryable,

@@ -2,7 +2,7 @@ import type { KafkaAdmin } from '../../../shared/kafka/kafka-client.ts';
 
 /** The bounds of a topic's partitions, and the offsets that a group has committed. */
 export interface ReadBounds {
-  /** The next offset to read, for each partition with a committed offset; below 0 where the group starts anew. */
+  /** The next offset to read, for each partition with a committed offset; below 0 where the group starts again. */
   committed(): Promise<ReadonlyMap<number, bigint>>;
   /** The first offset of each partition, and the one after its last. */
   ends(): Promise<ReadonlyMap<number, PartitionEnds>>;

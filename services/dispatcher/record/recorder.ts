@@ -254,7 +254,7 @@ interface Start {
   readonly isBehind: boolean;
 }
 
-/** @param committed undefined or below 0 when the group has committed no offset or starts anew */
+/** @param committed undefined or below 0 when the group has committed no offset or starts again */
 function startOf(committed: bigint | undefined, limit: bigint | undefined): Start {
   const offset = committed === undefined || committed < 0n ? 0n : committed;
   return limit !== undefined && limit < offset

@@ -24,7 +24,7 @@ export type AssemblyErrorClass =
 
 const AGAIN = 'Nothing was published. Start the export again.';
 
-/** @returns the failure once an assembly was claimed too often: whoever claims it next must not attempt it, because it may kill its process */
+/** @returns the failure once an assembly was claimed too often: the next process that claims it must not attempt it, because it may kill its process */
 export function assemblyExhausted(tryCount: number): WriterFailure | undefined {
   if (tryCount <= MAX_ASSEMBLY_ATTEMPTS) return undefined;
   return tooOften(MAX_ASSEMBLY_ATTEMPTS);

@@ -125,7 +125,7 @@ class LineReader {
     this.#pieces = pieces[Symbol.asyncIterator]();
   }
 
-  /** The next `count` lines, in pieces. @throws Error when there are not so many */
+  /** The next `count` lines, in pieces. @throws Error when there are fewer */
   async *copy(count: number): AsyncGenerator<Buffer> {
     for (let missing = count; missing > 0; ) {
       if (!(await this.#fill())) throw new Error(`a part has ${missing} lines less than it should`);

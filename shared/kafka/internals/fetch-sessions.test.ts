@@ -156,7 +156,7 @@ test('an idle request is empty', () => {
   }
 });
 
-test('a session that the broker has lost is begun anew within the same fetch', async () => {
+test('a session that the broker has lost is begun again within the same fetch', async () => {
   const { broker, model, asked } = fetchingBroker();
   const topics = [topicOf('a', { 0: 0, 1: 0 })];
   expect(await fetchOf(broker, { topics })).toBe('a/0=0 100 a/1=0 100');

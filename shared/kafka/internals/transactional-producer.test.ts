@@ -121,7 +121,7 @@ test('while the markers of the last transaction are being written it is asked ag
   expect(asked.at(-1)).toBe('commit');
 });
 
-test('a coordinator that has moved is looked up anew', async () => {
+test('a coordinator that has moved is looked up again', async () => {
   const { cluster, failures, asked, lookUpCount } = setUp();
   const producer = await openTransactionalProducer(cluster, 'x', new ProduceQuota());
   failures.set('commit', ['NOT_COORDINATOR_FOR_GROUP']);

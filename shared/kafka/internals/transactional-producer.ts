@@ -34,7 +34,7 @@ const ASK_ANOTHER: ReadonlySet<unknown> = new Set([
   'NOT_COORDINATOR_FOR_GROUP',
   'GROUP_COORDINATOR_NOT_AVAILABLE',
 ]);
-/** Short at first, since most are over within milliseconds; in all some 10 s, and then the session starts anew. */
+/** Short at first, since most are over within milliseconds; in all some 10 s, and then the session starts again. */
 const RETRY = { initialMs: 2, maxMs: 1_000 };
 const MAX_ATTEMPTS = 18;
 

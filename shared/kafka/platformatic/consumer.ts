@@ -45,7 +45,7 @@ interface Session {
   readonly ending: AbortController;
 }
 
-/** What a member has been given, until the group is joined anew. */
+/** What a member has been given, until the group is joined again. */
 interface Membership {
   readonly memberId: string;
   readonly generationId: number;
@@ -170,7 +170,7 @@ export function createConsumer(options: BaseOptions, settings: ConsumerSettings,
     await fetchPartitions({ consumer, pool, settings, positions, handle, resetPositions, log }, signal);
   };
 
-  /** The package heartbeats and joins anew by itself. It tells of each join, and of a join that it has given up. */
+  /** The package heartbeats and joins again by itself. It tells of each join, and of a join that it has given up. */
   const follow = (on: Session, config: ConsumerRun, onJoined: () => void): void => {
     const { consumer } = on;
     consumer.on('consumer:group:join', ({ memberId, generationId = 0 }) => {
@@ -225,7 +225,7 @@ export function createConsumer(options: BaseOptions, settings: ConsumerSettings,
     }
   };
 
-  /** With the generation of whoever asks, so that a broker refuses it once the group was joined anew. */
+  /** With the generation of the caller, so that a broker refuses it once the group was joined again. */
   const commit = async (own: Membership | undefined, offsets: readonly OffsetToCommit[]): Promise<void> => {
     const { library, consumer, ending } = current();
     if (own === undefined || own.over.signal.aborted) {

@@ -13,7 +13,7 @@ import type { CommittedRecords } from './read-batches.ts';
 
 export interface HandlerDeps {
   readonly config: ConsumerRun;
-  /** Aborts when the group is joined anew, or left. */
+  /** Aborts when the group is joined again, or left. */
   readonly signal: AbortSignal;
   readonly commit: (offsets: readonly OffsetToCommit[]) => Promise<void>;
   readonly emitEnd: (payload: EndedBatch) => void;
@@ -23,7 +23,7 @@ export interface HandlerDeps {
 /** A handler that failed gets the same records again after this. */
 const REPEAT = { initialMs: 100, maxMs: 5_000 };
 
-/** Gives fetched records to whoever consumes, so many partitions at a time, and moves positions on. */
+/** Gives fetched records to the consumer, a limited number of partitions at a time, and moves positions on. */
 export function createHandler({ config, signal, commit, emitEnd, log }: HandlerDeps): FetchingDeps['handle'] {
   const failures = new Map<Position, number>();
   const takeTurn = createTurns(config.partitionsConsumedConcurrently ?? 1);
@@ -104,7 +104,7 @@ export function createHandler({ config, signal, commit, emitEnd, log }: HandlerD
     });
 }
 
-/** Runs so many at a time, in the order in which they come. */
+/** Runs a limited number at a time, in the order in which they come. */
 function createTurns(count: number): (work: () => Promise<void>) => Promise<void> {
   let free = count;
   const waiting: (() => void)[] = [];

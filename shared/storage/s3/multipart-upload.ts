@@ -154,7 +154,7 @@ export class UploadSlots {
   /** @returns what gives the slot back; to be called once, whatever came of the upload */
   async take(): Promise<() => void> {
     if (this.#free > 0) this.#free -= 1;
-    // Whoever gives a slot back hands it to the one that waits longest, so it is never free in between.
+    // A request that gives a slot back hands it to the one that waits longest, so it is never free in between.
     else await new Promise<void>((resolve) => this.#waiting.push(resolve));
     return () => {
       const next = this.#waiting.shift();

@@ -118,7 +118,7 @@ function createS3Client({ endpoint, region }: Pick<S3Location, 'endpoint' | 'reg
   });
 }
 
-/** For presigning: checksums are for whoever reads the answer, so a link must not ask for them in its query. */
+/** For presigning: checksums are for the reader of the response, so a link must not ask for them in its query. */
 function createSigningClient({ endpoint, region, publicEndpoint }: S3Location): S3Client {
   const reached = publicEndpoint ?? endpoint;
   return new S3Client({

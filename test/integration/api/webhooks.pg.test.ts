@@ -292,7 +292,7 @@ test('headers are kept sealed, and those that an earlier version kept in clear a
   expect(JSON.parse(api.box.open(await stored()))).toEqual({ 'x-token': 'clear' });
 });
 
-test('secrets sealed with an earlier key are sealed anew, and those that open with none are left and told', async () => {
+test('secrets sealed with an earlier key are sealed again, and those that open with none are left and told', async () => {
   const { json } = await subscribe({});
   const { json: rotated } = await api.call('POST', `/webhooks/${json.id}/rotate-secret`, {
     key: account.key,

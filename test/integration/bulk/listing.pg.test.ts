@@ -55,7 +55,7 @@ test('a job is pending until its items are fixed, holds its place meanwhile, and
   expect(told.rows.map(({ type }) => type)).toEqual(['JobCreated', 'JobStarted', 'JobCompleted']);
 });
 
-test('a job that is paused while its items are listed gives its place up, and lists them anew at its next turn', async () => {
+test('a job that is paused while its items are listed gives its place up, and lists them again at its next turn', async () => {
   const { key, id, ids } = await world.account(3);
   await world.api.pool.query('update accounts set max_running_bulk = 1 where id = $1', [id]);
   const first = (await world.submit(key, voidAll)).json.job_id;

@@ -74,7 +74,7 @@ test('thousands of queued jobs of one account cost its turns no more than they a
      from generate_series(1, 8200) n`,
     [request],
   );
-  // Counted for each job anew they are 64 million rows.
+  // Counted for each job again they are 64 million rows.
   const limits = { applicationName: 'test hasty', statementTimeoutMs: 10_000 };
   const hasty = createControlPool(database.url, silentLog, limits);
   onTestFinished(() => hasty.end());

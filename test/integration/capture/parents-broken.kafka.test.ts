@@ -49,7 +49,7 @@ test.each([
     `insert into app.customers values (1, 'acme'), (2, 'acme'), (3, 'acme'), (4, null);
      insert into app.invoices values (10, 5, 1), (20, 5, 2), (40, 5, 4)`,
   ],
-])('routes begin anew when %s, and that is told', async (_, change, undo) => {
+])('routes begin again when %s, and that is told', async (_, change, undo) => {
   await parents.start();
   const [first, from] = [await parents.generation(), world.reader.changes.length];
   // More of a generation that failed than one sweep takes.

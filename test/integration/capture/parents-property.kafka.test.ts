@@ -155,8 +155,8 @@ async function clear(): Promise<number> {
 }
 
 test.each([
-  ['nothing is told to begin anew while no parent moves', false, true],
-  ['what a moved parent takes along is told to begin anew', true, true],
+  ['nothing is told to begin again while no parent moves', false, true],
+  ['what a moved parent takes along is told to begin again', true, true],
   ['children come before their parents and stay after them, without foreign keys', true, false],
 ])('a replica of each account is the source, through kills: %s', async (_, doesMove, areKeysEnforced) => {
   if (!areKeysEnforced) {

@@ -105,7 +105,7 @@ test('a parent that comes under the key of a deleted one owns what its transacti
     'update invoices 700 acme',
     'delete invoices 701 acme',
   ]);
-  // Moved and deleted at once with all that it had: nobody has to begin anew.
+  // Moved and deleted at once with all that it had: nobody has to begin again.
   expect(
     await parents.toldOf(`update app.customers set account_id = 'globex' where id = 700; insert into app.invoices values (702, 1, 700);
       delete from app.customers where id = 700`),
@@ -213,7 +213,7 @@ test('without a foreign key a parent that comes, goes or moves is told to those 
     'parent_moved invoices acme',
     'parent_moved lines acme',
   ]);
-  // In the middle, only the last have to begin anew; many at once are told once.
+  // In the middle, only the last have to begin again; many at once are told once.
   await parents.toldOf(`insert into app.invoices select n, 1, 800 from generate_series(810, 819) n;
     insert into app.lines select n, n from generate_series(810, 819) n`);
   expect(

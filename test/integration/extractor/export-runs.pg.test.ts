@@ -65,7 +65,7 @@ test('exports of all accounts have a limit of their own', async () => {
   expect(claimed.flatMap((one) => one?.id ?? []).sort()).toEqual(['all1', 'all2', 'e1']);
 });
 
-test('a lost run is started anew without its chunks, and its holder can add none', async () => {
+test('a lost run is started again without its chunks, and its holder can add none', async () => {
   await store.addExports('acme', ['e1']);
   const first = await store.startRun(2);
   const reading = await store.claimChunk('reader');
@@ -84,7 +84,7 @@ test('a lost run is started anew without its chunks, and its holder can add none
   expect(await store.claimChunk('reader')).toBeUndefined();
 });
 
-test('a run that is read and sealed is not started anew when its holder dies', async () => {
+test('a run that is read and sealed is not started again when its holder dies', async () => {
   await store.addExports('acme', ['e1']);
   const run = await store.startRun(1);
   const chunk = await store.claimChunk('reader');

@@ -299,7 +299,7 @@ test('the first export of an account notes from where on its changes are recorde
   expect(rows).toEqual([{ is_later: true }]);
 });
 
-test('a source session that is ended starts the export anew under another snapshot', async () => {
+test('a source session that is ended starts the export again under another snapshot', async () => {
   const id = await fixture.addExport(acme, ['orders']);
   const first = await waitFor('the chunks to be read', async () => {
     const row = await fixture.readExport(id);
@@ -317,7 +317,7 @@ test('a source session that is ended starts the export anew under another snapsh
   expect(await fixture.keptRows(id)).toHaveLength(3150);
 });
 
-test('small exports share the session of their seals, and each begins anew when it ends', async () => {
+test('small exports share the session of their seals, and each begins again when it ends', async () => {
   const ids = await Promise.all([1, 2, 3].map(() => fixture.addExport(acme, ['orders'], {}, 3_150)));
   for (const id of ids) {
     const isRead = async () => (await fixture.readExport(id)).rows_extracted === '3150';

@@ -169,7 +169,7 @@ test('a reader that is killed in the middle of a chunk is replaced by a higher a
   await endHolder();
 });
 
-test('an export whose holder is killed is run anew, and nothing of the first run counts', async () => {
+test('an export whose holder is killed is run again, and nothing of the first run counts', async () => {
   const victim = fixture.spawnExtractor(HOLDER_ONLY);
   const endReader = await fixture.startExtractor(READER_ONLY);
   const id = await fixture.addExport(acme, ['orders']);
@@ -229,7 +229,7 @@ test('when every extractor is killed, a chunked export costs the chunks in hand 
   await end();
 });
 
-test('a chunked export that was begun by another catalog is read anew, and who has that one reads none of it', async () => {
+test('a chunked export that was begun by another catalog is read again, and who has that one reads none of it', async () => {
   const victim = fixture.spawnExtractor(CHUNKED);
   const endOther = await fixture.startExtractor(READER_ONLY);
   const id = await readingChunked(['orders']);

@@ -103,7 +103,7 @@ describe.skipIf(!hasVersitygw())('S3', () => {
     await expectCompleted(await startExport(SMALL_ROWS), SMALL_ROWS);
   });
 
-  test('that answers errors for a while, and to writers that start anew meanwhile, delays the export only', async () => {
+  test('that answers errors for a while, and to writers that start again meanwhile, delays the export only', async () => {
     let isDown = false;
     proxy.fateOf = () => (isDown ? 'InternalError' : 'pass');
     const first = fixture.spawnWriter();

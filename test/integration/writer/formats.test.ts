@@ -15,7 +15,7 @@ import { queryDuckdb } from '../../support/duckdb-reader.ts';
 import { findPython, type Python } from '../../support/python.ts';
 import { temporaryDirectory } from '../../support/temporary-directory.ts';
 
-/** What a value of one type is in each format; of the golden table, where `UPDATE_GOLDEN=1` writes it anew. */
+/** What a value of one type is in each format; of the golden table, where `UPDATE_GOLDEN=1` writes it again. */
 interface GoldenFormats {
   pg_type: string;
   wire: string;

@@ -1,7 +1,7 @@
 import { createHasher } from './file-stream.ts';
 import { membersOf, objectOf } from './raw-json.ts';
 
-/** Records are in one of so many buckets, by the hash of their key. */
+/** Records are in one of this many buckets, by the hash of their key. */
 export const BUCKETS = 256;
 const MODULUS = 2n ** 256n;
 const UTF8 = new TextEncoder();
