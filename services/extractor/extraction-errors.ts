@@ -59,14 +59,15 @@ export class TableWantedError extends Error {
 }
 
 /**
- * Capture writes the resource with other columns or fields than the export: one of the two is about to be restarted.
+ * Capture does not write the resource yet, or with other columns or fields than the export: one of the two is about to be
+ * restarted.
  */
 export class CatalogMismatchError extends Error {
   override readonly name = 'CatalogMismatchError';
   readonly resource: string;
 
   constructor(resource: string) {
-    super(`capture and extractor have different columns or fields of ${resource}`);
+    super(`capture does not have ${resource} yet, or with other columns or fields than the extractor`);
     this.resource = resource;
   }
 }
@@ -187,8 +188,8 @@ function catalogBehind({ resource }: CatalogBehindError): Extract<FailureAction,
 
 function catalogsDiffer({ resource }: CatalogMismatchError): Extract<FailureAction, { kind: 'fail' }> {
   const message =
-    `Capture and extractor have different columns or fields of ${resource}: the operator must restart both with the ` +
-    'same catalog. Start the export again afterwards.';
+    `Capture does not have ${resource}, or with other columns or fields than the extractor: the operator must restart ` +
+    'both with the same catalog. Start the export again afterwards.';
   return { kind: 'fail', code: 'feed_mismatch', message };
 }
 

@@ -4,6 +4,7 @@ import { parseCatalog } from '../../../shared/catalog/load-catalog.ts';
 import type { FileFact, TableFacts } from '../../../shared/catalog/table-facts.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import { silentLog } from '../../../shared/runtime/log.ts';
+import { tableFacts } from '../../../test/support/table-facts.ts';
 import { type AnnouncedReset, identityBehind, isAnnounced, readResets } from './reset-message.ts';
 import { createTableWatch, type TableWatch } from './watch-tables.ts';
 
@@ -33,30 +34,12 @@ function createModel() {
   let identities = new Map<string, string>();
   let watch: TableWatch;
 
-  const facts = (): TableFacts => ({
-    oid: 7,
-    kind: 'p',
-    snapshot: `${nextXid}:${nextXid}:`,
-    publication: 'p',
-    isPublished: true,
-    replicaIdentity: 'f',
-    identityColumns: COLUMNS,
-    isReadable: true,
-    columnCount: 2,
-    columns: COLUMNS.map((name, at) => ({
-      place: at + 1,
-      name,
-      typeOid: 25,
-      collation: 100,
-      version: '90',
-      hasMissing: false,
-      isGenerated: false,
-    })),
-    files: [...partitions.values()].map(({ file }) => file),
-    types: [],
-    typeVersions: [],
-    childCount: 0,
-  });
+  const facts = (): TableFacts =>
+    tableFacts({
+      kind: 'p',
+      snapshot: `${nextXid}:${nextXid}:`,
+      files: [...partitions.values()].map(({ file }) => file),
+    });
 
   const emit = (content: string) => {
     nextXid += 1;

@@ -5,6 +5,7 @@ import { toTableForm } from '../../../shared/catalog/table-form.ts';
 import { findResource, type Resource } from '../../../shared/domain/catalog.ts';
 import type { Queryable } from '../../../shared/postgres/queryable.ts';
 import { silentLog } from '../../../shared/runtime/log.ts';
+import { tableFacts as table } from '../../../test/support/table-facts.ts';
 import { type AnnouncedReset, identityBehind, isAnnounced, readResets } from './reset-message.ts';
 import { createTableWatch } from './watch-tables.ts';
 
@@ -17,48 +18,6 @@ resources:
 `,
   'catalog.yaml',
 );
-
-/** A plain table with the columns `id` and `account_id`. */
-function table(part: Partial<TableFacts> = {}): TableFacts {
-  const oid = part.oid ?? 7;
-  const identityColumns = ['id', 'account_id'];
-  return {
-    oid,
-    kind: 'r',
-    snapshot: '100:100:',
-    publication: 'p',
-    isPublished: true,
-    replicaIdentity: 'f',
-    identityColumns,
-    isReadable: true,
-    columnCount: 2,
-    columns: identityColumns.map((name, at) => ({
-      place: at + 1,
-      name,
-      typeOid: 25,
-      collation: 100,
-      version: '90',
-      hasMissing: false,
-      isGenerated: false,
-    })),
-    files: [
-      {
-        oid,
-        name: 'app.t',
-        file: 70,
-        persistence: 'p',
-        kind: 'r',
-        identity: 'f',
-        identityColumns,
-        links: [],
-      },
-    ],
-    types: [],
-    typeVersions: [],
-    childCount: 0,
-    ...part,
-  };
-}
 
 const formOf = (name: string, facts: TableFacts) =>
   JSON.stringify(toTableForm(findResource(CATALOG, name) as Resource, facts));

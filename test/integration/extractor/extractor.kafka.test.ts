@@ -374,6 +374,37 @@ test.each(['single', 'chunked'])(
   },
 );
 
+test.each(['single', 'chunked'])(
+  'an export (%s) of a resource that capture did not know at its seal is begun again, until capture does',
+  async (kind) => {
+    const { resources } = parseCatalog(CATALOG, 'catalog.yaml');
+    const { orders: fingerprint } = catalogFingerprints(resources);
+    const known = (resource: string, since: string) =>
+      fixture.db.query(
+        `insert into feed_catalog (resource, fingerprint, since_lsn) values ($1, $2, $3)
+         on conflict (resource) do update set since_lsn = excluded.since_lsn`,
+        [resource, fingerprint, since],
+      );
+    const gaveWay = async (id: string, times: number) => {
+      await waitFor('the run to give way', async () => {
+        await fixture.seal();
+        const { gave_way_runs: count, phase } = await fixture.readExport(id);
+        expect(phase).not.toBe('assembling');
+        return count >= times;
+      });
+    };
+    await known('elsewhere', '0/0');
+    const id = await fixture.addExport(acme, ['orders'], { snapshot: kind });
+    await gaveWay(id, 1);
+    // Known since a later place than the seal: changes between the two are in no feed.
+    await known('orders', 'FFFFFFF/0');
+    await gaveWay(id, 2);
+    await known('orders', '0/0');
+    expect(await extracted(id)).toMatchObject({ phase: 'assembling', error: null, snapshot_kind: kind });
+    await fixture.db.query('delete from feed_catalog');
+  },
+);
+
 test('an export fails when the feed follows another server', async () => {
   await fixture.db.query("update feed_state set system_id = system_id || '0'");
   try {
